@@ -1,0 +1,100 @@
+#include "base/http_client.hpp"
+
+#include <curl/curl.h>
+
+namespace domicile {
+
+struct HttpClient::State {
+  CURL* easy = curl_easy_init();
+  TlsFiles tls;
+  std::string unix_socket;
+  State() = default;
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { curl_easy_cleanup(easy); }
+};
+
+HttpClient::HttpClient(TlsFiles tls, std::string unix_socket) : state_(std::make_unique<State>()) {
+  state_->tls = std::move(tls);
+  state_->unix_socket = std::move(unix_socket);
+}
+HttpClient::~HttpClient() = default;
+HttpClient::HttpClient(HttpClient&&) noexcept = default;
+HttpClient& HttpClient::operator=(HttpClient&&) noexcept = default;
+
+namespace {
+
+std::size_t collect(char* data, std::size_t size, std::size_t count, void* into) {
+  static_cast<std::string*>(into)->append(data, size * count);
+  return size * count;
+}
+
+// What libcurl reports before a byte of the request was sent.
+bool surely_not_sent(CURLcode code) {
+  switch (code) {
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_URL_MALFORMAT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+      return true;
+    default:
+      return false;
+  }
+}
+
+using Headers = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
+
+Headers header_list(const std::vector<std::string>& lines) {
+  curl_slist* list = nullptr;
+  for (const auto& line : lines) list = curl_slist_append(list, line.c_str());
+  return {list, &curl_slist_free_all};
+}
+
+}  // namespace
+
+Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
+  CURL* easy = state_->easy;
+  curl_easy_reset(easy);  // options only: connections stay
+  const Headers headers = header_list(request.headers);
+  HttpResponse response;
+  char reason[CURL_ERROR_SIZE] = "";
+  curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_PROXY, "");  // an environment's proxy is not for us
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout / kMillisecond));
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.timeout / kMillisecond));
+  curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers.get());
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &collect);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &response.body);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, reason);
+  curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  if (request.method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+  if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.c_str());
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+  }
+  if (!state_->unix_socket.empty()) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, state_->unix_socket.c_str());
+  if (!state_->tls.ca.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, state_->tls.ca.c_str());
+  if (!state_->tls.certificate.empty()) {
+    curl_easy_setopt(easy, CURLOPT_SSLCERT, state_->tls.certificate.c_str());
+    curl_easy_setopt(easy, CURLOPT_SSLKEY, state_->tls.key.c_str());
+  }
+  const CURLcode code = curl_easy_perform(easy);
+  if (code != CURLE_OK) {
+    double connected = 0;
+    curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME, &connected);
+    const bool not_sent = surely_not_sent(code) || (code == CURLE_OPERATION_TIMEDOUT && connected == 0);
+    return fail(
+        not_sent ? Kind::unavailable : Kind::unknown_outcome,
+        fmt::format("{} {}: {}", request.method, request.url, *reason != 0 ? reason : curl_easy_strerror(code)));
+  }
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response.status);
+  return response;
+}
+
+}  // namespace domicile

@@ -1,0 +1,51 @@
+#include <gtest/gtest.h>
+
+#include "base/http_client.hpp"
+#include "base/http_server.hpp"
+#include "base/temp_dir.hpp"
+
+namespace domicile {
+namespace {
+
+HttpReply echo(const HttpCall& call) {
+  return {201, call.method + " " + call.path + " " + call.body + (call.local ? " local" : "")};
+}
+
+TEST(Http, ARequestGoesThereAndBackOverTcp) {
+  auto server = HttpServer::start({"127.0.0.1"}, echo);
+  ASSERT_TRUE(server);
+  HttpClient client;
+  for (const char* method : {"GET", "POST", "PUT", "DELETE"}) {
+    const auto r = client.send({method, fmt::format("http://127.0.0.1:{}/a", server->port()), {}, "x"});
+    ASSERT_TRUE(r) << render(r.error());
+    EXPECT_EQ(r->status, 201);
+    // A body of GET has no meaning and is not read.
+    EXPECT_EQ(r->body, std::string(method) + " /a " + (std::string(method) == "GET" ? "" : "x"));
+  }
+}
+
+TEST(Http, AUnixSocketMarksTheCallAsLocal) {
+  TempDir dir;
+  HttpListen listen;
+  listen.unix_socket = dir.path() / "s";
+  auto server = HttpServer::start(listen, echo);
+  ASSERT_TRUE(server) << render(server.error());
+  HttpClient client({}, listen.unix_socket);
+  const auto r = client.send({"GET", "http://localhost/b"});
+  ASSERT_TRUE(r) << render(r.error());
+  EXPECT_EQ(r->body, "GET /b  local");
+}
+
+TEST(Http, ARefusedConnectionWasSurelyNotProcessed) {
+  int port = 0;
+  {
+    auto server = HttpServer::start({"127.0.0.1"}, echo);
+    ASSERT_TRUE(server);
+    port = server->port();
+  }
+  HttpClient client;
+  EXPECT_EQ(client.send({"POST", fmt::format("http://127.0.0.1:{}/", port), {}, "x"}).error().kind, Kind::unavailable);
+}
+
+}  // namespace
+}  // namespace domicile

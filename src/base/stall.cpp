@@ -1,0 +1,25 @@
+#include "base/stall.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+
+namespace domicile {
+
+void StallPoints::reach(std::string_view name) const {
+  if (directory_.empty()) return;
+  const auto file = [&](const char* end) { return directory_ / (std::string(name) + end); };
+  std::error_code ignored;
+  if (std::filesystem::exists(file(".kill"), ignored)) {
+    std::ofstream(file(".reached")).flush();
+    std::filesystem::remove(file(".kill"), ignored);  // once: the next start gets past it
+    ::kill(::getpid(), SIGKILL);
+  }
+  if (!std::filesystem::exists(file(".stop"), ignored)) return;
+  std::ofstream(file(".reached")).flush();
+  while (std::filesystem::exists(file(".stop"), ignored)) ::usleep(2000);
+}
+
+}  // namespace domicile
