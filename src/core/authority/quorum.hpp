@@ -1,0 +1,56 @@
+// The port to the quorum: a linearizable register of authority records and beats, and nothing more.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+
+#include "core/authority/record.hpp"
+
+namespace domicile::authority {
+
+template <class T>
+struct Stored {
+  T value;
+  std::string text;  // exactly what was read: what a later comparison must name
+  bool operator==(const Stored&) const = default;
+};
+
+// Everything that the quorum holds, as one linearizable read saw it.
+struct View {
+  std::map<std::string, Stored<Record>> authorities;  // by residency
+  std::map<std::string, Stored<Beat>> beats;          // by region
+  std::map<std::string, std::string> unreadable;      // key -> why: a value that this version cannot parse
+};
+
+// Replaces authority/<residency>, if it and (where given) a region's beat still have the texts that were read.
+struct Swap {
+  std::string residency;
+  std::optional<std::string> expected;  // text of the record; empty: there is none
+  Record next;
+  std::string beat_of = {};  // with a region here, beat/<region> must still be `expected_beat`
+  std::optional<std::string> expected_beat = {};
+};
+
+struct SwapOutcome {
+  bool applied = false;
+  View view;  // after it, in both cases
+};
+
+struct BeatRequest {
+  std::string region;
+  std::optional<std::string> expected;  // text of our last beat; empty: we have none yet
+  Beat next;
+  std::optional<Swap> ride = {};  // applied in the same transaction, or neither is
+};
+
+class Quorum {
+ public:
+  virtual ~Quorum() = default;
+  // Errors of both: `unavailable`: surely not applied. `unknown_outcome`: perhaps applied; read, and adopt your own
+  // value.
+  virtual Result<SwapOutcome> beat(const BeatRequest& request) = 0;
+  virtual Result<SwapOutcome> swap(const Swap& swap) = 0;
+  virtual Result<View> read() = 0;  // linearizable
+};
+
+}  // namespace domicile::authority

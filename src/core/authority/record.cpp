@@ -1,0 +1,116 @@
+#include "core/authority/record.hpp"
+
+#include <charconv>
+
+#include "base/json.hpp"
+
+namespace domicile::authority {
+
+std::string_view name_of(Mode mode) {
+  switch (mode) {
+    case Mode::serving:
+      return "serving";
+    case Mode::draining:
+      return "draining";
+    case Mode::moving:
+      return "moving";
+  }
+  return "?";
+}
+
+std::optional<Mode> mode_of(std::string_view name) {
+  for (const Mode mode : {Mode::serving, Mode::draining, Mode::moving})
+    if (name == name_of(mode)) return mode;
+  return {};
+}
+
+std::string lsn_text(std::uint64_t lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xffffffffU); }
+
+std::optional<std::uint64_t> lsn_of(std::string_view text) {
+  const auto slash = text.find('/');
+  if (slash == std::string_view::npos) return {};
+  const auto half = [](std::string_view digits) -> std::optional<std::uint64_t> {
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    if (error != std::errc{} || end != digits.data() + digits.size()) return {};
+    return value;
+  };
+  const auto high = half(text.substr(0, slash)), low = half(text.substr(slash + 1));
+  if (!high || !low) return {};
+  return *high << 32 | *low;
+}
+
+namespace {
+
+Json json_of(const Position& position) {
+  return {{"system", position.system_id}, {"timeline", position.timeline}, {"lsn", lsn_text(position.lsn)}};
+}
+
+Result<std::uint64_t> lsn_member(const Json& object) {
+  const auto lsn = lsn_of(TRY(member<std::string>(object, "lsn")));
+  if (!lsn) return fail(Kind::corrupt, "'lsn' is no log position");
+  return *lsn;
+}
+
+Result<Position> position_of(const Json& object) {
+  Position position;
+  position.system_id = TRY(member<std::string>(object, "system"));
+  position.timeline = TRY(member<std::int64_t>(object, "timeline"));
+  position.lsn = TRY(lsn_member(object));
+  return position;
+}
+
+}  // namespace
+
+std::string to_text(const Record& record) {
+  Json json{{"owner", record.owner},        {"epoch", record.epoch},
+            {"mode", name_of(record.mode)}, {"switch", record.switch_id},
+            {"from", record.from},          {"to", record.to},
+            {"planned", record.planned},    {"automatic_at", record.automatic_at}};
+  if (record.fence) json["fence"] = json_of(*record.fence);
+  return dump(json);
+}
+
+Result<Record> record_of(std::string_view text) {
+  const Json json = TRY(parse_json(text, "the authority record"));
+  Record record;
+  record.owner = TRY(member<std::string>(json, "owner"));
+  record.epoch = TRY(member<Epoch>(json, "epoch"));
+  const auto mode = mode_of(TRY(member<std::string>(json, "mode")));
+  if (!mode) return fail(Kind::corrupt, "the authority record has an unknown mode");
+  record.mode = *mode;
+  record.switch_id = TRY(member<std::string>(json, "switch"));
+  record.from = TRY(member<std::string>(json, "from"));
+  record.to = TRY(member<std::string>(json, "to"));
+  record.planned = TRY(member_or<bool>(json, "planned", false));
+  record.automatic_at = TRY(member_or<Micros>(json, "automatic_at", 0));
+  if (json.contains("fence")) record.fence = TRY(position_of(json["fence"]));
+  if (record.epoch < 1) return fail(Kind::corrupt, "the authority record has an epoch below 1");
+  return record;
+}
+
+std::string to_text(const Beat& beat) {
+  Json markers = Json::object();
+  for (const auto& [residency, marker] : beat.markers)
+    markers[residency] = {{"clock_us", marker.clock_us}, {"lsn", lsn_text(marker.lsn)}, {"epoch", marker.epoch}};
+  return dump({{"boot", beat.boot}, {"counter", beat.counter}, {"protocol", beat.protocol}, {"markers", markers}});
+}
+
+Result<Beat> beat_of(std::string_view text) {
+  const Json json = TRY(parse_json(text, "the beat"));
+  Beat beat;
+  beat.boot = TRY(member<std::string>(json, "boot"));
+  beat.counter = TRY(member<std::int64_t>(json, "counter"));
+  beat.protocol = TRY(member_or<int>(json, "protocol", 1));
+  const Json markers = TRY(member_or<Json>(json, "markers", Json::object()));
+  if (!markers.is_object()) return fail(Kind::corrupt, "the beat's markers are no object");
+  for (const auto& [residency, value] : markers.items()) {
+    Marker& marker = beat.markers[residency];
+    marker.clock_us = TRY(member<Micros>(value, "clock_us"));
+    marker.lsn = TRY(lsn_member(value));
+    marker.epoch = TRY(member<Epoch>(value, "epoch"));
+  }
+  return beat;
+}
+
+}  // namespace domicile::authority

@@ -1,0 +1,75 @@
+// What the quorum holds: one authority record per residency, one beat per region. Values, and their canonical JSON.
+//
+// The quorum compares values, never revisions, so the text of a record is part of its identity: to_text is canonical
+// (sorted keys, no blanks), and whoever compares uses the text that was read, not one that was made again.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+
+namespace domicile::authority {
+
+using Epoch = std::int64_t;
+
+enum class Mode {
+  serving,   // `owner` may write while its lease lasts
+  draining,  // `owner` finishes what has begun; nobody starts a write. Without `to`: the owner cannot write (grey
+             // failure)
+  moving,    // nobody writes; `to` is to open at `epoch`
+};
+
+std::string_view name_of(Mode mode);
+std::optional<Mode> mode_of(std::string_view name);
+
+// How far a copy is. An LSN alone says nothing: another timeline or another cluster counts from its own zero.
+struct Position {
+  std::string system_id;  // pg_control_system's identifier, decimal
+  std::int64_t timeline = 0;
+  std::uint64_t lsn = 0;
+  bool operator==(const Position&) const = default;
+  bool comparable_with(const Position& other) const {
+    return system_id == other.system_id && timeline == other.timeline;
+  }
+};
+
+std::string lsn_text(std::uint64_t lsn);  // 16/B374D848
+std::optional<std::uint64_t> lsn_of(std::string_view text);
+
+struct Record {
+  std::string owner;  // while moving: the last owner, who may still hold surplus
+  Epoch epoch = 0;    // the epoch of whoever writes next (moving) or now (serving, draining)
+  Mode mode = Mode::moving;
+  std::string switch_id;  // names the switch that led here; unique for ever
+  std::string from, to;   // from: who wrote last; to: who is to write. `to` is empty in a draining without target
+  bool planned = false;   // the switch that led here was planned (has a fence)
+  std::optional<Position> fence;  // planned and moving or later: the owner's last position of the ended epoch
+  Micros automatic_at = 0;        // wall clock of the last automatic switch that reached serving; 0: never
+  bool operator==(const Record&) const = default;
+};
+
+struct Marker {
+  Micros clock_us = 0;  // the owner's wall clock, committed with the marker's row
+  std::uint64_t lsn = 0;
+  Epoch epoch = 0;
+  bool operator==(const Marker&) const = default;
+};
+
+struct Beat {
+  std::string boot;                       // a random id of this start of the agent
+  std::int64_t counter = 0;               // grows with each beat of one boot
+  int protocol = 1;                       // what this agent speaks; see docs/state.md
+  std::map<std::string, Marker> markers;  // by owned residency: the last one committed
+  bool operator==(const Beat&) const = default;
+};
+
+std::string to_text(const Record& record);
+std::string to_text(const Beat& beat);
+// Unknown members are ignored: an agent one version ahead may have added them.
+Result<Record> record_of(std::string_view text);
+Result<Beat> beat_of(std::string_view text);
+
+}  // namespace domicile::authority
