@@ -24,6 +24,35 @@ std::optional<Mode> mode_of(std::string_view name) {
   return {};
 }
 
+std::string_view name_of(Cause cause) {
+  switch (cause) {
+    case Cause::bootstrap:
+      return "bootstrap";
+    case Cause::planned:
+      return "planned";
+    case Cause::automatic:
+      return "automatic";
+    case Cause::approved:
+      return "approved";
+    case Cause::rollback:
+      return "rollback";
+    case Cause::takeback:
+      return "takeback";
+    case Cause::adopted:
+      return "adopted";
+    case Cause::broken_glass:
+      return "broken_glass";
+  }
+  return "?";
+}
+
+std::optional<Cause> cause_of(std::string_view name) {
+  for (const Cause cause : {Cause::bootstrap, Cause::planned, Cause::automatic, Cause::approved, Cause::rollback,
+                            Cause::takeback, Cause::adopted, Cause::broken_glass})
+    if (name == name_of(cause)) return cause;
+  return {};
+}
+
 std::string lsn_text(std::uint64_t lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xffffffffU); }
 
 std::optional<std::uint64_t> lsn_of(std::string_view text) {
@@ -63,13 +92,41 @@ Result<Position> position_of(const Json& object) {
 }  // namespace
 
 std::string to_text(const Record& record) {
-  Json json{{"owner", record.owner},        {"epoch", record.epoch},
-            {"mode", name_of(record.mode)}, {"switch", record.switch_id},
-            {"from", record.from},          {"to", record.to},
-            {"planned", record.planned},    {"automatic_at", record.automatic_at}};
+  Json history = Json::array();
+  for (const auto& opened : record.history) {
+    Json entry{{"epoch", opened.epoch}, {"owner", opened.owner}};
+    if (opened.fence) entry["fence"] = json_of(*opened.fence);
+    history.push_back(entry);
+  }
+  Json json{{"owner", record.owner},
+            {"epoch", record.epoch},
+            {"mode", name_of(record.mode)},
+            {"switch", record.switch_id},
+            {"from", record.from},
+            {"to", record.to},
+            {"cause", name_of(record.cause)},
+            {"automatic_at", record.automatic_at},
+            {"history", history}};
   if (record.fence) json["fence"] = json_of(*record.fence);
   return dump(json);
 }
+
+namespace {
+
+Result<std::vector<Opened>> history_of(const Json& array) {
+  if (!array.is_array()) return fail(Kind::corrupt, "the authority record's history is no array");
+  std::vector<Opened> history;
+  for (const auto& entry : array) {
+    Opened opened;
+    opened.epoch = TRY(member<Epoch>(entry, "epoch"));
+    opened.owner = TRY(member<std::string>(entry, "owner"));
+    if (entry.contains("fence")) opened.fence = TRY(position_of(entry["fence"]));
+    history.push_back(std::move(opened));
+  }
+  return history;
+}
+
+}  // namespace
 
 Result<Record> record_of(std::string_view text) {
   const Json json = TRY(parse_json(text, "the authority record"));
@@ -77,13 +134,16 @@ Result<Record> record_of(std::string_view text) {
   record.owner = TRY(member<std::string>(json, "owner"));
   record.epoch = TRY(member<Epoch>(json, "epoch"));
   const auto mode = mode_of(TRY(member<std::string>(json, "mode")));
+  const auto cause = cause_of(TRY(member<std::string>(json, "cause")));
   if (!mode) return fail(Kind::corrupt, "the authority record has an unknown mode");
+  if (!cause) return fail(Kind::corrupt, "the authority record has an unknown cause");
   record.mode = *mode;
+  record.cause = *cause;
   record.switch_id = TRY(member<std::string>(json, "switch"));
   record.from = TRY(member<std::string>(json, "from"));
   record.to = TRY(member<std::string>(json, "to"));
-  record.planned = TRY(member_or<bool>(json, "planned", false));
   record.automatic_at = TRY(member_or<Micros>(json, "automatic_at", 0));
+  record.history = TRY(history_of(TRY(member_or<Json>(json, "history", Json::array()))));
   if (json.contains("fence")) record.fence = TRY(position_of(json["fence"]));
   if (record.epoch < 1) return fail(Kind::corrupt, "the authority record has an epoch below 1");
   return record;

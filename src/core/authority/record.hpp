@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
@@ -22,7 +23,21 @@ enum class Mode {
   moving,    // nobody writes; `to` is to open at `epoch`
 };
 
+// Why the record is as it is.
+enum class Cause {
+  bootstrap,     // the first owner of a residency
+  planned,       // a person asked; has a fence once it is moving
+  automatic,     // the owner's life expired and the copy's lag was known and within rpo
+  approved,      // the same, but a person had to say yes
+  rollback,      // a switch that did not reach its target went back to the owner
+  takeback,      // an owner that could not write for a while can again
+  adopted,       // a person put the epoch above what the sites' disks hold, after the quorum had been restored
+  broken_glass,  // a person opened it without a quorum
+};
+
 std::string_view name_of(Mode mode);
+std::string_view name_of(Cause cause);
+std::optional<Cause> cause_of(std::string_view name);
 std::optional<Mode> mode_of(std::string_view name);
 
 // How far a copy is. An LSN alone says nothing: another timeline or another cluster counts from its own zero.
@@ -39,15 +54,27 @@ struct Position {
 std::string lsn_text(std::uint64_t lsn);  // 16/B374D848
 std::optional<std::uint64_t> lsn_of(std::string_view text);
 
+// An epoch that was really opened: somebody could write in it.
+struct Opened {
+  Epoch epoch = 0;
+  std::string owner;
+  std::optional<Position> fence;  // the last position of the epoch before it; only after a planned switch
+  bool operator==(const Opened&) const = default;
+};
+
+inline constexpr std::size_t kHistory =
+    8;  // opened epochs that a record remembers; a receiver that was away longer is `resync`
+
 struct Record {
   std::string owner;  // while moving: the last owner, who may still hold surplus
   Epoch epoch = 0;    // the epoch of whoever writes next (moving) or now (serving, draining)
   Mode mode = Mode::moving;
   std::string switch_id;  // names the switch that led here; unique for ever
   std::string from, to;   // from: who wrote last; to: who is to write. `to` is empty in a draining without target
-  bool planned = false;   // the switch that led here was planned (has a fence)
-  std::optional<Position> fence;  // planned and moving or later: the owner's last position of the ended epoch
-  Micros automatic_at = 0;        // wall clock of the last automatic switch that reached serving; 0: never
+  Cause cause = Cause::bootstrap;
+  std::optional<Position> fence = {};  // planned and moving: the owner's last position of the ended epoch
+  Micros automatic_at = 0;             // wall clock of the last automatic switch that reached serving; 0: never
+  std::vector<Opened> history = {};    // oldest first, kHistory at most; the last one is the last that anybody opened
   bool operator==(const Record&) const = default;
 };
 

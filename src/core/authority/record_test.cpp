@@ -6,9 +6,10 @@ namespace domicile::authority {
 namespace {
 
 Record some_record() {
-  Record r{"us-east-1", 7, Mode::moving, "s-1", "us-east-1", "eu-central-1", true};
+  Record r{"us-east-1", 7, Mode::moving, "s-1", "us-east-1", "eu-central-1", Cause::planned};
   r.fence = Position{"7301", 1, 0x16B374D848};
   r.automatic_at = 5;
+  r.history = {{6, "us-east-1", {}}, {7, "eu-central-1", r.fence}};
   return r;
 }
 
@@ -32,9 +33,10 @@ TEST(Record, NonsenseIsRefused) {
       "[]",
       "null",
       "{\"owner\":1}",
-      R"({"owner":"a","epoch":0,"mode":"serving","switch":"","from":"","to":""})",
-      R"({"owner":"a","epoch":1,"mode":"dancing","switch":"","from":"","to":""})",
-      R"({"owner":"a","epoch":1,"mode":"serving","switch":"","from":"","to":"","fence":{"lsn":"x"}})"};
+      R"({"owner":"a","epoch":0,"mode":"serving","switch":"","from":"","to":"","cause":"planned"})",
+      R"({"owner":"a","epoch":1,"mode":"serving","switch":"","from":"","to":"","cause":"boredom"})",
+      R"({"owner":"a","epoch":1,"mode":"dancing","switch":"","from":"","to":"","cause":"planned"})",
+      R"({"owner":"a","epoch":1,"mode":"serving","switch":"","from":"","to":"","cause":"planned","fence":{"lsn":"x"}})"};
   for (const char* text : cases) EXPECT_FALSE(record_of(text)) << text;
 }
 

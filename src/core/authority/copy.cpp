@@ -1,0 +1,105 @@
+#include "core/authority/copy.hpp"
+
+#include <algorithm>
+
+namespace domicile::authority {
+
+std::string_view name_of(Copy::State state) {
+  switch (state) {
+    case Copy::State::none:
+      return "none";
+    case Copy::State::owner:
+      return "owner";
+    case Copy::State::following:
+      return "following";
+    case Copy::State::stopped:
+      return "stopped";
+    case Copy::State::resync:
+      return "resync";
+  }
+  return "?";
+}
+
+namespace {
+
+bool reached(const std::optional<Position>& position, const std::optional<Position>& fence) {
+  return position && fence && position->comparable_with(*fence) && position->lsn >= fence->lsn;
+}
+
+// The epochs that were opened after this copy's own, oldest first; empty optional when the record does not remember
+// that far.
+std::optional<std::vector<Opened>> opened_since(const Copy& copy, const Record& record) {
+  std::vector<Opened> later;
+  for (const auto& opened : record.history)
+    if (opened.epoch > copy.epoch) later.push_back(opened);
+  // A full history whose oldest entry is younger than this copy may have forgotten an owner in between.
+  const bool forgotten = record.history.size() >= kHistory && record.history.front().epoch > copy.epoch;
+  if (forgotten) return {};
+  return later;
+}
+
+CopyStep resync(const Copy& copy, std::string why) {
+  Copy next = copy;
+  next.state = Copy::State::resync;
+  next.why = why;
+  return {CopyAct::mark_resync, next, why};
+}
+
+CopyStep follow(const Opened& last, std::string why) {
+  return {CopyAct::follow, Copy{Copy::State::following, last.owner, last.epoch, {}}, std::move(why)};
+}
+
+// The record serves under somebody else, and this copy stands still.
+CopyStep from_standstill(const Copy& copy, const Record& record) {
+  const auto later = opened_since(copy, record);
+  if (!later) return resync(copy, "away for longer than the record remembers");
+  if (later->empty()) {
+    if (copy.state == Copy::State::owner)
+      return resync(copy, "the record does not know the epoch that was opened here");
+    return follow(Opened{copy.epoch, copy.source, {}}, "nobody else opened since");
+  }
+  const bool same_owner = std::ranges::all_of(*later, [&](const Opened& o) { return o.owner == copy.source; });
+  if (same_owner && copy.state != Copy::State::owner)
+    return follow(later->back(), "the same owner opened again, nobody else in between");
+  const Opened& first = later->front();
+  const bool one_owner_since = std::ranges::all_of(*later, [&](const Opened& o) { return o.owner == first.owner; });
+  if (one_owner_since && reached(copy.position, first.fence))
+    return follow(later->back(), "has everything up to the fence");
+  if (!first.fence)
+    return resync(copy, fmt::format("{} took epoch {} without a fence: this copy may be behind or ahead", first.owner,
+                                    first.epoch));
+  if (!one_owner_since) return resync(copy, "more than one other owner since");
+  return resync(copy, "no proof that this copy has everything up to the fence");
+}
+
+}  // namespace
+
+CopyStep next_copy_step(const Copy& copy, const Record& record, const std::string& region) {
+  const CopyStep keep{CopyAct::keep, copy, ""};
+  const bool serving_elsewhere = record.mode == Mode::serving && record.owner != region;
+  switch (copy.state) {
+    case Copy::State::resync:
+      return keep;
+    case Copy::State::none:
+      if (!serving_elsewhere) return keep;
+      return {CopyAct::first_rows, Copy{Copy::State::following, record.owner, record.epoch, {}}, "nothing here yet"};
+    case Copy::State::owner:
+      return serving_elsewhere ? from_standstill(copy, record) : keep;
+    case Copy::State::stopped:
+      return serving_elsewhere ? from_standstill(copy, record) : keep;
+    case Copy::State::following: {
+      // Draining keeps flowing: the target must reach the fence. Everything else that is not this source's own serving
+      // ends the flow first, so that no byte of an ended epoch arrives later.
+      const bool same = record.owner == copy.source && record.mode != Mode::moving;
+      if (same && record.mode == Mode::draining) return keep;
+      if (same && record.epoch == copy.epoch) return keep;
+      Copy next = copy;
+      next.state = Copy::State::stopped;
+      // A planned switch's target and receivers were seen at the fence before the record moved.
+      return {CopyAct::stop, next, fmt::format("{} no longer owns it at epoch {}", copy.source, copy.epoch)};
+    }
+  }
+  return keep;
+}
+
+}  // namespace domicile::authority

@@ -1,0 +1,48 @@
+// What a region does with its copy of a residency when the authority over it changes.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "core/authority/record.hpp"
+
+namespace domicile::authority {
+
+// Kept on this site's disk per residency.
+struct Copy {
+  enum class State {
+    none,       // nothing here yet: needs first rows from the owner
+    owner,      // this region wrote last, at `epoch`
+    following,  // a prefix of the history of (source, epoch)
+    stopped,    // was following (source, epoch); the inbound link is disabled at `position`
+    resync,     // not known to be a prefix of the owner's history: no target for anything until repaired
+  };
+  State state = State::none;
+  std::string source;                // whom it follows or followed; itself for an owner
+  Epoch epoch = 0;                   // the epoch of that history
+  std::optional<Position> position;  // stopped: the source's position applied here. owner, after a fence: the fence
+  std::string why = {};              // resync: what is known about it
+  bool operator==(const Copy&) const = default;
+};
+
+std::string_view name_of(Copy::State state);
+
+enum class CopyAct {
+  keep,         // nothing to change
+  first_rows,   // bring the first rows from `source`, then follow
+  stop,         // disable the inbound link, workers really gone, journal the position
+  follow,       // enable the link from `source`
+  mark_resync,  // journal that this copy is no prefix of the owner's history; follow nothing
+};
+
+struct CopyStep {
+  CopyAct act = CopyAct::keep;
+  Copy next;        // what to journal once the act is done (stop: the caller fills `position`)
+  std::string why;  // one sentence
+};
+
+// `record`: what the quorum holds for the residency. Never `follow`s an owner whose history is not known to contain
+// this copy: the last opened epoch must be this copy's own, or follow it directly with a fence that this copy has
+// reached, or be the same owner's again with nobody else's in between.
+CopyStep next_copy_step(const Copy& copy, const Record& record, const std::string& region);
+
+}  // namespace domicile::authority

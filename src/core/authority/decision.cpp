@@ -1,0 +1,249 @@
+#include "core/authority/decision.hpp"
+
+#include <algorithm>
+
+namespace domicile::authority {
+namespace {
+
+bool may_own(const Rules& rules, const std::string& region) {
+  return region == rules.home || std::ranges::find(rules.standbys, region) != rules.standbys.end();
+}
+
+Decision nothing(std::string why) { return {Act::nothing, std::move(why)}; }
+Decision wait_until(Micros when, std::string why) { return {Act::wait, std::move(why), {}, {}, when}; }
+
+const Stored<Record>* stored_record(const Question& q) {
+  const auto it = q.view.authorities.find(q.rules.residency);
+  return it == q.view.authorities.end() ? nullptr : &it->second;
+}
+
+std::optional<std::string> beat_text(const View& view, const std::string& region) {
+  const auto it = view.beats.find(region);
+  if (it == view.beats.end()) return {};
+  return it->second.text;
+}
+
+// This region becomes the target at the next epoch.
+Record moving_here(const Question& q, const Record& now, Cause cause) {
+  Record next = now;
+  next.epoch = now.epoch + 1;
+  next.mode = Mode::moving;
+  next.switch_id = q.fresh_id;
+  next.from = now.owner;
+  next.to = q.local.region;
+  next.cause = cause;
+  next.fence.reset();
+  return next;
+}
+
+Decision swap_to(const Question& q, const Stored<Record>& seen, Record next, std::string why) {
+  return {Act::swap, std::move(why), Swap{q.rules.residency, seen.text, std::move(next)}};
+}
+
+Decision go_back(const Question& q, const Stored<Record>& seen, Cause cause, std::string why) {
+  return swap_to(q, seen, moving_here(q, seen.value, cause), std::move(why));
+}
+
+// May this region take the residency without the owner's help, and how? `compare_beat`: whose life must still be over
+// at the instant of the swap; empty where the record alone decides.
+Decision take_over(const Question& q, const Stored<Record>& seen, const std::string& compare_beat,
+                   const std::string& why) {
+  const Local& local = q.local;
+  const Record& record = seen.value;
+  const auto& standbys = q.rules.standbys;
+  if (!may_own(q.rules, local.region)) return nothing(why + "; no lawful target here");
+  if (local.region == record.owner) return nothing(why + "; it was ours, and comes back only by its own way");
+  if (local.resync) return nothing(why + "; the copy here is resync and no target for anything");
+  if (!local.copy_complete) return nothing(why + "; the copy here is not complete");
+  if (!local.can_write) return nothing(why + "; the database here does not commit");
+
+  const std::string proposal = fmt::format("{}-{}", q.rules.residency, record.epoch + 1);
+  const bool approved = local.approvals.contains(proposal);
+  if (!approved) {
+    const auto ask = [&](std::string reason) { return Decision{Act::ask, why + "; " + reason, {}, proposal}; };
+    if (!q.rules.automatic) return ask("this residency asks before it switches");
+    if (!local.lag) return ask("the lag of the copy here is unknown");
+    if (*local.lag > q.rules.rpo)
+      return ask(fmt::format("the copy here lags by {} ms, the rpo is {} ms", *local.lag / 1000, q.rules.rpo / 1000));
+    if (record.automatic_at != 0 && q.wall_now - record.automatic_at < q.rules.calm && q.rules.calm > 0)
+      return ask("it switched by itself a short while ago");
+  }
+  if (standbys.size() > 1 && !local.most_advanced) return {Act::compare_positions, why};
+  if (standbys.size() > 1 && !*local.most_advanced) {
+    // The one that is ahead goes first. It may die at this very moment, so the turn comes to us after one more margin.
+    const Micros turn = q.observed.sights.at(q.rules.residency).first_seen;
+    const Micros expiry = compare_beat.empty() ? turn + q.timing.ttl + q.timing.margin
+                                               : expires_at(q.observed, compare_beat, q.timing.ttl, q.timing.margin);
+    const Micros ours = expiry + 2 * kSecond;
+    if (q.now < ours) return wait_until(ours, why + "; another standby is more advanced and goes first");
+  }
+  Swap swap{q.rules.residency, seen.text, moving_here(q, record, approved ? Cause::approved : Cause::automatic)};
+  if (!compare_beat.empty()) {
+    swap.beat_of = compare_beat;
+    swap.expected_beat = beat_text(q.view, compare_beat);
+  }
+  return {Act::swap, why + "; taking it over", swap};
+}
+
+Decision without_record(const Question& q) {
+  if (q.local.region != q.rules.home) return nothing("nobody owns it yet; its home begins");
+  if (!q.local.can_write) return nothing("nobody owns it yet, and the database here does not commit");
+  Record first;
+  first.owner = q.local.region;
+  first.epoch = 1;
+  first.mode = Mode::moving;
+  first.switch_id = q.fresh_id;
+  first.from = first.to = q.local.region;
+  first.cause = Cause::bootstrap;
+  return {Act::swap, "nobody owns it yet and this is its home", Swap{q.rules.residency, {}, first}};
+}
+
+bool cannot_write_for_long(const Question& q) {
+  return !q.local.can_write && q.now - q.local.cannot_write_since >= q.timing.patience;
+}
+
+Decision own_serving(const Question& q, const Stored<Record>& seen) {
+  if (cannot_write_for_long(q)) {
+    Record next = seen.value;
+    next.mode = Mode::draining;
+    next.switch_id = q.fresh_id;
+    next.to.clear();
+    return swap_to(q, seen, next, "the database here could not commit for longer than patience: giving it up");
+  }
+  if (q.local.opened == seen.value.epoch) return {Act::renew, "owner"};
+  return {Act::reopen, "owner by the record, not yet opened by this process"};
+}
+
+Decision decide_serving(const Question& q, const Stored<Record>& seen) {
+  const Record& record = seen.value;
+  if (record.owner == q.local.region) return own_serving(q, seen);
+  const Micros end = expires_at(q.observed, record.owner, q.timing.ttl, q.timing.margin);
+  if (q.now < end) return wait_until(end, "owned by " + record.owner);
+  return take_over(q, seen, record.owner, record.owner + " has shown no life for ttl + margin");
+}
+
+Decision decide_draining(const Question& q, const Stored<Record>& seen) {
+  const Record& record = seen.value;
+  const Micros first_seen = q.observed.sights.at(q.rules.residency).first_seen;
+  if (record.owner == q.local.region) {
+    if (record.to.empty()) {
+      if (q.local.can_write) return go_back(q, seen, Cause::takeback, "the database commits again");
+      return nothing("given up until the database here commits again");
+    }
+    if (q.now >= first_seen + q.timing.patience || cannot_write_for_long(q))
+      return go_back(q, seen, Cause::rollback, "the planned switch did not end in time");
+    return {Act::drain, "planned switch to " + record.to};
+  }
+  if (record.to.empty()) {
+    const Micros end = first_seen + q.timing.ttl + q.timing.margin;
+    if (q.now < end) return wait_until(end, record.owner + " gave it up");
+    return take_over(q, seen, "", record.owner + " gave it up and did not take it back");
+  }
+  const Micros end = expires_at(q.observed, record.owner, q.timing.ttl, q.timing.margin);
+  if (q.now < end) return wait_until(end, record.owner + " drains for a switch to " + record.to);
+  return take_over(q, seen, record.owner, record.owner + " died while it drained");
+}
+
+Decision decide_moving(const Question& q, const Stored<Record>& seen) {
+  const Record& record = seen.value;
+  if (record.to == q.local.region) return {Act::open, "target of the switch"};
+  const Micros life_end = expires_at(q.observed, record.to, q.timing.ttl, q.timing.margin);
+  const Micros deadline = q.observed.sights.at(q.rules.residency).first_seen + q.timing.patience;
+  const Micros end = std::min(life_end, deadline);
+  if (q.now < end) return wait_until(end, "moving to " + record.to);
+  const std::string why = record.to + " did not open it in time";
+  const bool ours = record.owner == q.local.region;
+  // The owner's way back: after a fence nobody else holds more than it does, and nobody opened since.
+  if (ours && q.local.can_write && !q.local.resync) return go_back(q, seen, Cause::rollback, why);
+  if (ours) return nothing(why + "; the database here does not commit");
+  // A planned switch goes back to its owner, unless that one is gone as well.
+  const Micros owner_end = expires_at(q.observed, record.owner, q.timing.ttl, q.timing.margin);
+  if (record.cause == Cause::planned && q.now < owner_end)
+    return wait_until(owner_end, why + "; its owner takes it back");
+  // The record alone decides: only the target may swap it to serving, and that swap names the text that we replace.
+  return take_over(q, seen, "", why);
+}
+
+}  // namespace
+
+std::string distrust(const Local& local, const std::string& residency, const View& view) {
+  const auto it = view.authorities.find(residency);
+  const Epoch seen = it == view.authorities.end() ? 0 : it->second.value.epoch;
+  if (seen >= local.known_epoch) {
+    const bool same_epoch = seen == local.known_epoch && seen > 0 && it->second.value.mode != Mode::moving;
+    if (!same_epoch || local.known_owner.empty() || it->second.value.owner == local.known_owner) return "";
+    return fmt::format("the quorum names {} as owner of epoch {}, this site's disk {}", it->second.value.owner, seen,
+                       local.known_owner);
+  }
+  return fmt::format("the quorum knows epoch {}, this site's disk {}", seen, local.known_epoch);
+}
+
+Decision decide(const Question& q) {
+  const auto unreadable = q.view.unreadable.find("domicile/authority/" + q.rules.residency);
+  if (unreadable != q.view.unreadable.end()) return nothing("the record cannot be read: " + unreadable->second);
+  if (const std::string reason = distrust(q.local, q.rules.residency, q.view); !reason.empty())
+    return nothing("distrusted: " + reason);
+  const auto* seen = stored_record(q);
+  if (seen == nullptr) return without_record(q);
+  switch (seen->value.mode) {
+    case Mode::serving:
+      return decide_serving(q, *seen);
+    case Mode::draining:
+      return decide_draining(q, *seen);
+    case Mode::moving:
+      return decide_moving(q, *seen);
+  }
+  return nothing("unknown mode");
+}
+
+Record serving_record(const Record& moving, Micros wall_now) {
+  Record next = moving;
+  next.owner = moving.to;
+  next.mode = Mode::serving;
+  if (moving.cause == Cause::automatic) next.automatic_at = wall_now;
+  next.history.push_back({moving.epoch, moving.to, moving.fence});
+  if (next.history.size() > kHistory) next.history.erase(next.history.begin());
+  next.fence.reset();
+  return next;
+}
+
+Result<Record> planned_drain(const Record& record, const Rules& rules, const std::string& to, const std::string& id) {
+  if (record.mode != Mode::serving)
+    return fail(
+        Kind::conflict,
+        fmt::format("switch {} of {} is under way ({})", record.switch_id, rules.residency, name_of(record.mode)),
+        "wait for its end: domicile status --watch", "DOM-E201");
+  if (!may_own(rules, to))
+    return fail(Kind::refused, fmt::format("{} may not own {}: no plan exists that puts it there", to, rules.residency),
+                "choose its home or one of its standbys", "DOM-E202");
+  if (record.owner == to)
+    return fail(Kind::conflict, fmt::format("{} already owns {}", to, rules.residency), "", "DOM-E203");
+  Record next = record;
+  next.mode = Mode::draining;
+  next.switch_id = id;
+  next.from = record.owner;
+  next.to = to;
+  next.cause = Cause::planned;
+  return next;
+}
+
+Record planned_moving(const Record& draining, const Position& fence) {
+  Record next = draining;
+  next.mode = Mode::moving;
+  next.epoch = draining.epoch + 1;
+  next.fence = fence;
+  return next;
+}
+
+Record adopted_record(Epoch highest, const std::string& owner, const std::string& id) {
+  Record next;
+  next.owner = owner;
+  next.epoch = highest + 1;
+  next.mode = Mode::moving;
+  next.switch_id = id;
+  next.from = next.to = owner;
+  next.cause = Cause::adopted;
+  return next;
+}
+
+}  // namespace domicile::authority

@@ -1,0 +1,40 @@
+// What one observer knows about the others' lives, timed on its own clock.
+//
+// A beat carries no time that others may trust. Life is only a higher counter or a new boot id, and an expiry is
+// counted from when this observer last saw such a change: the owner took its lease from a clock read before that beat
+// was sent, so that, at equal clock rates, its lease is over before ours says that it is; `margin` pays for the rates.
+#pragma once
+#include <map>
+#include <string>
+
+#include "core/authority/quorum.hpp"
+
+namespace domicile::authority {
+
+struct Life {
+  std::string boot;
+  std::int64_t counter = -1;
+  Micros changed_at = 0;  // this observer's monotonic clock at the last change seen
+};
+
+// The first sight of a state of a residency's record. Deadlines of switches are durations counted from here.
+struct Sight {
+  Epoch epoch = 0;
+  Mode mode = Mode::moving;
+  std::string switch_id, to;
+  Micros first_seen = 0;
+};
+
+struct Observed {
+  std::map<std::string, Life> lives;    // by region, also those that have no beat yet
+  std::map<std::string, Sight> sights;  // by residency
+};
+
+// `now`: monotonic, read before the view was asked for. `regions`: all whose life matters; one without a beat counts as
+// last seen at our first look.
+Observed observe(Observed before, const View& view, const std::vector<std::string>& regions, Micros now);
+
+// When the life of `region` is over for this observer: last change + ttl + margin.
+Micros expires_at(const Observed& observed, const std::string& region, Micros ttl, Micros margin);
+
+}  // namespace domicile::authority
