@@ -1,0 +1,53 @@
+// The nginx.conf of a gateway, rendered from values, and its directory:
+//
+//   DIR/nginx.conf           made by `prepare`
+//   DIR/tenants.snap authority.snap   published by the agent
+//   DIR/edge.state           written by nginx, read by the agent
+//   DIR/logs/access.log error.log     without personal data
+//   DIR/run/*.sock           inner listeners, reachable by nginx's user alone
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/http_client.hpp"
+#include "base/process.hpp"
+#include "base/result.hpp"
+
+namespace domicile::edge {
+
+// A certificate for the hosts of one residency. Only for residencies whose form here is full: no other key may be here.
+struct ResidencyCertificate {
+  std::string residency, certificate, key;  // PEM files, the key readable by whoever starts nginx
+};
+
+struct GatewayConfig {
+  std::string directory;
+  std::string region;
+  std::string nginx = "/usr/sbin/nginx";
+  std::string modules;       // directory of ngx_domicile_http.so and ngx_domicile_stream.so
+  std::string listen;        // ip:port for clients, TLS
+  std::string listen_plain;  // ip:port for clients without TLS; may be empty
+  std::string tunnel;        // ip:port where peers' tunnels arrive; may be empty
+  std::string forward;       // ip:port where peers' decrypted requests arrive; may be empty
+  std::string application;   // ip:port of the plain HTTP service behind the gateway
+  std::vector<ResidencyCertificate> certificates;
+  TlsFiles region_tls;  // this region's certificate (subjectAltName DNS:<region>) and the authority of all regions
+  std::string user;     // workers' user when started by root; "user group" or empty
+  std::string tenant_header = "X-Tenant";  // must agree with the host's tenant where it is sent
+  int workers = 2;
+  int hold_requests = 20000;            // per worker
+  std::size_t hold_bytes = 256u << 20;  // per worker
+  int hold_ms = 15000;                  // then 503
+  int retry_after_s = 1;
+  std::vector<std::string> reads;  // "METHOD /prefix" that are no writes although their method says so
+  std::string server_extra;        // directives for the client-facing servers, such as further locations
+  int worker_connections = 8192;
+};
+
+Result<std::string> render(const GatewayConfig& config);
+// Makes the directory and writes nginx.conf; the caller starts or reloads nginx.
+Result<void> prepare(const GatewayConfig& config);
+// nginx in the foreground, under our supervision. Reload: SIGHUP; graceful end: SIGQUIT.
+Command start_command(const GatewayConfig& config);
+
+}  // namespace domicile::edge

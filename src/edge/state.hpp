@@ -1,0 +1,35 @@
+// The agent's view of edge.state.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+
+namespace domicile::edge {
+
+struct WorkerState {
+  std::int64_t pid = 0;
+  std::uint64_t generation = 0, tenants_generation = 0;
+  Micros obeyed_at = 0;  // CLOCK_BOOTTIME
+  std::uint64_t held = 0, held_bytes = 0, refused_snapshots = 0;
+  std::map<std::string, std::uint64_t> writes_in_flight;
+  std::map<std::string, std::uint64_t> decisions;  // by name_of(Action)
+};
+
+struct EdgeState {
+  std::vector<WorkerState> workers;  // living ones only
+  // Every decision from now on is by at least this generation of authority.snap. 0 when no worker lives: nobody obeys,
+  // and nobody serves.
+  std::uint64_t generation_obeyed() const;
+  std::uint64_t writes_in_flight(const std::string& residency) const;
+  std::map<std::string, std::uint64_t> decisions() const;
+};
+
+// Generations are read before the counts: a count of 0 beside a generation holds for every decision after it.
+// unavailable: no file (nginx never ran); corrupt: not such a file.
+Result<EdgeState> read_edge_state(const std::string& path);
+
+}  // namespace domicile::edge
