@@ -1,0 +1,130 @@
+#include "core/topology/topology.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace domicile::topology {
+namespace {
+
+bool lower(char c) { return c >= 'a' && c <= 'z'; }
+bool upper(char c) { return c >= 'A' && c <= 'Z'; }
+bool digit(char c) { return c >= '0' && c <= '9'; }
+
+// `by`, `reason` and `until` stand beside residencies in `accept`; `salvage` would name a link like a publication that
+// is none.
+constexpr std::array<std::string_view, 4> kReserved = {"by", "reason", "until", "salvage"};
+
+template <class Range, class Get>
+auto* find_named(Range& range, Get get, std::string_view name) {
+  const auto it = std::find_if(range.begin(), range.end(), [&](const auto& item) { return get(item) == name; });
+  return it == range.end() ? nullptr : &*it;
+}
+
+}  // namespace
+
+bool SiteKind::valid(std::string_view text) {
+  if (text.empty() || text.size() > 32 || !lower(text.front()) || text.back() == '-') return false;
+  if (text.find("--") != std::string_view::npos) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) { return lower(c) || digit(c) || c == '-'; });
+}
+
+bool ResidencyKind::valid(std::string_view text) {
+  return SiteKind::valid(text) && std::find(kReserved.begin(), kReserved.end(), text) == kReserved.end();
+}
+
+bool JurisdictionKind::valid(std::string_view text) {
+  if (text.empty() || text.size() > 16 || !upper(text.front()) || text.back() == '-') return false;
+  return std::all_of(text.begin(), text.end(), [](char c) { return upper(c) || digit(c) || c == '-'; });
+}
+
+bool IdentifierKind::valid(std::string_view text) {
+  if (text.empty() || text.size() > 63 || !(lower(text.front()) || text.front() == '_')) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) { return lower(c) || digit(c) || c == '_'; });
+}
+
+std::string_view name_of(Form form) {
+  switch (form) {
+    case Form::none:
+      return "none";
+    case Form::reduced:
+      return "reduced";
+    case Form::full:
+      return "full";
+  }
+  return "none";
+}
+
+std::string_view name_of(Failover failover) { return failover == Failover::automatic ? "automatic" : "approve"; }
+std::string_view name_of(Reads reads) { return reads == Reads::fresh ? "fresh" : "stale"; }
+
+std::optional<Date> date_of(std::string_view text) {
+  if (text.size() != 10 || text[4] != '-' || text[7] != '-') return std::nullopt;
+  const auto number = [&](std::size_t at, std::size_t size) {
+    int value = 0;
+    for (const char c : text.substr(at, size)) {
+      if (!digit(c)) return -1;
+      value = value * 10 + (c - '0');
+    }
+    return value;
+  };
+  const int year = number(0, 4), month = number(5, 2), day = number(8, 2);
+  if (year < 1 || month < 0 || day < 0) return std::nullopt;
+  const Date date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+                  std::chrono::day(static_cast<unsigned>(day))};
+  if (!date.ok()) return std::nullopt;
+  return date;
+}
+
+std::string date_text(Date date) {
+  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                     static_cast<unsigned>(date.day()));
+}
+
+const Region* region_of(const Topology& topology, std::string_view name) {
+  return find_named(
+      topology.regions, [](const Region& region) { return std::string_view(region.name.str()); }, name);
+}
+
+const Residency* residency_of(const Topology& topology, std::string_view name) {
+  return find_named(
+      topology.residencies, [](const Residency& residency) { return std::string_view(residency.name.str()); }, name);
+}
+
+const Table* table_of(const Topology& topology, std::string_view qualified) {
+  return find_named(
+      topology.tables, [](const Table& table) { return table.qualified(); }, qualified);
+}
+
+const Residency& directory_of(const Topology& topology) { return *residency_of(topology, kDirectory); }
+
+Form form_in(const Residency& residency, const Jurisdiction& jurisdiction) {
+  const auto it = residency.holds.find(jurisdiction);
+  return it == residency.holds.end() ? Form::none : it->second;
+}
+
+Form form_at(const Topology& topology, const Residency& residency, std::string_view region) {
+  const Region* found = region_of(topology, region);
+  return found ? form_in(residency, found->jurisdiction) : Form::none;
+}
+
+std::vector<RegionName> owners_of(const Residency& residency) {
+  std::vector<RegionName> owners{residency.home};
+  owners.insert(owners.end(), residency.standby.begin(), residency.standby.end());
+  return owners;
+}
+
+bool may_own(const Residency& residency, std::string_view region) {
+  return residency.home == region || std::any_of(residency.standby.begin(), residency.standby.end(),
+                                                 [&](const RegionName& standby) { return standby == region; });
+}
+
+std::vector<RegionName> sites_of(const Topology& topology) {
+  std::vector<RegionName> sites = topology.voters;
+  for (const Region& region : topology.regions) sites.push_back(region.name);
+  std::sort(sites.begin(), sites.end());
+  return sites;
+}
+
+}  // namespace domicile::topology
