@@ -56,6 +56,7 @@ CopyStep from_standstill(const Copy& copy, const Record& record) {
   if (later->empty()) {
     if (copy.state == Copy::State::owner)
       return resync(copy, "the record does not know the epoch that was opened here");
+    if (record.owner != copy.source) return {CopyAct::keep, copy, ""};
     return follow(Opened{copy.epoch, copy.source, {}}, "nobody else opened since");
   }
   const bool same_owner = std::ranges::all_of(*later, [&](const Opened& o) { return o.owner == copy.source; });
@@ -76,23 +77,23 @@ CopyStep from_standstill(const Copy& copy, const Record& record) {
 
 CopyStep next_copy_step(const Copy& copy, const Record& record, const std::string& region) {
   const CopyStep keep{CopyAct::keep, copy, ""};
-  const bool serving_elsewhere = record.mode == Mode::serving && record.owner != region;
+  if (record.epoch < copy.epoch) return keep;
+  // Draining as well: the region that stands still may be the target, which must reach the fence.
+  const bool opened_elsewhere = record.mode != Mode::moving && record.owner != region;
   switch (copy.state) {
     case Copy::State::resync:
       return keep;
     case Copy::State::none:
-      if (!serving_elsewhere) return keep;
+      if (!opened_elsewhere || record.mode != Mode::serving) return keep;
       return {CopyAct::first_rows, Copy{Copy::State::following, record.owner, record.epoch, {}}, "nothing here yet"};
     case Copy::State::owner:
-      return serving_elsewhere ? from_standstill(copy, record) : keep;
     case Copy::State::stopped:
-      return serving_elsewhere ? from_standstill(copy, record) : keep;
+      return opened_elsewhere ? from_standstill(copy, record) : keep;
     case Copy::State::following: {
-      // Draining keeps flowing: the target must reach the fence. Everything else that is not this source's own serving
-      // ends the flow first, so that no byte of an ended epoch arrives later.
-      const bool same = record.owner == copy.source && record.mode != Mode::moving;
-      if (same && record.mode == Mode::draining) return keep;
-      if (same && record.epoch == copy.epoch) return keep;
+      // Draining keeps flowing: the target must reach the fence. Everything else that is not this source's own epoch
+      // ends the flow first, so that no byte of an ended epoch arrives later. A later epoch of the same source as well:
+      // another owner's may lie in between.
+      if (record.owner == copy.source && record.mode != Mode::moving && record.epoch == copy.epoch) return keep;
       Copy next = copy;
       next.state = Copy::State::stopped;
       // A planned switch's target and receivers were seen at the fence before the record moved.
@@ -100,6 +101,20 @@ CopyStep next_copy_step(const Copy& copy, const Record& record, const std::strin
     }
   }
   return keep;
+}
+
+std::string not_promotable(const Copy& copy, const Record& record) {
+  if (record.history.empty()) return "";  // nobody ever wrote
+  if (copy.state == Copy::State::none) return "nothing is here yet";
+  if (copy.state == Copy::State::resync) return "resync: " + copy.why;
+  const Opened& last = record.history.back();
+  if (last.epoch != copy.epoch || last.owner != copy.source)
+    return fmt::format("the copy is of {}'s epoch {}, the last that was opened is {}'s {}", copy.source, copy.epoch,
+                       last.owner, last.epoch);
+  // The last owner holds its own fence; everybody else must have reached it.
+  if (record.fence && copy.state != Copy::State::owner && !reached(copy.position, record.fence))
+    return "no proof that this copy has everything up to the fence";
+  return "";
 }
 
 }  // namespace domicile::authority

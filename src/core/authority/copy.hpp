@@ -43,6 +43,12 @@ struct CopyStep {
 // `record`: what the quorum holds for the residency. Never `follow`s an owner whose history is not known to contain
 // this copy: the last opened epoch must be this copy's own, or follow it directly with a fence that this copy has
 // reached, or be the same owner's again with nobody else's in between.
+// A record with a lower epoch than the copy's comes from a quorum that is behind: it changes nothing.
 CopyStep next_copy_step(const Copy& copy, const Record& record, const std::string& region);
+
+// Why this copy must not become the owner's, or empty: it must be a prefix of the last epoch that anybody opened and,
+// where the record moves with a fence, hold everything up to it. Ask it before any takeover, and again after the
+// inbound link has stopped, before the target opens. (An adopted record is a person's choice: there nobody asks this.)
+std::string not_promotable(const Copy& copy, const Record& record);
 
 }  // namespace domicile::authority

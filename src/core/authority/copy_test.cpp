@@ -1,0 +1,216 @@
+#include "core/authority/copy.hpp"
+
+#include <gtest/gtest.h>
+
+namespace domicile::authority {
+namespace {
+
+using State = Copy::State;
+const Position kFence{"1", 1, 100};
+
+Position at(std::uint64_t lsn) { return {"1", 1, lsn}; }
+Record serving(const std::string& owner, Epoch epoch, std::vector<Opened> history) {
+  Record r{owner, epoch, Mode::serving, "s", owner, owner, Cause::planned};
+  r.history = std::move(history);
+  return r;
+}
+Record with_mode(Record r, Mode mode) {
+  r.mode = mode;
+  return r;
+}
+Copy copy(State state, const std::string& source = "a", Epoch epoch = 4, std::optional<Position> position = {}) {
+  return {state, source, epoch, position};
+}
+std::vector<Opened> long_history(Epoch first) {
+  std::vector<Opened> all;
+  for (std::size_t i = 0; i < kHistory; ++i) all.push_back({first + static_cast<Epoch>(i), "a", {}});
+  return all;
+}
+
+struct Row {
+  const char* name;
+  Copy copy;
+  Record record;
+  CopyAct act;
+  State next;
+};
+
+// Seen by region c. Owner a opened 4; b may have opened 5.
+const std::vector<Opened> kFour{{4, "a", {}}};
+const std::vector<Opened> kFenced{{4, "a", {}}, {5, "b", kFence}};
+const std::vector<Opened> kUnfenced{{4, "a", {}}, {5, "b", {}}};
+
+const Row kRows[] = {
+    {"resync stays resync", copy(State::resync), serving("a", 4, kFour), CopyAct::keep, State::resync},
+    {"nothing here: first rows", copy(State::none, "", 0), serving("a", 4, kFour), CopyAct::first_rows,
+     State::following},
+    {"nothing here, nobody serves", copy(State::none, "", 0), with_mode(serving("a", 4, kFour), Mode::moving),
+     CopyAct::keep, State::none},
+    {"nothing here and we are the owner", copy(State::none, "", 0), serving("c", 4, {{4, "c", {}}}), CopyAct::keep,
+     State::none},
+
+    {"following goes on", copy(State::following), serving("a", 4, kFour), CopyAct::keep, State::following},
+    {"following goes on while the owner drains", copy(State::following),
+     with_mode(serving("a", 4, kFour), Mode::draining), CopyAct::keep, State::following},
+    {"it stops when the residency moves", copy(State::following), with_mode(serving("a", 5, kFour), Mode::moving),
+     CopyAct::stop, State::stopped},
+    {"it stops when somebody else serves", copy(State::following), serving("b", 5, kUnfenced), CopyAct::stop,
+     State::stopped},
+    {"it stops when its own owner opened again", copy(State::following), serving("a", 6, {{4, "a", {}}, {6, "a", {}}}),
+     CopyAct::stop, State::stopped},
+    {"draining of a later epoch of its owner stops it as well: another owner may lie in between",
+     copy(State::following), with_mode(serving("a", 6, {{4, "a", {}}, {5, "b", {}}, {6, "a", {}}}), Mode::draining),
+     CopyAct::stop, State::stopped},
+    {"a quorum that is behind stops nothing", copy(State::following, "b", 5), serving("a", 4, kFour), CopyAct::keep,
+     State::following},
+
+    {"stopped stays while it moves", copy(State::stopped), with_mode(serving("a", 5, kFour), Mode::moving),
+     CopyAct::keep, State::stopped},
+    {"stopped follows again when nobody else opened", copy(State::stopped), serving("a", 4, kFour), CopyAct::follow,
+     State::following},
+    {"stopped follows the same owner's next epoch", copy(State::stopped), serving("a", 6, {{4, "a", {}}, {6, "a", {}}}),
+     CopyAct::follow, State::following},
+    {"also while that one drains: it may be the target", copy(State::stopped),
+     with_mode(serving("a", 6, {{4, "a", {}}, {6, "a", {}}}), Mode::draining), CopyAct::follow, State::following},
+    {"stopped at the fence follows", copy(State::stopped, "a", 4, at(100)), serving("b", 5, kFenced), CopyAct::follow,
+     State::following},
+    {"stopped beyond the fence's record follows", copy(State::stopped, "a", 4, at(140)), serving("b", 5, kFenced),
+     CopyAct::follow, State::following},
+    {"stopped at the fence follows the new owner's later epoch", copy(State::stopped, "a", 4, at(100)),
+     serving("b", 7, {{4, "a", {}}, {5, "b", kFence}, {7, "b", {}}}), CopyAct::follow, State::following},
+    {"stopped before the fence is resync", copy(State::stopped, "a", 4, at(99)), serving("b", 5, kFenced),
+     CopyAct::mark_resync, State::resync},
+    {"without a position is resync", copy(State::stopped), serving("b", 5, kFenced), CopyAct::mark_resync,
+     State::resync},
+    {"a position of another timeline proves nothing", copy(State::stopped, "a", 4, Position{"1", 2, 900}),
+     serving("b", 5, kFenced), CopyAct::mark_resync, State::resync},
+    {"a position of another cluster proves nothing", copy(State::stopped, "a", 4, Position{"2", 1, 900}),
+     serving("b", 5, kFenced), CopyAct::mark_resync, State::resync},
+    {"a takeover without a fence is resync however far it is", copy(State::stopped, "a", 4, at(900)),
+     serving("b", 5, kUnfenced), CopyAct::mark_resync, State::resync},
+    {"two other owners since are resync", copy(State::stopped, "a", 4, at(100)),
+     serving("d", 6, {{4, "a", {}}, {5, "b", kFence}, {6, "d", kFence}}), CopyAct::mark_resync, State::resync},
+    {"the old owner with another in between is resync", copy(State::stopped, "a", 4, at(100)),
+     serving("a", 6, {{4, "a", {}}, {5, "b", kFence}, {6, "a", kFence}}), CopyAct::mark_resync, State::resync},
+    {"away for longer than the record remembers", copy(State::stopped, "a", 4, at(900)),
+     serving("a", 12, long_history(5)), CopyAct::mark_resync, State::resync},
+    {"a full record that still remembers", copy(State::stopped, "a", 5), serving("a", 12, long_history(5)),
+     CopyAct::follow, State::following},
+    {"a quorum that is behind moves nothing", copy(State::stopped, "b", 5), serving("a", 4, kFour), CopyAct::keep,
+     State::stopped},
+    {"an adopted history proves nothing about older epochs", copy(State::stopped, "a", 4),
+     serving("a", 10, {{9, "", {}}, {10, "a", {}}}), CopyAct::mark_resync, State::resync},
+    {"but the highest epoch that anybody knew continues at its owner", copy(State::stopped, "a", 9),
+     serving("a", 10, {{9, "", {}}, {10, "a", {}}}), CopyAct::follow, State::following},
+
+    {"an owner stays owner", copy(State::owner, "c", 4), serving("c", 4, {{4, "c", {}}}), CopyAct::keep, State::owner},
+    {"an owner stays while it moves away", copy(State::owner, "c", 4),
+     with_mode(serving("c", 5, {{4, "c", {}}}), Mode::moving), CopyAct::keep, State::owner},
+    {"after its fence it follows the next", copy(State::owner, "c", 4, at(100)),
+     serving("b", 5, {{4, "c", {}}, {5, "b", kFence}}), CopyAct::follow, State::following},
+    {"a lost owner is resync: it may hold more", copy(State::owner, "c", 4),
+     serving("b", 5, {{4, "c", {}}, {5, "b", {}}}), CopyAct::mark_resync, State::resync},
+    {"an owner with an older fence is resync", copy(State::owner, "c", 4, at(50)),
+     serving("b", 5, {{4, "c", {}}, {5, "b", kFence}}), CopyAct::mark_resync, State::resync},
+    {"an owner whose epoch the record never saw is resync", copy(State::owner, "c", 4), serving("b", 4, {{3, "c", {}}}),
+     CopyAct::mark_resync, State::resync},
+    {"an owner keeps its data before a quorum that is behind", copy(State::owner, "c", 5), serving("a", 4, kFour),
+     CopyAct::keep, State::owner},
+};
+
+TEST(CopyStep, As) {
+  for (const auto& row : kRows) {
+    const CopyStep step = next_copy_step(row.copy, row.record, "c");
+    EXPECT_EQ(static_cast<int>(step.act), static_cast<int>(row.act)) << row.name << ": " << step.why;
+    EXPECT_EQ(name_of(step.next.state), name_of(row.next)) << row.name;
+    EXPECT_EQ(step.why.empty(), step.act == CopyAct::keep) << row.name;
+    if (step.act == CopyAct::follow) {
+      EXPECT_EQ(step.next.source, row.record.owner) << row.name;
+      EXPECT_EQ(step.next.epoch, row.record.epoch) << row.name;
+    }
+  }
+}
+
+// us-east owns; eu-west's copy lives through a rollback, a planned switch that it saw whole, and a loss.
+TEST(CopyStory, GoldenTranscript) {
+  std::string told;
+  Copy west = copy(State::following, "us-east", 4);
+  const auto see = [&](const char* what, const Record& record, std::optional<Position> stops_at = {}) {
+    told += std::string(what) + "\n";
+    for (int i = 0; i < 4; ++i) {
+      const CopyStep step = next_copy_step(west, record, "eu-west");
+      if (step.act == CopyAct::keep) break;
+      west = step.next;
+      if (step.act == CopyAct::stop) west.position = stops_at;
+      told += fmt::format("  {} {} {}: {}\n", name_of(west.state), west.source, west.epoch, step.why);
+    }
+  };
+  Record r = serving("us-east", 4, {{4, "us-east", {}}});
+  see("us-east drains", with_mode(r, Mode::draining));
+  r.epoch = 5;
+  see("it goes back to itself", with_mode(r, Mode::moving), at(80));
+  r.history.push_back({5, "us-east", {}});
+  see("and serves", r);
+  r.epoch = 6;
+  see("planned: to eu-central", with_mode(r, Mode::moving), at(100));
+  r = serving("eu-central", 6, r.history);
+  r.history.push_back({6, "eu-central", kFence});
+  see("eu-central serves", r);
+  r.epoch = 7;
+  see("eu-central is lost", with_mode(r, Mode::moving), at(7));
+  r = serving("us-east", 7, r.history);
+  r.history.push_back({7, "us-east", {}});
+  see("us-east took over", r);
+  see("and goes on", r);
+  EXPECT_EQ(told, R"(us-east drains
+it goes back to itself
+  stopped us-east 4: us-east no longer owns it at epoch 4
+and serves
+  following us-east 5: the same owner opened again, nobody else in between
+planned: to eu-central
+  stopped us-east 5: us-east no longer owns it at epoch 5
+eu-central serves
+  following eu-central 6: has everything up to the fence
+eu-central is lost
+  stopped eu-central 6: eu-central no longer owns it at epoch 6
+us-east took over
+  resync eu-central 6: us-east took epoch 7 without a fence: this copy may be behind or ahead
+and goes on
+)");
+}
+
+TEST(Promotable, OnlyAPrefixOfTheLastEpochThatAnybodyOpened) {
+  Record fenced = with_mode(serving("a", 5, kFour), Mode::moving);
+  fenced.fence = kFence;
+  Record adopted = with_mode(serving("b", 10, {{9, "", {}}}), Mode::moving);
+  struct {
+    const char* name;
+    Copy copy;
+    Record record;
+    bool yes;
+  } cases[] = {
+      {"a follower of the owner", copy(State::following), serving("a", 4, kFour), true},
+      {"stopped when it died", copy(State::stopped, "a", 4, at(3)), with_mode(serving("a", 5, kFour), Mode::moving),
+       true},
+      {"nothing here", copy(State::none, "", 0), serving("a", 4, kFour), false},
+      {"resync", copy(State::resync), serving("a", 4, kFour), false},
+      {"still following an ended epoch", copy(State::following), serving("b", 5, kUnfenced), false},
+      {"stopped in an ended epoch", copy(State::stopped), serving("b", 5, kUnfenced), false},
+      {"the same epoch of another source", copy(State::following, "b", 4), serving("a", 4, kFour), false},
+      {"the last owner itself", copy(State::owner, "c", 4), with_mode(serving("c", 5, {{4, "c", {}}}), Mode::moving),
+       true},
+      {"an owner that another one followed", copy(State::owner, "c", 4), serving("b", 5, {{4, "c", {}}, {5, "b", {}}}),
+       false},
+      {"planned: at the fence", copy(State::stopped, "a", 4, at(100)), fenced, true},
+      {"planned: before the fence", copy(State::stopped, "a", 4, at(99)), fenced, false},
+      {"planned: position unknown", copy(State::following), fenced, false},
+      {"planned: the old owner itself holds its own fence", copy(State::owner, "a", 4), fenced, true},
+      {"adopted: nobody is known to be a prefix", copy(State::stopped, "a", 9), adopted, false},
+      {"before the first opening nobody holds anything", copy(State::none, "", 0),
+       with_mode(serving("a", 1, {}), Mode::moving), true},
+  };
+  for (const auto& c : cases) EXPECT_EQ(not_promotable(c.copy, c.record).empty(), c.yes) << c.name;
+}
+
+}  // namespace
+}  // namespace domicile::authority
