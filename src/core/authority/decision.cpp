@@ -70,7 +70,7 @@ Decision take_over(const Question& q, const Stored<Record>& seen, const std::str
   }
   if (standbys.size() > 1 && !local.most_advanced) return {Act::compare_positions, why};
   if (standbys.size() > 1 && !*local.most_advanced) {
-    // The one that is ahead goes first. It may die at this very moment, so the turn comes to us after one more margin.
+    // The one that is ahead goes first. It may die at this very moment, so two seconds later the turn comes to us.
     const Micros turn = q.observed.sights.at(q.rules.residency).first_seen;
     const Micros expiry = compare_beat.empty() ? turn + q.timing.ttl + q.timing.margin
                                                : expires_at(q.observed, compare_beat, q.timing.ttl, q.timing.margin);
@@ -144,9 +144,21 @@ Decision decide_draining(const Question& q, const Stored<Record>& seen) {
   return take_over(q, seen, record.owner, record.owner + " died while it drained");
 }
 
+Decision open_as_target(const Question& q, const Record& record) {
+  if (record.cause == Cause::adopted) {
+    // The quorum had been restored: somebody that it does not know may still hold a lease. None is renewed any more
+    // from the moment that this record stands.
+    const Micros end = q.observed.sights.at(q.rules.residency).first_seen + q.timing.ttl + q.timing.margin;
+    if (q.now < end) return wait_until(end, "adopted; an older lease may not be over yet");
+    return {Act::open, "named by a person who adopted the quorum"};
+  }
+  if (q.local.resync) return nothing("target of the switch, but the copy here is resync");
+  return {Act::open, "target of the switch"};
+}
+
 Decision decide_moving(const Question& q, const Stored<Record>& seen) {
   const Record& record = seen.value;
-  if (record.to == q.local.region) return {Act::open, "target of the switch"};
+  if (record.to == q.local.region) return open_as_target(q, record);
   const Micros life_end = expires_at(q.observed, record.to, q.timing.ttl, q.timing.margin);
   const Micros deadline = q.observed.sights.at(q.rules.residency).first_seen + q.timing.patience;
   const Micros end = std::min(life_end, deadline);
@@ -155,7 +167,8 @@ Decision decide_moving(const Question& q, const Stored<Record>& seen) {
   const bool ours = record.owner == q.local.region;
   // The owner's way back: after a fence nobody else holds more than it does, and nobody opened since.
   if (ours && q.local.can_write && !q.local.resync) return go_back(q, seen, Cause::rollback, why);
-  if (ours) return nothing(why + "; the database here does not commit");
+  if (ours)
+    return nothing(why + (q.local.resync ? "; the copy here is resync" : "; the database here does not commit"));
   // A planned switch goes back to its owner, unless that one is gone as well.
   const Micros owner_end = expires_at(q.observed, record.owner, q.timing.ttl, q.timing.margin);
   if (record.cause == Cause::planned && q.now < owner_end)
@@ -169,11 +182,13 @@ Decision decide_moving(const Question& q, const Stored<Record>& seen) {
 std::string distrust(const Local& local, const std::string& residency, const View& view) {
   const auto it = view.authorities.find(residency);
   const Epoch seen = it == view.authorities.end() ? 0 : it->second.value.epoch;
-  if (seen >= local.known_epoch) {
-    const bool same_epoch = seen == local.known_epoch && seen > 0 && it->second.value.mode != Mode::moving;
-    if (!same_epoch || local.known_owner.empty() || it->second.value.owner == local.known_owner) return "";
-    return fmt::format("the quorum names {} as owner of epoch {}, this site's disk {}", it->second.value.owner, seen,
-                       local.known_owner);
+  if (seen > local.known_epoch || (seen == 0 && local.known_epoch == 0)) return "";
+  if (seen == local.known_epoch) {
+    // An epoch belongs to one region for ever, also before it is opened.
+    const Record& record = it->second.value;
+    const std::string& whose = record.mode == Mode::moving ? record.to : record.owner;
+    if (local.known_owner.empty() || whose == local.known_owner) return "";
+    return fmt::format("the quorum gives epoch {} to {}, this site's disk to {}", seen, whose, local.known_owner);
   }
   return fmt::format("the quorum knows epoch {}, this site's disk {}", seen, local.known_epoch);
 }
@@ -185,6 +200,11 @@ Decision decide(const Question& q) {
     return nothing("distrusted: " + reason);
   const auto* seen = stored_record(q);
   if (seen == nullptr) return without_record(q);
+  // The quorum's members are not trusted with the law: whatever the record says, nothing opens where it may not.
+  const bool named =
+      seen->value.mode == Mode::moving ? seen->value.to == q.local.region : seen->value.owner == q.local.region;
+  if (named && !may_own(q.rules, q.local.region))
+    return nothing("the record names " + q.local.region + ", which may not own " + q.rules.residency);
   switch (seen->value.mode) {
     case Mode::serving:
       return decide_serving(q, *seen);
@@ -243,6 +263,7 @@ Record adopted_record(Epoch highest, const std::string& owner, const std::string
   next.switch_id = id;
   next.from = next.to = owner;
   next.cause = Cause::adopted;
+  next.history = {{highest, "", {}}};
   return next;
 }
 

@@ -29,12 +29,12 @@ struct Rules {
 struct Local {
   std::string region;
   Epoch known_epoch = 0;              // highest on this site's disk, before the view was asked for
-  std::string known_owner;            // whose it is
+  std::string known_owner;            // whose it is: the region that opens or opened it
   std::optional<Epoch> opened;        // the epoch that this process has opened and renews
   bool can_write = false;             // the database commits markers
   Micros cannot_write_since = 0;      // monotonic; meaningful when !can_write
   bool copy_complete = false;         // every mapped table journaled complete, link enabled until the owner died
-  bool resync = false;                // not known to be a prefix of the owner's history
+  bool resync = false;                // not known to be a prefix of the owner's history: see not_promotable (copy.hpp)
   std::optional<Micros> lag;          // empty: unknown
   std::optional<bool> most_advanced;  // of the standbys that answered; empty: not asked yet
   std::set<std::string> approvals;    // switch proposals that a person said yes to, by proposal id
@@ -86,7 +86,8 @@ Result<Record> planned_drain(const Record& record, const Rules& rules, const std
 // The owner's half is done: the moving record.
 Record planned_moving(const Record& draining, const Position& fence);
 
-// A person asks the quorum to be believed again: `highest` is the highest epoch on a majority of the sites' disks.
+// A person asks the quorum to be believed again: `highest` is the highest epoch on a majority of the sites' disks. Its
+// history says that up to `highest` an unknown region wrote. Its target opens only when every older lease is over.
 Record adopted_record(Epoch highest, const std::string& owner, const std::string& id);
 
 }  // namespace domicile::authority

@@ -30,7 +30,9 @@ struct Observed {
   std::map<std::string, Sight> sights;  // by residency
 };
 
-// `now`: monotonic, read before the view was asked for. `regions`: all whose life matters; one without a beat counts as
+// `now`: monotonic, read *after* the view had arrived. One that was read before it was asked for may be older than the
+// beat itself (the question waited in the network while the owner beat), and the owner would outlive its expiry here.
+// `regions`: all whose life matters; one without a beat counts as
 // last seen at our first look.
 Observed observe(Observed before, const View& view, const std::vector<std::string>& regions, Micros now);
 

@@ -1,0 +1,417 @@
+#include "core/authority/decision.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace domicile::authority {
+namespace {
+
+constexpr Micros kExpiry = 5'500 * kMillisecond;  // ttl + margin
+
+// What region `b` sees of the residency `eu`: home a, standby b, serving at a in epoch 4, a's beat seen at 0.
+struct World {
+  Timing timing;
+  Rules rules{"eu", "a", {"b"}};
+  Local local{"b", 4, "a"};
+  std::optional<Record> record = Record{"a", 4, Mode::serving, "s-4", "a", "a", Cause::bootstrap};
+  std::map<std::string, Micros> last_life{{"a", 0}, {"b", 0}, {"c", 0}};
+  std::set<std::string> without_beat = {};
+  Micros record_seen = 0;
+  Micros now = kSecond, wall_now = 1'000'000 * kSecond;
+  std::string unreadable = {};
+
+  World() {
+    local.can_write = local.copy_complete = true;
+    local.lag = 100 * kMillisecond;
+    record->history = {{4, "a", {}}};
+  }
+
+  Decision answer() const {
+    View view;
+    if (record) view.authorities["eu"] = {*record, to_text(*record)};
+    if (!unreadable.empty()) view.unreadable["domicile/authority/eu"] = unreadable;
+    Observed observed;
+    for (const auto& [region, when] : last_life) {
+      observed.lives[region] = {"boot-" + region, 7, when};
+      const Beat beat{"boot-" + region, 7, 1, {}};
+      if (!without_beat.contains(region)) view.beats[region] = {beat, to_text(beat)};
+    }
+    if (record) observed.sights["eu"] = {record->epoch, record->mode, record->switch_id, record->to, record_seen};
+    return decide({timing, rules, local, view, observed, now, wall_now, "fresh"});
+  }
+};
+
+World owner() {
+  World w;
+  w.local.region = "a";
+  w.local.opened = 4;
+  return w;
+}
+World expired() {
+  World w;
+  w.now = kExpiry;
+  return w;
+}
+World draining(const std::string& to) {
+  World w;
+  w.record->mode = Mode::draining;
+  w.record->to = to;
+  w.record->cause = Cause::planned;
+  w.record->switch_id = "s-5";
+  return w;
+}
+World moving(const std::string& to, Cause cause) {
+  World w = draining(to);
+  w.record->mode = Mode::moving;
+  w.record->epoch = 5;
+  w.record->cause = cause;
+  w.record->fence = Position{"1", 1, 10};
+  return w;
+}
+World with(World w, const std::function<void(World&)>& change) {
+  change(w);
+  return w;
+}
+
+struct Row {
+  const char* name;
+  World world;
+  Act act;
+  const char* why;
+};
+void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
+class Decide : public testing::TestWithParam<Row> {};
+
+TEST_P(Decide, As) {
+  const Row& row = GetParam();
+  const Decision d = row.world.answer();
+  EXPECT_EQ(static_cast<int>(d.act), static_cast<int>(row.act)) << row.name << ": " << d.why;
+  EXPECT_NE(d.why.find(row.why), std::string::npos) << row.name << ": " << d.why;
+  EXPECT_EQ(d.swap.has_value(), d.act == Act::swap) << row.name;
+  EXPECT_EQ(d.look_again.has_value(), d.act == Act::wait) << row.name;
+  EXPECT_EQ(d.proposal.empty(), d.act != Act::ask) << row.name;
+  if (!d.swap) return;
+  // No swap ever lowers an epoch, opens anything by itself, or names another record than the one that was read.
+  const Epoch before = row.world.record ? row.world.record->epoch : 0;
+  EXPECT_GE(d.swap->next.epoch, before) << row.name;
+  EXPECT_NE(static_cast<int>(d.swap->next.mode), static_cast<int>(Mode::serving)) << row.name;
+  EXPECT_EQ(d.swap->next.switch_id, "fresh") << row.name;
+  if (row.world.record) {
+    EXPECT_EQ(d.swap->expected, to_text(*row.world.record)) << row.name;
+  }
+  EXPECT_FALSE(d.swap->next.fence) << row.name << ": only a planned switch has a fence";
+}
+
+const Row kWithoutRecord[] = {
+    {"the home begins", with(owner(), [](World& w) { w.record.reset(), w.local.known_epoch = 0; }), Act::swap, "home"},
+    {"a standby does not begin", with(World(), [](World& w) { w.record.reset(), w.local.known_epoch = 0; }),
+     Act::nothing, "its home begins"},
+    {"a home that cannot commit does not begin",
+     with(owner(), [](World& w) { w.record.reset(), w.local.known_epoch = 0, w.local.can_write = false; }),
+     Act::nothing, "does not commit"},
+    {"a home whose disk knows an epoch does not begin again", with(owner(), [](World& w) { w.record.reset(); }),
+     Act::nothing, "distrusted"},
+    {"a record that cannot be parsed moves nothing", with(expired(), [](World& w) { w.unreadable = "unknown mode"; }),
+     Act::nothing, "cannot be read"},
+};
+
+const Row kDistrusted[] = {
+    {"the quorum is behind this disk", with(expired(), [](World& w) { w.local.known_epoch = 5; }), Act::nothing,
+     "distrusted"},
+    {"an owner does not renew from it", with(owner(), [](World& w) { w.local.known_epoch = 5; }), Act::nothing,
+     "distrusted"},
+    {"same epoch, another owner", with(expired(), [](World& w) { w.local.known_owner = "c"; }), Act::nothing,
+     "distrusted"},
+    {"moving to another target than the disk knows for that epoch",
+     with(moving("b", Cause::automatic), [](World& w) { w.local.known_epoch = 5, w.local.known_owner = "c"; }),
+     Act::nothing, "distrusted"},
+    {"moving to the target that the disk knows",
+     with(moving("b", Cause::automatic), [](World& w) { w.local.known_epoch = 5, w.local.known_owner = "b"; }),
+     Act::open, ""},
+    {"an epoch whose owner the disk does not know", with(owner(), [](World& w) { w.local.known_owner = ""; }),
+     Act::renew, ""},
+};
+
+const Row kUnlawful[] = {
+    {"an owner by record that may not own does not renew",
+     with(owner(), [](World& w) { w.rules.home = "x", w.rules.standbys = {"y"}; }), Act::nothing, "may not own"},
+    {"nor open it as a target", with(moving("b", Cause::automatic), [](World& w) { w.rules.standbys = {"c"}; }),
+     Act::nothing, "may not own"},
+    {"nor open it because a person said so", with(moving("b", Cause::planned), [](World& w) { w.rules.standbys = {}; }),
+     Act::nothing, "may not own"},
+};
+
+const Row kOwner[] = {
+    {"renews what it opened", owner(), Act::renew, "owner"},
+    {"after a restart asks the sites", with(owner(), [](World& w) { w.local.opened.reset(); }), Act::reopen,
+     "not yet opened"},
+    {"an older epoch that it opened is not this one", with(owner(), [](World& w) { w.local.opened = 3; }), Act::reopen,
+     "not yet opened"},
+    {"a short trouble of the database keeps it",
+     with(owner(), [](World& w) { w.local.can_write = false, w.now = 10 * kSecond - 1; }), Act::renew, ""},
+    {"a long one gives it up", with(owner(), [](World& w) { w.local.can_write = false, w.now = 10 * kSecond; }),
+     Act::swap, "giving it up"},
+    {"its own expired life does not matter to itself", with(owner(), [](World& w) { w.now = 60 * kSecond; }),
+     Act::renew, ""},
+};
+
+const Row kTakeOver[] = {
+    {"a living owner is waited for", with(World(), [](World& w) { w.now = kExpiry - 1; }), Act::wait, "owned by a"},
+    {"a dead one is taken over", expired(), Act::swap, "taking it over"},
+    {"not where law does not allow it", with(expired(), [](World& w) { w.rules.standbys = {"c"}; }), Act::nothing,
+     "no lawful target"},
+    {"not with a copy that is no prefix", with(expired(), [](World& w) { w.local.resync = true; }), Act::nothing,
+     "resync"},
+    {"not with half a copy", with(expired(), [](World& w) { w.local.copy_complete = false; }), Act::nothing,
+     "not complete"},
+    {"not with a database that does not commit", with(expired(), [](World& w) { w.local.can_write = false; }),
+     Act::nothing, "does not commit"},
+    {"resync is not cured by an approval",
+     with(expired(), [](World& w) { w.local.resync = true, w.local.approvals = {"eu-5"}; }), Act::nothing, "resync"},
+    {"an unknown lag asks", with(expired(), [](World& w) { w.local.lag.reset(); }), Act::ask, "unknown"},
+    {"a lag of the rpo is within it", with(expired(), [](World& w) { w.local.lag = 10 * kSecond; }), Act::swap, ""},
+    {"a lag over the rpo asks", with(expired(), [](World& w) { w.local.lag = 10 * kSecond + 1; }), Act::ask, "rpo"},
+    {"a residency that always asks", with(expired(), [](World& w) { w.rules.automatic = false; }), Act::ask, "asks"},
+    {"a second automatic switch within the calm asks",
+     with(expired(), [](World& w) { w.record->automatic_at = w.wall_now - 599 * kSecond; }), Act::ask,
+     "a short while ago"},
+    {"after the calm it goes by itself",
+     with(expired(), [](World& w) { w.record->automatic_at = w.wall_now - 600 * kSecond; }), Act::swap, ""},
+    {"a wall clock that went back asks",
+     with(expired(), [](World& w) { w.record->automatic_at = w.wall_now + kSecond; }), Act::ask, "a short while ago"},
+    {"no calm", with(expired(), [](World& w) { w.rules.calm = 0, w.record->automatic_at = w.wall_now; }), Act::swap,
+     ""},
+    {"approved in spite of an unknown lag",
+     with(expired(), [](World& w) { w.local.lag.reset(), w.local.approvals = {"eu-5"}; }), Act::swap, ""},
+    {"an approval of another epoch is none",
+     with(expired(),
+          [](World& w) {
+            w.local.lag.reset(), w.local.approvals = {"eu-4", "us-5"};
+          }),
+     Act::ask, "unknown"},
+    {"an owner that nobody looked at yet is not expired",
+     with(expired(), [](World& w) { w.last_life.erase("a"), w.now = 1'000 * kSecond; }), Act::wait, "owned by a"},
+    {"the home takes back from a dead standby",
+     with(expired(), [](World& w) { w.local.region = "a", w.record->owner = "b", w.local.known_owner = "b"; }),
+     Act::swap, "taking it over"},
+};
+
+World of_two(std::optional<bool> ahead, Micros now) {
+  World w = expired();
+  w.rules.standbys = {"b", "c"};
+  w.local.most_advanced = ahead;
+  w.now = now;
+  return w;
+}
+const Row kOfSeveral[] = {
+    {"several standbys compare first", of_two({}, kExpiry), Act::compare_positions, ""},
+    {"the most advanced goes", of_two(true, kExpiry), Act::swap, "taking it over"},
+    {"the other waits for its turn", of_two(false, kExpiry + 2 * kSecond - 1), Act::wait, "goes first"},
+    {"and goes when the first did not", of_two(false, kExpiry + 2 * kSecond), Act::swap, ""},
+    {"its turn after a giving up counts from the record",
+     with(of_two(false, kExpiry + 2 * kSecond - 1),
+          [](World& w) { w.record->mode = Mode::draining, w.record->to = "", w.last_life["a"] = 60 * kSecond; }),
+     Act::wait, "goes first"},
+};
+
+const Row kDraining[] = {
+    {"the owner drains", with(draining("b"), [](World& w) { w.local.region = "a", w.local.opened = 4; }), Act::drain,
+     "planned switch to b"},
+    {"the owner goes back when it takes too long",
+     with(draining("b"), [](World& w) { w.local.region = "a", w.now = 10 * kSecond; }), Act::swap, "did not end"},
+    {"the owner goes back when its database died for patience",
+     with(draining("b"),
+          [](World& w) {
+            w.local.region = "a", w.local.can_write = false, w.record_seen = 9 * kSecond, w.now = 10 * kSecond;
+          }),
+     Act::swap, "did not end"},
+    {"the target waits for the owner", draining("b"), Act::wait, "drains"},
+    {"the target takes over from an owner that died", with(draining("b"), [](World& w) { w.now = kExpiry; }), Act::swap,
+     "died while it drained"},
+    {"a standby that is no target does as well", with(draining("c"), [](World& w) { w.now = kExpiry; }), Act::swap,
+     "died while it drained"},
+    {"nobody cuts in while the owner lives",
+     with(draining("b"), [](World& w) { w.now = 60 * kSecond, w.last_life["a"] = 59 * kSecond; }), Act::wait, "drains"},
+    {"given up: the owner waits for its database",
+     with(draining(""), [](World& w) { w.local.region = "a", w.local.can_write = false; }), Act::nothing, "given up"},
+    {"given up: the owner takes it back", with(draining(""), [](World& w) { w.local.region = "a"; }), Act::swap,
+     "commits again"},
+    {"given up: others wait ttl + margin", with(draining(""), [](World& w) { w.now = kExpiry - 1; }), Act::wait,
+     "gave it up"},
+    {"given up: then take it although the owner beats",
+     with(draining(""), [](World& w) { w.now = kExpiry, w.last_life["a"] = kExpiry; }), Act::swap,
+     "did not take it back"},
+    {"given up: not with a copy in resync",
+     with(draining(""), [](World& w) { w.now = kExpiry, w.local.resync = true; }), Act::nothing, "resync"},
+};
+
+const Row kMoving[] = {
+    {"the target opens", moving("b", Cause::automatic), Act::open, "target"},
+    {"the target opens however late", with(moving("b", Cause::planned), [](World& w) { w.now = 600 * kSecond; }),
+     Act::open, ""},
+    {"a target whose copy turned out to be no prefix does not open",
+     with(moving("b", Cause::planned), [](World& w) { w.local.resync = true; }), Act::nothing, "resync"},
+    {"others wait for the target", with(moving("c", Cause::automatic), [](World& w) { w.now = kExpiry - 1; }),
+     Act::wait, "moving to c"},
+    {"a dead target is replaced by the next lawful standby",
+     with(moving("c", Cause::automatic), [](World& w) { w.now = kExpiry; }), Act::swap, "did not open"},
+    {"a living target that is too slow as well",
+     with(moving("c", Cause::automatic), [](World& w) { w.now = 10 * kSecond, w.last_life["c"] = w.now; }), Act::swap,
+     "did not open"},
+    {"a living target has until patience",
+     with(moving("c", Cause::automatic), [](World& w) { w.now = 10 * kSecond - 1, w.last_life["c"] = w.now; }),
+     Act::wait, "moving to c"},
+    {"a planned one goes back to a living owner: others wait",
+     with(moving("c", Cause::planned), [](World& w) { w.now = 10 * kSecond, w.last_life["a"] = w.now; }), Act::wait,
+     "its owner takes it back"},
+    {"a planned one whose owner died as well goes on",
+     with(moving("c", Cause::planned), [](World& w) { w.now = 10 * kSecond; }), Act::swap, "did not open"},
+    {"the owner takes it back",
+     with(moving("c", Cause::planned), [](World& w) { w.local.region = "a", w.now = kExpiry; }), Act::swap,
+     "did not open"},
+    {"the owner does not before the time",
+     with(moving("c", Cause::planned), [](World& w) { w.local.region = "a", w.now = kExpiry - 1; }), Act::wait, ""},
+    {"an owner that cannot commit does not",
+     with(moving("c", Cause::planned),
+          [](World& w) { w.local.region = "a", w.now = kExpiry, w.local.can_write = false; }),
+     Act::nothing, "does not commit"},
+    {"an owner in resync does not, and says so",
+     with(moving("c", Cause::planned), [](World& w) { w.local.region = "a", w.now = kExpiry, w.local.resync = true; }),
+     Act::nothing, "resync"},
+    {"an adopted target waits until every older lease is over",
+     with(moving("b", Cause::adopted), [](World& w) { w.now = kExpiry - 1; }), Act::wait, "older lease"},
+    {"and opens then", with(moving("b", Cause::adopted), [](World& w) { w.now = kExpiry; }), Act::open, ""},
+    {"an adopted target is a person's choice, resync or not",
+     with(moving("b", Cause::adopted), [](World& w) { w.now = kExpiry, w.local.resync = true; }), Act::open, ""},
+};
+
+std::string row_name(const testing::TestParamInfo<Row>& info) {
+  std::string name;
+  for (const char c : std::string(info.param.name)) name += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(WithoutRecord, Decide, testing::ValuesIn(kWithoutRecord), row_name);
+INSTANTIATE_TEST_SUITE_P(Distrusted, Decide, testing::ValuesIn(kDistrusted), row_name);
+INSTANTIATE_TEST_SUITE_P(Unlawful, Decide, testing::ValuesIn(kUnlawful), row_name);
+INSTANTIATE_TEST_SUITE_P(Owner, Decide, testing::ValuesIn(kOwner), row_name);
+INSTANTIATE_TEST_SUITE_P(TakeOver, Decide, testing::ValuesIn(kTakeOver), row_name);
+INSTANTIATE_TEST_SUITE_P(OfSeveral, Decide, testing::ValuesIn(kOfSeveral), row_name);
+INSTANTIATE_TEST_SUITE_P(Draining, Decide, testing::ValuesIn(kDraining), row_name);
+INSTANTIATE_TEST_SUITE_P(Moving, Decide, testing::ValuesIn(kMoving), row_name);
+
+TEST(DecideSwap, ATakeoverComparesTheDeadOwnersBeat) {
+  const Swap swap = *expired().answer().swap;
+  EXPECT_EQ(swap.beat_of, "a");
+  EXPECT_EQ(swap.expected_beat, to_text(Beat{"boot-a", 7, 1, {}}));
+  EXPECT_EQ(swap.next.owner, "a") << "the last owner stays named until the target serves";
+  EXPECT_EQ(swap.next.to, "b");
+  EXPECT_EQ(swap.next.epoch, 5);
+  EXPECT_EQ(swap.next.cause, Cause::automatic);
+}
+
+TEST(DecideSwap, AnOwnerThatNeverBeatMustStillHaveNoBeat) {
+  World w = expired();
+  w.without_beat = {"a"};
+  const Swap swap = *w.answer().swap;
+  EXPECT_EQ(swap.beat_of, "a");
+  EXPECT_FALSE(swap.expected_beat);
+}
+
+TEST(DecideSwap, WhereTheRecordAloneDecidesNoBeatIsCompared) {
+  EXPECT_EQ(with(draining(""), [](World& w) { w.now = kExpiry; }).answer().swap->beat_of, "");
+  EXPECT_EQ(with(moving("c", Cause::automatic), [](World& w) { w.now = kExpiry; }).answer().swap->beat_of, "");
+}
+
+TEST(DecideSwap, AnApprovedOneSaysSo) {
+  World w = expired();
+  w.local.approvals = {"eu-5"};
+  EXPECT_EQ(w.answer().swap->next.cause, Cause::approved);
+}
+
+TEST(DecideSwap, GoingBackCountsOnFromTheRecord) {
+  const auto rollback =
+      *with(draining("b"), [](World& w) { w.local.region = "a", w.now = 10 * kSecond; }).answer().swap;
+  EXPECT_EQ(rollback.next.epoch, 5) << "from draining: epoch + 1";
+  EXPECT_EQ(rollback.next.to, "a");
+  EXPECT_EQ(rollback.next.cause, Cause::rollback);
+  const auto later =
+      *with(moving("c", Cause::planned), [](World& w) { w.local.region = "a", w.now = kExpiry; }).answer().swap;
+  EXPECT_EQ(later.next.epoch, 6) << "from moving: epoch + 2 of the epoch that was left";
+  EXPECT_EQ(later.next.to, "a");
+  const auto takeback = *with(draining(""), [](World& w) { w.local.region = "a"; }).answer().swap;
+  EXPECT_EQ(takeback.next.cause, Cause::takeback);
+}
+
+TEST(DecideSwap, GivingUpKeepsTheEpochAndNamesNoTarget) {
+  const auto swap = *with(owner(), [](World& w) { w.local.can_write = false, w.now = 10 * kSecond; }).answer().swap;
+  EXPECT_EQ(swap.next.mode, Mode::draining);
+  EXPECT_EQ(swap.next.epoch, 4);
+  EXPECT_EQ(swap.next.to, "");
+}
+
+TEST(ServingRecord, NamesTheTargetAndRemembersTheFence) {
+  Record moving{"a", 5, Mode::moving, "s", "a", "b", Cause::planned, Position{"1", 1, 10}};
+  moving.history = {{4, "a", {}}};
+  const Record serving = serving_record(moving, 99);
+  EXPECT_EQ(serving.owner, "b");
+  EXPECT_EQ(serving.epoch, 5);
+  EXPECT_EQ(serving.mode, Mode::serving);
+  EXPECT_FALSE(serving.fence);
+  EXPECT_EQ(serving.automatic_at, 0) << "a planned switch is no automatic one";
+  EXPECT_EQ(serving.history, (std::vector<Opened>{{4, "a", {}}, {5, "b", Position{"1", 1, 10}}}));
+}
+
+TEST(ServingRecord, RemembersTheLastEpochsOnlyAndWhenItWentByItself) {
+  Record moving{"a", 20, Mode::moving, "s", "a", "b", Cause::automatic};
+  for (Epoch e = 12; e < 20; ++e) moving.history.push_back({e, "a", {}});
+  const Record serving = serving_record(moving, 99);
+  EXPECT_EQ(serving.automatic_at, 99);
+  ASSERT_EQ(serving.history.size(), kHistory);
+  EXPECT_EQ(serving.history.front().epoch, 13);
+  EXPECT_EQ(serving.history.back(), (Opened{20, "b", {}}));
+}
+
+TEST(PlannedDrain, RefusesWhatMustNotBe) {
+  const World w;
+  struct {
+    const char* name;
+    Mode mode;
+    std::string to, id;
+  } cases[] = {{"while draining", Mode::draining, "b", "DOM-E201"},
+               {"while moving", Mode::moving, "b", "DOM-E201"},
+               {"where law does not allow it", Mode::serving, "x", "DOM-E202"},
+               {"to nowhere", Mode::serving, "", "DOM-E202"},
+               {"to the owner", Mode::serving, "a", "DOM-E203"}};
+  for (const auto& c : cases) {
+    Record r = *w.record;
+    r.mode = c.mode;
+    const auto answer = planned_drain(r, w.rules, c.to, "id");
+    ASSERT_FALSE(answer) << c.name;
+    EXPECT_EQ(answer.error().id, c.id) << c.name;
+  }
+}
+
+TEST(PlannedDrain, KeepsTheEpochUntilTheFence) {
+  const World w;
+  const Record draining = *planned_drain(*w.record, w.rules, "b", "id");
+  EXPECT_EQ(draining.epoch, 4);
+  EXPECT_EQ(draining.to, "b");
+  const Record moving = planned_moving(draining, {"1", 1, 77});
+  EXPECT_EQ(moving.epoch, 5);
+  EXPECT_EQ(moving.owner, "a");
+  EXPECT_EQ(moving.switch_id, "id");
+  EXPECT_EQ(moving.fence->lsn, 77U);
+}
+
+TEST(Adopted, IsAboveEverythingAndRemembersThatTheHistoryIsNotKnown) {
+  const Record r = adopted_record(9, "b", "id");
+  EXPECT_EQ(r.epoch, 10);
+  EXPECT_EQ(r.mode, Mode::moving);
+  EXPECT_EQ(r.to, "b");
+  EXPECT_EQ(r.history, (std::vector<Opened>{{9, "", {}}}));
+  EXPECT_EQ(*record_of(to_text(r)), r);
+}
+
+}  // namespace
+}  // namespace domicile::authority
