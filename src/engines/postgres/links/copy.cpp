@@ -1,0 +1,227 @@
+#include "engines/postgres/links/copy.hpp"
+
+#include <algorithm>
+
+#include "engines/postgres/links/position.hpp"
+
+namespace domicile::postgres::links {
+
+namespace {
+
+std::string table_name(const Sql& sql, const MappedTable& table) {
+  return sql.name(table.schema) + "." + sql.name(table.name);
+}
+
+std::string column_list(const Sql& sql, const MappedTable& table) {
+  std::string list;
+  for (const auto& column : table.columns) list += (list.empty() ? "" : ", ") + sql.name(column);
+  return list;
+}
+
+std::vector<MappedTable> with_marker(const LinkSpec& link) {
+  auto tables = link.tables;
+  tables.push_back(marker_table());
+  return tables;
+}
+
+// Parents before the tables that reference them, so that batches that commit apart never break a foreign key. Tables
+// of a cycle keep the caller's order.
+Result<std::vector<MappedTable>> parents_first(const Sql& sql, std::vector<MappedTable> tables) {
+  const auto references = TRY(sql.query(
+      "SELECT cn.nspname || '.' || c.relname, pn.nspname || '.' || p.relname FROM pg_catalog.pg_constraint k "
+      "JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace "
+      "JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace "
+      "WHERE k.contype = 'f' AND k.conrelid <> k.confrelid"));
+  std::vector<MappedTable> sorted;
+  while (!tables.empty()) {
+    auto next = std::find_if(tables.begin(), tables.end(), [&](const MappedTable& table) {
+      return std::none_of(references.begin(), references.end(), [&](const Row& reference) {
+        return *reference[0] == table.qualified() &&
+               std::any_of(tables.begin(), tables.end(),
+                           [&](const MappedTable& other) { return other.qualified() == *reference[1]; });
+      });
+    });
+    if (next == tables.end()) next = tables.begin();
+    sorted.push_back(*next);
+    tables.erase(next);
+  }
+  return sorted;
+}
+
+Result<void> permit(const Sql& sql, const LinkSpec& link) {
+  CHECK_OK(sql.query("SELECT domicile.permit($1, 'link')", {link.residency}));
+  return {};
+}
+
+Result<void> delete_rows(const Sql& sql, const LinkSpec& link, const MappedTable& table) {
+  const std::string name = table_name(sql, table);
+  for (bool more = true; more;) {
+    CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
+      CHECK_OK(permit(sql, link));
+      // tableoid: a partitioned table's ctids are unique only per leaf.
+      const auto rows = TRY(sql.query(
+          fmt::format("WITH gone AS (DELETE FROM {0} WHERE (tableoid, ctid) IN (SELECT tableoid, ctid FROM {0} "
+                      "WHERE {1} = $1 LIMIT 20000) RETURNING 1) SELECT count(*) FROM gone",
+                      name, sql.name(table.residency_column)),
+          {link.residency}));
+      more = *rows[0][0] != "0";
+      return {};
+    }));
+  }
+  return {};
+}
+
+Result<void> journal_table(const Sql& sql, const LinkSpec& link, const std::string& table, const std::string& session,
+                           bool complete, std::int64_t rows) {
+  CHECK_OK(
+      sql.query("INSERT INTO domicile.copy_journal (residency, table_name, link, session, complete, rows) "
+                "VALUES ($1, $2, $3, $4, $5::bool, $6::bigint) ON CONFLICT (residency, table_name) DO UPDATE SET "
+                "link = excluded.link, session = excluded.session, complete = excluded.complete, rows = excluded.rows, "
+                "at = now()",
+                {link.residency, table, link.name, session, complete ? "true" : "false", std::to_string(rows)}));
+  return {};
+}
+
+// One batch: a transaction with the permit and a COPY.
+Result<void> write_batch(const Sql& sql, const LinkSpec& link, const MappedTable& table, std::string_view lines) {
+  return in_transaction(sql, [&]() -> Result<void> {
+    CHECK_OK(permit(sql, link));
+    const std::string copy = fmt::format("COPY {} ({}) FROM STDIN", table_name(sql, table), column_list(sql, table));
+    CHECK_OK(sql.connection().begin_copy_in(copy));
+    CHECK_OK(sql.connection().put_copy(lines));
+    CHECK_OK(sql.connection().end_copy_in());
+    return {};
+  });
+}
+
+Result<void> import_table(const Sql& sql, const LinkSpec& link, CopySource& source, const CopySession& session,
+                          const MappedTable& table, const ImportOptions& options) {
+  std::string batch;
+  std::int64_t rows = 0;
+  const auto flush = [&]() -> Result<void> {
+    if (batch.empty()) return {};
+    CHECK_OK(write_batch(sql, link, table, batch));
+    batch.clear();
+    if (options.progress) options.progress(table.qualified(), rows);
+    return {};
+  };
+  CHECK_OK(source.read(session.id, table, [&](std::string_view lines) -> Result<void> {
+    batch += lines;
+    rows += std::count(lines.begin(), lines.end(), '\n');
+    return batch.size() < options.batch_bytes ? Result<void>{} : flush();
+  }));
+  CHECK_OK(flush());
+  return journal_table(sql, link, table.qualified(), session.id, true, rows);
+}
+
+}  // namespace
+
+Exporter::Exporter(Connection snapshot, Connection reader, LinkSpec link, CopySession session,
+                   std::string snapshot_name)
+    : snapshot_(std::move(snapshot)),
+      reader_(std::move(reader)),
+      link_(std::move(link)),
+      session_(std::move(session)),
+      snapshot_name_(std::move(snapshot_name)) {}
+
+Result<Exporter> Exporter::begin(const std::string& conninfo, const LinkSpec& link, const ExportOptions& options) {
+  auto reader = TRY(Connection::open(conninfo));
+  const Sql sql = reader;
+  const auto journal = TRY(read_link_journal(sql, link.name, true));
+  const auto slots =
+      TRY(sql.query("SELECT active FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", {link.name}));
+  if (!slots.empty()) {
+    const bool ready = !journal || journal->state != "exporting";  // an unknown slot is as precious as a ready one
+    if (ready ? !options.replace_ready : !options.replace_unfinished)
+      return fail(Kind::conflict, fmt::format("slot {} already carries a link", link.name),
+                  "close its salvage, then ask for a new copy");
+    CHECK_OK(sql.query("SELECT pg_catalog.pg_drop_replication_slot($1)", {link.name}));
+  }
+  const auto identity = TRY(identity_of(sql));
+  // Journaled before it is made: a slot without a journal row would look like somebody else's.
+  CHECK_OK(write_link_journal(sql, link.name, true, {"", identity, "exporting", ""}));
+
+  OpenOptions walsender;
+  walsender.application_name = link.name;
+  auto snapshot = TRY(Connection::open(conninfo + " replication=database", walsender));
+  // A replication command is under no statement_timeout; the session's deadline cancels it.
+  const auto made = Sql(snapshot).simple(
+      fmt::format("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput (SNAPSHOT 'export')", sql.name(link.name)),
+      monotonic_now() + options.slot_timeout);
+  if (!made)
+    return wrap(fmt::format("slot {} was not made; {} transactions are open", link.name, TRY(open_transactions(sql))),
+                made.error());
+  const auto& row = made->at(0);  // slot_name, consistent_point, snapshot_name, output_plugin
+  Position position = identity;
+  position.lsn = authority::lsn_of(*row[1]).value_or(0);
+  CopySession session{fmt::format("{}:{}:{}:{}", position.system_id, position.timeline, *row[1], *row[2]), position};
+  CHECK_OK(write_link_journal(sql, link.name, true, {session.id, position, "exporting", ""}));
+  return Exporter(std::move(snapshot), std::move(reader), link, std::move(session), *row[2]);
+}
+
+Result<void> Exporter::read(const std::string& session, const MappedTable& table, const RowSink& sink) {
+  if (session != session_.id) return fail(Kind::conflict, "this session of first rows is over");
+  const auto tables = with_marker(link_);
+  // What the peer asks for is compared with what the link lets out: the columns are ours to choose, not the peer's.
+  const auto own = std::find_if(tables.begin(), tables.end(),
+                                [&](const MappedTable& mapped) { return mapped.qualified() == table.qualified(); });
+  if (own == tables.end()) return fail(Kind::refused, table.qualified() + " is not a table of link " + link_.name);
+  if (own->columns != table.columns)
+    return fail(Kind::refused, "the columns of " + table.qualified() + " are not those of link " + link_.name,
+                "both regions must run the same topology");
+  const Sql sql = reader_;
+  auto transaction = TRY(Transaction::begin(reader_, "ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+  CHECK_OK(sql.simple("SET TRANSACTION SNAPSHOT " + sql.literal(snapshot_name_)));
+  if (!link_.read_role.empty()) CHECK_OK(sql.simple("SET LOCAL ROLE " + sql.name(link_.read_role)));
+  const std::string copy =
+      fmt::format("COPY (SELECT {} FROM {} WHERE {} = {}) TO STDOUT", column_list(sql, *own), table_name(sql, *own),
+                  sql.name(own->residency_column), sql.literal(link_.residency));
+  CHECK_OK(sql.connection().copy_out(copy, sink));
+  return {};
+}
+
+Result<void> Exporter::close(const std::string& session) {
+  if (session != session_.id) return fail(Kind::conflict, "this session of first rows is over");
+  return write_link_journal(reader_, link_.name, true, {session_.id, session_.position, "ready", ""});
+}
+
+Result<CopySession> import_first_rows(const Sql& sql, const LinkSpec& link, CopySource& source,
+                                      const ImportOptions& options) {
+  const auto session = TRY(source.session());
+  auto tables = TRY(parents_first(sql, with_marker(link)));
+  const auto journal = TRY(sql.query(
+      "SELECT table_name FROM domicile.copy_journal WHERE residency = $1 AND session = $2 AND complete AND link = $3",
+      {link.residency, session.id, link.name}));
+  std::set<std::string> complete;
+  for (const auto& row : journal) complete.insert(*row[0]);
+  CHECK_OK(write_link_journal(sql, link.name, false, {session.id, session.position, "copying", ""}));
+  for (auto table = tables.rbegin(); table != tables.rend(); ++table) {
+    if (complete.contains(table->qualified())) continue;
+    CHECK_OK(journal_table(sql, link, table->qualified(), session.id, false, 0));
+    CHECK_OK(delete_rows(sql, link, *table));
+  }
+  for (const auto& table : tables)
+    if (!complete.contains(table.qualified())) CHECK_OK(import_table(sql, link, source, session, table, options));
+  CHECK_OK(write_link_journal(sql, link.name, false, {session.id, session.position, "copied", ""}));
+  CHECK_OK(source.close(session.id));
+  return session;
+}
+
+Result<bool> copy_complete(const Sql& sql, const LinkSpec& link) {
+  const auto journal = TRY(
+      sql.query("SELECT table_name FROM domicile.copy_journal WHERE residency = $1 AND complete", {link.residency}));
+  const auto tables = with_marker(link);
+  return std::all_of(tables.begin(), tables.end(), [&](const MappedTable& table) {
+    return std::any_of(journal.begin(), journal.end(), [&](const Row& row) { return *row[0] == table.qualified(); });
+  });
+}
+
+Result<void> journal_without_copy(const Sql& sql, const LinkSpec& link, const Position& position) {
+  return in_transaction(sql, [&]() -> Result<void> {
+    for (const auto& table : with_marker(link))
+      CHECK_OK(journal_table(sql, link, table.qualified(), "switch", true, 0));
+    return write_link_journal(sql, link.name, false, {"switch", position, "copied", ""});
+  });
+}
+
+}  // namespace domicile::postgres::links

@@ -1,0 +1,31 @@
+// Is a link what it should be? Anything that makes the copy something else than a prefix of its owner's history is
+// `resync`, journaled, and only repair ends it.
+#pragma once
+#include <map>
+
+#include "engines/postgres/links/link.hpp"
+
+namespace domicile::postgres::links {
+
+// Of one mapped table: the link's columns with type and nullability, the replica identity. Two regions of different
+// forms have fingerprints over the columns that both hold, so give the link's tables, not the table's own columns.
+using Fingerprints = std::map<std::string, std::string>;  // schema.table -> text; "" where the table is missing
+Result<Fingerprints> fingerprints(const Sql& sql, const LinkSpec& link);
+// One sentence that names the first table that differs; empty when they agree. Pure.
+std::string schema_difference(const Fingerprints& owner, const Fingerprints& here);
+
+struct Health {
+  enum class State { unknown, healthy, stopped, failed, resync };
+  State state = State::unknown;
+  std::string reason;  // one sentence; never row values
+};
+std::string_view name_of(Health::State state);
+
+// At the owner: does the link's slot still hold everything its receiver misses?
+Result<Health> slot_health(const Sql& sql, const LinkSpec& link);
+// At the receiver. `source`: what the owner says about itself now (identify()); nothing when it does not answer, which
+// is no resync. Journals resync when it finds one.
+Result<Health> subscription_health(const Sql& sql, const LinkSpec& link, const std::optional<Position>& source);
+Result<void> mark_resync(const Sql& sql, const LinkSpec& link, const std::string& reason);
+
+}  // namespace domicile::postgres::links

@@ -1,0 +1,62 @@
+#include "engines/postgres/links/link.hpp"
+
+namespace domicile::postgres::links {
+
+MappedTable marker_table() {
+  return {"domicile", "marker", "residency", {"residency", "clock_us", "epoch", "lsn", "sequences"}};
+}
+
+const char* const kLinkTables = R"(
+CREATE SCHEMA IF NOT EXISTS domicile;
+CREATE TABLE IF NOT EXISTS domicile.marker (
+  residency text PRIMARY KEY,
+  clock_us  bigint NOT NULL,
+  epoch     bigint NOT NULL,
+  lsn       pg_lsn NOT NULL,
+  sequences jsonb NOT NULL DEFAULT '{}');
+CREATE TABLE IF NOT EXISTS domicile.copy_journal (
+  residency  text NOT NULL,
+  table_name text NOT NULL,
+  link       text NOT NULL,
+  session    text NOT NULL,
+  complete   bool NOT NULL,
+  rows       bigint NOT NULL DEFAULT 0,
+  at         timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (residency, table_name));
+CREATE TABLE IF NOT EXISTS domicile.link_journal (
+  link      text NOT NULL,
+  side      text NOT NULL CHECK (side IN ('out', 'in')),
+  session   text NOT NULL,
+  system_id text NOT NULL,
+  timeline  bigint NOT NULL,
+  lsn       pg_lsn NOT NULL,
+  state     text NOT NULL,
+  reason    text NOT NULL DEFAULT '',
+  at        timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (link, side));
+)";
+
+Result<std::optional<LinkJournal>> read_link_journal(const Sql& sql, const std::string& link, bool outbound) {
+  const auto rows =
+      TRY(sql.query("SELECT session, system_id, timeline, lsn, state, reason FROM domicile.link_journal WHERE link = "
+                    "$1 AND side = $2",
+                    {link, outbound ? "out" : "in"}));
+  if (rows.empty()) return std::optional<LinkJournal>{};
+  const auto& row = rows[0];
+  return std::optional<LinkJournal>{
+      {*row[0], {*row[1], std::stoll(*row[2]), authority::lsn_of(*row[3]).value_or(0)}, *row[4], *row[5]}};
+}
+
+Result<void> write_link_journal(const Sql& sql, const std::string& link, bool outbound, const LinkJournal& journal) {
+  CHECK_OK(sql.query(
+      "INSERT INTO domicile.link_journal AS j (link, side, session, system_id, timeline, lsn, state, reason) "
+      "VALUES ($1, $2, $3, $4, $5::bigint, $6::pg_lsn, $7, $8) ON CONFLICT (link, side) DO UPDATE SET "
+      "session = excluded.session, system_id = excluded.system_id, timeline = excluded.timeline, lsn = excluded.lsn, "
+      "state = excluded.state, reason = excluded.reason, at = now()",
+      {link, outbound ? "out" : "in", journal.session, journal.position.system_id,
+       std::to_string(journal.position.timeline), authority::lsn_text(journal.position.lsn), journal.state,
+       journal.reason}));
+  return {};
+}
+
+}  // namespace domicile::postgres::links

@@ -1,0 +1,53 @@
+// A link as its two ends see it, and the journals that both keep.
+//
+// At the exporting region one slot and one publication, at the importing one a subscription, all with the link's name.
+// The tables of the schema `domicile` that this folder reads and writes are in `kLinkTables`.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/authority/record.hpp"
+#include "engines/postgres/links/sql.hpp"
+
+namespace domicile::postgres::links {
+
+using authority::Epoch;
+using authority::Marker;
+using authority::Position;
+
+struct MappedTable {
+  std::string schema, name;
+  std::string residency_column;      // of type text, NOT NULL, part of the replica identity
+  std::vector<std::string> columns;  // what this link's form lets out; the residency is one of them
+  std::string qualified() const { return schema + "." + name; }
+  bool operator==(const MappedTable&) const = default;
+};
+
+struct LinkSpec {
+  std::string residency, from, to;
+  std::string name;                 // residency::link_name(…): publication, slot and subscription
+  std::vector<MappedTable> tables;  // without the marker table, which every link carries
+  std::string read_role = {};       // the role under which first rows are read; empty: the session's own
+};
+
+// domicile.marker as one more table of each link: its rows are in the first rows as well, since an UPDATE whose row is
+// missing at the receiver is skipped silently.
+MappedTable marker_table();
+
+// CREATE … IF NOT EXISTS of what links keep in a database; run by whoever installs the schema `domicile`.
+//   marker        (residency, clock_us, epoch, lsn, sequences): published by every link; one row per residency
+//   copy_journal  importing side: which tables of a residency are complete here, from which session of which link
+//   link_journal  both sides, one row per link and end ('out': the slot here, 'in': the subscription here)
+extern const char* const kLinkTables;
+
+// One row of link_journal.
+struct LinkJournal {
+  std::string session;  // of the first rows that the slot began with; empty: a reverse slot
+  Position position;    // out: the slot's; in: what was applied, in the source's numbering
+  std::string state;    // out: exporting, ready. in: following, stopped, resync
+  std::string reason;   // one sentence, for resync
+};
+Result<std::optional<LinkJournal>> read_link_journal(const Sql& sql, const std::string& link, bool outbound);
+Result<void> write_link_journal(const Sql& sql, const std::string& link, bool outbound, const LinkJournal& journal);
+
+}  // namespace domicile::postgres::links

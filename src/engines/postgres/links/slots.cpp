@@ -1,0 +1,118 @@
+#include "engines/postgres/links/slots.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+
+#include "engines/postgres/links/position.hpp"
+
+namespace domicile::postgres::links {
+
+namespace {
+
+// States of link_journal's outbound rows: exporting, ready (a link's slot), reverse.
+Result<bool> slot_exists(const Sql& sql, const std::string& name) {
+  const auto rows = TRY(sql.query("SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", {name}));
+  return !rows.empty();
+}
+
+Result<Position> advance_to(const Sql& sql, const LinkSpec& link, const Position& position) {
+  const auto rows =
+      TRY(sql.query("SELECT confirmed_flush_lsn >= $2::pg_lsn FROM pg_catalog.pg_replication_slots "
+                    "WHERE slot_name = $1",
+                    {link.name, authority::lsn_text(position.lsn)}));
+  if (rows.empty()) return fail(Kind::corrupt, "reverse slot " + link.name + " is gone", "make it again", "");
+  if (rows[0][0] != "t")
+    CHECK_OK(sql.query("SELECT pg_catalog.pg_replication_slot_advance($1, $2::pg_lsn)",
+                       {link.name, authority::lsn_text(position.lsn)}));
+  return position;
+}
+
+}  // namespace
+
+Result<bool> ensure_reverse_slot(const std::string& conninfo, const LinkSpec& link, Micros timeout) {
+  auto connection = TRY(Connection::open(conninfo));
+  const Sql sql = connection;
+  if (TRY(slot_exists(sql, link.name))) return false;
+  if (const auto journal = TRY(read_link_journal(sql, link.name, true)); journal && journal->state != "making")
+    return fail(Kind::corrupt, fmt::format("slot {} is gone, journaled as {}", link.name, journal->state),
+                "what it held is lost to its receiver: bring that copy new first rows");
+  auto position = TRY(identity_of(sql));
+  CHECK_OK(write_link_journal(sql, link.name, true, {"", position, "making", ""}));
+  auto walsender = TRY(Connection::open(conninfo + " replication=database"));
+  const auto made = Sql(walsender).simple(
+      fmt::format("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput (SNAPSHOT 'nothing')", sql.name(link.name)),
+      monotonic_now() + timeout);
+  if (!made)
+    return wrap(fmt::format("slot {} was not made; {} transactions are open", link.name, TRY(open_transactions(sql))),
+                made.error());
+  position.lsn = authority::lsn_of(*made->at(0)[1]).value_or(0);
+  CHECK_OK(write_link_journal(sql, link.name, true, {"", position, "reverse", ""}));
+  return true;
+}
+
+Result<Position> advance_reverse_slot(const Sql& sql, const LinkSpec& link) {
+  auto journal = TRY(read_link_journal(sql, link.name, true));
+  if (journal && journal->state == "making" && TRY(slot_exists(sql, link.name)))
+    journal->state = "reverse";  // we died between making it and saying so
+  if (!journal || journal->state != "reverse")
+    return fail(Kind::refused, fmt::format("slot {} is no reverse slot: {}", link.name,
+                                           journal ? journal->state : "nothing is journaled about it"));
+  const auto position = TRY(advance_to(sql, link, TRY(own_position(sql))));
+  CHECK_OK(write_link_journal(sql, link.name, true, {"", position, "reverse", ""}));
+  return position;
+}
+
+Result<Position> open_reverse_slots(const Sql& sql, const std::vector<LinkSpec>& links) {
+  const auto position = TRY(own_position(sql));
+  for (const auto& link : links) {
+    const auto journal = TRY(read_link_journal(sql, link.name, true));
+    if (journal && journal->state == "ready") continue;
+    if (!journal || (journal->state != "reverse" && journal->state != "making"))
+      return fail(Kind::unsafe, fmt::format("there is no reverse slot {}", link.name));
+    CHECK_OK(advance_to(sql, link, position));
+    CHECK_OK(write_link_journal(sql, link.name, true, {"", position, "ready", ""}));
+  }
+  return position;
+}
+
+Result<void> return_to_reverse(const Sql& sql, const LinkSpec& link, const Position& fence) {
+  auto journal = TRY(read_link_journal(sql, link.name, true));
+  if (journal && journal->state == "reverse") return {};
+  const auto confirmed = TRY(sql.value(
+      "SELECT confirmed_flush_lsn::text FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", {link.name}));
+  auto position = TRY(identity_of(sql));
+  position.lsn = authority::lsn_of(confirmed).value_or(0);
+  if (!TRY(reached(position, fence)))
+    return fail(Kind::unsafe,
+                fmt::format("slot {} stands before the fence: its receiver has not confirmed it", link.name),
+                "salvage it first");
+  return write_link_journal(sql, link.name, true, {"", position, "reverse", ""});
+}
+
+Result<std::vector<SlotProgress>> receivers_have(const Sql& sql, const std::vector<LinkSpec>& links,
+                                                 const Position& position, Micros timeout) {
+  const auto identity = TRY(identity_of(sql));
+  CHECK_OK(reached(identity, position));
+  const Micros begun = monotonic_now();
+  std::vector<SlotProgress> progress;
+  for (const auto& link : links) progress.push_back({link.name, false, false, identity, 0});
+  for (;;) {
+    bool all = true;
+    for (auto& receiver : progress) {
+      if (receiver.has) continue;
+      const auto rows = TRY(sql.query(
+          "SELECT active, confirmed_flush_lsn::text FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+          {receiver.link}));
+      receiver.live = !rows.empty() && rows[0][0] == "t";
+      receiver.confirmed.lsn = rows.empty() || !rows[0][1] ? 0 : authority::lsn_of(*rows[0][1]).value_or(0);
+      receiver.has = receiver.confirmed.lsn >= position.lsn;
+      receiver.waited_us = monotonic_now() - begun;
+      all = all && (receiver.has || !receiver.live);
+    }
+    if (all || monotonic_now() - begun >= timeout) return progress;
+    ::poll(nullptr, 0, 2);
+  }
+}
+
+}  // namespace domicile::postgres::links

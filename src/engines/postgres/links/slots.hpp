@@ -1,0 +1,40 @@
+// The exporting end of links: slots, from the first day.
+#pragma once
+#include "base/clock.hpp"
+#include "engines/postgres/links/link.hpp"
+
+namespace domicile::postgres::links {
+
+// Makes the slot of a link whose `from` is this region and does not own the residency now (a reverse slot), or leaves
+// an existing one as it is. Creating waits for every open transaction of the cluster: `unavailable` after `timeout`,
+// with how many are open, and nothing left behind. True: made now.
+Result<bool> ensure_reverse_slot(const std::string& conninfo, const LinkSpec& link, Micros timeout = 30 * kSecond);
+
+// Moves a reverse slot past everything written here so far and journals where it stands. Only for slots that
+// ensure_reverse_slot made here and nobody has streamed from: `refused` when the slot carries, or carried, a link
+// (journal: ready, exporting, salvage), since it may hold what is not elsewhere.
+Result<Position> advance_reverse_slot(const Sql& sql, const LinkSpec& link);
+
+// At takeover, once the inbound link is stopped: every reverse slot here lies behind all that was applied, and from now
+// on is a link's slot, never advanced by hand again. `links`: those with this region as `from`. Idempotent: a slot that
+// has become a link's is left alone.
+Result<Position> open_reverse_slots(const Sql& sql, const std::vector<LinkSpec>& links);
+
+// At a former owner, whose place another region has taken with a known fence that every receiver reached: its slots
+// hold nothing that anybody misses and become reverse slots again. `unsafe` while a slot's confirmed position is before
+// the fence. After an unplanned switch there is no fence and this is never called: the slot stays for salvage.
+Result<void> return_to_reverse(const Sql& sql, const LinkSpec& link, const Position& fence);
+
+struct SlotProgress {
+  std::string link;
+  bool live = false;  // a receiver is connected
+  bool has = false;   // it confirmed `position` or later as flushed
+  Position confirmed;
+  Micros waited_us = 0;
+};
+// Waits until every live receiver of `links` has confirmed `position`, or the timeout; answers what is so then. Only
+// compares within this system id and timeline (`corrupt` otherwise).
+Result<std::vector<SlotProgress>> receivers_have(const Sql& sql, const std::vector<LinkSpec>& links,
+                                                 const Position& position, Micros timeout);
+
+}  // namespace domicile::postgres::links

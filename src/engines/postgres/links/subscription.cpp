@@ -1,0 +1,108 @@
+#include "engines/postgres/links/subscription.hpp"
+
+#include <poll.h>
+
+#include "engines/postgres/links/copy.hpp"
+#include "engines/postgres/links/position.hpp"
+
+namespace domicile::postgres::links {
+
+namespace {
+
+Result<bool> exists(const Sql& sql, const LinkSpec& link) {
+  const auto found =
+      TRY(sql.query("SELECT 1 FROM pg_catalog.pg_subscription s WHERE s.subname = $1 AND s.subdbid = "
+                    "(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())",
+                    {link.name}));
+  return !found.empty();
+}
+
+// Workers that are attached. One that the launcher is just starting reads the subscription first and ends by itself.
+Result<std::int64_t> workers(const Sql& sql, const LinkSpec& link) {
+  return std::stoll(TRY(sql.value(
+      "SELECT count(*) FROM pg_catalog.pg_stat_subscription WHERE subname = $1 AND pid IS NOT NULL", {link.name})));
+}
+
+Result<void> alter(const Sql& sql, const LinkSpec& link, const std::string& what) {
+  CHECK_OK(sql.simple(fmt::format("ALTER SUBSCRIPTION {} {}", sql.name(link.name), what)));
+  return {};
+}
+
+}  // namespace
+
+Result<void> ensure_subscription(const Sql& sql, const LinkSpec& link, const std::string& conninfo) {
+  if (!TRY(exists(sql, link))) {
+    const auto made = sql.simple(fmt::format(
+        "CREATE SUBSCRIPTION {0} CONNECTION {1} PUBLICATION {0} WITH (create_slot = false, slot_name = {2}, "
+        "copy_data = false, enabled = false, synchronous_commit = on, disable_on_error = true)",
+        sql.name(link.name), sql.literal(conninfo), sql.literal(link.name)));
+    if (!made) return wrap("the subscription of link " + link.name + " was not made", made.error());
+    return {};
+  }
+  CHECK_OK(alter(sql, link, "CONNECTION " + sql.literal(conninfo)));
+  return alter(sql, link, "SET (synchronous_commit = on, disable_on_error = true)");
+}
+
+Result<void> enable_subscription(const Sql& sql, const LinkSpec& link) {
+  if (!TRY(copy_complete(sql, link)))
+    return fail(Kind::unsafe, "first rows of link " + link.name + " are not complete", "bring the first rows again");
+  auto journal = TRY(read_link_journal(sql, link.name, false));
+  if (!journal) return fail(Kind::unsafe, "no journal says where link " + link.name + " begins");
+  if (journal->state == "resync")
+    return fail(Kind::unsafe, "link " + link.name + " is in resync: " + journal->reason, "repair the copy first");
+  const auto no_slot = TRY(
+      sql.query("SELECT 1 FROM pg_catalog.pg_subscription WHERE subname = $1 AND subslotname IS NULL", {link.name}));
+  if (!no_slot.empty()) CHECK_OK(alter(sql, link, "SET (slot_name = " + sql.literal(link.name) + ")"));
+  journal->state = "following";
+  CHECK_OK(write_link_journal(sql, link.name, false, *journal));
+  return alter(sql, link, "ENABLE");
+}
+
+Result<Stopped> disable_inbound(const Sql& sql, const LinkSpec& link, bool fence_known, Micros timeout) {
+  Stopped stopped;
+  if (TRY(exists(sql, link))) {
+    const Micros begun = monotonic_now();
+    CHECK_OK(alter(sql, link, "DISABLE"));
+    while (TRY(workers(sql, link)) > 0) {
+      const Micros waited = monotonic_now() - begun;
+      if (waited >= timeout)
+        return fail(Kind::unavailable, "the workers of link " + link.name + " did not end",
+                    "the switch must not go on: they may still apply the old epoch");
+      if (fence_known || waited >= kSecond) {
+        stopped.terminated = true;
+        CHECK_OK(
+            sql.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_subscription "
+                      "WHERE subname = $1 AND pid IS NOT NULL",
+                      {link.name}));
+      }
+      ::poll(nullptr, 0, 5);
+    }
+    stopped.workers_gone_us = monotonic_now() - begun;
+  }
+  auto journal = TRY(read_link_journal(sql, link.name, false));
+  if (!journal) return fail(Kind::unavailable, "no first rows are journaled for link " + link.name);
+  stopped.position = TRY(applied_position(sql, link));
+  journal->position = stopped.position;
+  // A copy that was never complete stays so: stopping it makes no copy of it.
+  if (journal->state == "following") journal->state = "stopped";
+  CHECK_OK(write_link_journal(sql, link.name, false, *journal));
+  return stopped;
+}
+
+Result<void> drop_subscription(const Sql& sql, const LinkSpec& link) {
+  if (!TRY(exists(sql, link))) return {};
+  if (TRY(read_link_journal(sql, link.name, false)))
+    CHECK_OK(disable_inbound(sql, link, true));
+  else
+    CHECK_OK(alter(sql, link, "DISABLE"));
+  // With a slot name DROP would remove the slot at the source, and the salvage with it.
+  CHECK_OK(alter(sql, link, "SET (slot_name = NONE)"));
+  CHECK_OK(sql.simple("DROP SUBSCRIPTION " + sql.name(link.name)));
+  return {};
+}
+
+Result<void> refresh_subscription(const Sql& sql, const LinkSpec& link) {
+  return alter(sql, link, "REFRESH PUBLICATION WITH (copy_data = false)");
+}
+
+}  // namespace domicile::postgres::links
