@@ -11,12 +11,6 @@ namespace domicile::residency {
 
 using topology::Topology;
 
-std::string link_name(std::string_view residency, std::string_view from, std::string_view to) {
-  std::string name = fmt::format("domicile_{}_{}_{}", residency, from, to);
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-}
-
 std::string salvage_publication(std::string_view residency) {
   std::string name = fmt::format("domicile_salvage_{}", residency);
   std::replace(name.begin(), name.end(), '-', '_');

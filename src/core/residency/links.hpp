@@ -19,7 +19,7 @@ struct Link {
 
 // domicile_<residency>_<from>_<to>, '-' as '_': the publication, the slot and the subscription of the link. Parsing a
 // topology has made sure that it is unique and fits into PostgreSQL's 63 bytes.
-std::string link_name(std::string_view residency, std::string_view from, std::string_view to);
+using topology::link_name;
 inline std::string name_of(const Link& link) { return link_name(link.residency, link.from, link.to); }
 // The full-column publication from which salvage is read: domicile_salvage_<residency>.
 std::string salvage_publication(std::string_view residency);

@@ -12,7 +12,7 @@
 namespace domicile::topology {
 
 struct Problem {
-  std::string code;  // stable: DOM-E014; the list is problems.hpp
+  std::string code;  // stable: DOM-E014; the list is codes.hpp
   std::string cause, fix;
   std::string file;
   int line = 0, column = 0;   // from 1; 0: the file as a whole

@@ -97,6 +97,12 @@ const Table* table_of(const Topology& topology, std::string_view qualified) {
       topology.tables, [](const Table& table) { return table.qualified(); }, qualified);
 }
 
+std::string link_name(std::string_view residency, std::string_view from, std::string_view to) {
+  std::string name = fmt::format("domicile_{}_{}_{}", residency, from, to);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
 const Residency& directory_of(const Topology& topology) { return *residency_of(topology, kDirectory); }
 
 Form form_in(const Residency& residency, const Jurisdiction& jurisdiction) {

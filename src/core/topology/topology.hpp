@@ -127,6 +127,8 @@ struct Topology {
 const Region* region_of(const Topology& topology, std::string_view name);
 const Residency* residency_of(const Topology& topology, std::string_view name);
 const Table* table_of(const Topology& topology, std::string_view qualified);
+// domicile_<residency>_<from>_<to>, '-' as '_'.
+std::string link_name(std::string_view residency, std::string_view from, std::string_view to);
 const Residency& directory_of(const Topology& topology);
 
 // What region `region` may hold of `residency`. None for a voter or an unknown region.

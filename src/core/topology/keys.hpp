@@ -1,0 +1,57 @@
+// Every key of a topology file, declared once: the parser, the JSON Schema and docs/reference/topology.md read this.
+#pragma once
+#include <span>
+#include <string_view>
+
+namespace domicile::topology {
+
+// The maps that a topology file consists of.
+enum class Object {
+  topology,
+  lease,
+  regions,
+  region,
+  voters,
+  voter,
+  residencies,
+  residency,
+  holds,
+  data,
+  table,
+  accept
+};
+
+enum class Type {
+  version,
+  duration,  // 500ms, 5s, 10m, 1h, 0
+  text,
+  date,  // 2026-01-31
+  site,
+  sites,  // a list
+  jurisdiction,
+  form,
+  failover,
+  reads,
+  outage,
+  column,
+  columns,  // a list
+  object,   // Key::child
+  objects,  // one Key::child, or a list of them
+};
+
+struct Key {
+  Object in;
+  std::string_view name;  // "<…>": any name; what it stands for
+  Type type;
+  bool required;
+  std::string_view otherwise;  // the default, as one would write it; empty: none
+  std::string_view doc;
+  Object child = Object::topology;
+  bool any() const { return name.front() == '<'; }
+};
+
+std::span<const Key> all_keys();
+const Key* key_of(Object in, std::string_view name);  // a declared name, else the object's "<…>", else null
+std::string_view describe(Type type);                 // for people: "a duration such as 500ms, 5s or 10m"
+
+}  // namespace domicile::topology
