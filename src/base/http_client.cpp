@@ -24,9 +24,21 @@ HttpClient& HttpClient::operator=(HttpClient&&) noexcept = default;
 
 namespace {
 
-std::size_t collect(char* data, std::size_t size, std::size_t count, void* into) {
-  static_cast<std::string*>(into)->append(data, size * count);
-  return size * count;
+struct Body {
+  CURL* easy;
+  const HttpRequest* request;
+  std::string* into;
+};
+
+std::size_t collect(char* data, std::size_t size, std::size_t count, void* opaque) {
+  const auto& body = *static_cast<Body*>(opaque);
+  long status = 0;
+  curl_easy_getinfo(body.easy, CURLINFO_RESPONSE_CODE, &status);
+  if (!body.request->on_body || status >= 400) {
+    body.into->append(data, size * count);
+    return size * count;
+  }
+  return body.request->on_body({data, size * count}) ? size * count : 0;
 }
 
 // What libcurl reports before a byte of the request was sent.
@@ -61,6 +73,7 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
   curl_easy_reset(easy);  // options only: connections stay
   const Headers headers = header_list(request.headers);
   HttpResponse response;
+  Body body{easy, &request, &response.body};
   char reason[CURL_ERROR_SIZE] = "";
   curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -70,7 +83,7 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
   curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &collect);
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &response.body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &body);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, reason);
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   if (request.method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);

@@ -1,5 +1,6 @@
 // HTTP(S) requests over kept-alive connections, by libcurl.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@ struct HttpRequest {
   std::vector<std::string> headers;  // "Name: value"
   std::string body;
   Micros timeout = 5 * kSecond;  // whole request, connection included
+  // Gets a successful answer's body piece by piece instead of HttpResponse::body; false ends the request.
+  std::function<bool(std::string_view)> on_body = {};
 };
 
 struct HttpResponse {

@@ -75,7 +75,12 @@ void install(httplib::Server& server, const HttpHandler& handler, bool local, in
     const HttpReply reply = handler(call_of(request, local));
     response.status = reply.status;
     for (const auto& [key, value] : reply.headers) response.set_header(key, value);
-    response.set_content(reply.body, reply.type);
+    if (!reply.stream) return response.set_content(reply.body, reply.type);
+    response.set_chunked_content_provider(reply.type, [stream = reply.stream](std::size_t, httplib::DataSink& sink) {
+      if (!stream([&sink](std::string_view piece) { return sink.write(piece.data(), piece.size()); })) return false;
+      sink.done();
+      return true;
+    });
   };
   server.Get(".*", answer);
   server.Post(".*", answer);

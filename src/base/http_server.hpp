@@ -26,6 +26,9 @@ struct HttpReply {
   std::string body;
   std::string type = "application/json";
   std::map<std::string, std::string> headers = {};
+  // Writes the body piece by piece instead of `body`. `write` answers false when the client is gone; returning false
+  // breaks the connection off, so that a client can tell a whole answer from half of one.
+  std::function<bool(const std::function<bool(std::string_view)>& write)> stream = {};
 };
 
 using HttpHandler = std::function<HttpReply(const HttpCall&)>;

@@ -36,6 +36,26 @@ TEST(Http, AUnixSocketMarksTheCallAsLocal) {
   EXPECT_EQ(r->body, "GET /b  local");
 }
 
+TEST(Http, AStreamArrivesInPiecesAndABrokenOneIsAnError) {
+  for (const bool whole : {true, false}) {
+    auto server = HttpServer::start({"127.0.0.1"}, [whole](const HttpCall&) {
+      HttpReply reply;
+      reply.stream = [whole](const auto& write) { return write("ab") && write("cd") && whole; };
+      return reply;
+    });
+    ASSERT_TRUE(server);
+    HttpClient client;
+    std::string got;
+    HttpRequest request{"POST", fmt::format("http://127.0.0.1:{}/", server->port())};
+    request.on_body = [&](std::string_view piece) {
+      got += piece;
+      return true;
+    };
+    EXPECT_EQ(client.send(request).has_value(), whole);
+    EXPECT_EQ(got, "abcd");
+  }
+}
+
 TEST(Http, ARefusedConnectionWasSurelyNotProcessed) {
   int port = 0;
   {

@@ -1,0 +1,153 @@
+#include "agent/beat_loop.hpp"
+
+namespace domicile::agent {
+
+using authority::BeatRequest;
+using authority::Mode;
+using authority::View;
+
+// All read before the beat is sent: what a lease may be counted from.
+struct BeatLoop::Clocks {
+  Micros sent = 0;  // monotonic
+  BootInstant gateway;
+  std::optional<replication::StoreClock> store;  // empty: the database did not answer; its leases are not extended
+};
+
+BeatLoop::BeatLoop(BeatSetup setup, Bell& readers)
+    : rides(bell_), allows(bell_), setup_(std::move(setup)), seen_(&readers) {
+  if (setup_.make_store) store_ = setup_.make_store();
+}
+
+std::optional<BeatLoop::Clocks> BeatLoop::read_clocks() {
+  Clocks clocks;
+  if (store_) {
+    auto clock = store_->clock();
+    if (clock) clocks.store = *clock;
+  }
+  clocks.gateway = boot_instant_now();
+  clocks.sent = monotonic_now();
+  return clocks;
+}
+
+void BeatLoop::run(const std::stop_token& stop) {
+  std::uint64_t rung = 0;
+  Micros next = monotonic_now();
+  while (!stop.stop_requested()) {
+    while (const auto allow = allows.take()) {
+      if (allow->epoch)
+        allowed_[allow->residency] = *allow->epoch;
+      else
+        allowed_.erase(allow->residency);
+    }
+    beat_once();
+    // From the start of this beat, not from its end: slow rounds must not stretch the period.
+    next = std::max(next + setup_.timing.beat, monotonic_now());
+    if (next - monotonic_now() > setup_.timing.beat) next = monotonic_now() + setup_.timing.beat;
+    rung = bell_.wait(rung, next);
+  }
+  while (auto left = rides.take()) {
+    std::optional<Ride> ride = std::move(left);
+    fail_ride(ride, Error{Kind::unavailable, "the agent is stopping"});
+  }
+}
+
+void BeatLoop::fail_ride(std::optional<Ride>& ride, const Error& error) {
+  if (!ride) return;
+  ride->answer->set_value(tl::unexpected<Error>(error));
+  ride.reset();
+}
+
+// True: applied. After an unknown outcome the quorum is read and our own value is recognised; the clocks stay those
+// that were read before the beat was sent, and a read by itself extends nothing.
+Result<bool> BeatLoop::transact(const BeatRequest& request, View& view) {
+  auto outcome = setup_.quorum->beat(request);
+  if (outcome) {
+    view = std::move(outcome->view);
+    return outcome->applied;
+  }
+  if (outcome.error().kind != Kind::unknown_outcome) return tl::unexpected<Error>(outcome.error());
+  setup_.stall.reach("beat.unknown_outcome");
+  view = TRY(setup_.quorum->read());
+  const auto own = view.beats.find(setup_.region);
+  return own != view.beats.end() && own->second.text == authority::to_text(request.next);
+}
+
+void BeatLoop::beat_once() {
+  const auto before = setup_.disk->epochs();
+  const auto clocks = read_clocks();
+  auto ride = rides.take();
+  BeatRequest request{setup_.region, own_text_, {setup_.boot_id, ++counter_, 1, *setup_.markers->get()}};
+  if (ride) {
+    request.ride = ride->swap;
+    allowed_[ride->swap.residency] = ride->swap.next.epoch;
+  }
+  View view;
+  setup_.stall.reach("beat.before_send");
+  const auto applied = transact(request, view);
+  setup_.stall.reach("beat.after_answer");
+  if (!applied) {
+    if (!in_trouble_)
+      setup_.log.warn("quorum.trouble", "the quorum did not answer", {{Field::reason, one_line(applied.error())}});
+    in_trouble_ = true;
+    last_.trouble = one_line(applied.error());
+    if (ride) allowed_.erase(ride->swap.residency);
+    fail_ride(ride, applied.error());
+    seen_.set(last_);
+    return;
+  }
+  if (in_trouble_) setup_.log.info("quorum.back", "the quorum answers again");
+  in_trouble_ = false;
+  const auto own = view.beats.find(setup_.region);
+  if (*applied) {
+    own_text_ = authority::to_text(request.next);
+  } else if (own != view.beats.end()) {
+    // A beat of an earlier start of this agent, or one of ours whose answer was lost. Never two agents for one region:
+    // the state folder is locked.
+    own_text_ = own->second.text;
+  } else {
+    own_text_.reset();
+  }
+  if (ride && !*applied) allowed_.erase(ride->swap.residency);
+  take_in(view, *clocks, before);
+  if (*applied) extend_leases(view, *clocks, before);
+  last_.allowed = allowed_;
+  seen_.set(last_);
+  if (ride) ride->answer->set_value(RideOutcome{*applied, last_});
+  // Nothing was kept of this beat: repeat it at once with the value that is really there.
+  if (!*applied) bell_.ring();
+}
+
+void BeatLoop::take_in(const View& view, const Clocks& clocks, const std::map<std::string, KnownEpoch>& before) {
+  last_.view = view;
+  last_.sent_at = clocks.sent;
+  // Lives are timed from after the answer: the question may have waited while the owner beat.
+  last_.observed = authority::observe(std::move(last_.observed), view, setup_.regions, monotonic_now());
+  last_.epochs_before = before;
+  last_.trouble.clear();
+}
+
+void BeatLoop::extend_leases(const View& view, const Clocks& clocks, const std::map<std::string, KnownEpoch>& before) {
+  const Micros length = setup_.timing.ttl - setup_.timing.margin;
+  last_.leases.clear();
+  for (const auto& [residency, epoch] : allowed_) {
+    const auto stored = view.authorities.find(residency);
+    if (stored == view.authorities.end()) continue;
+    const auto& record = stored->second.value;
+    if (record.owner != setup_.region || record.mode != Mode::serving || record.epoch != epoch) continue;
+    authority::Local local;
+    if (const auto known = before.find(residency); known != before.end())
+      local.known_epoch = known->second.epoch, local.known_owner = known->second.owner;
+    if (!authority::distrust(local, residency, view).empty()) continue;
+    if (!clocks.store) continue;
+    setup_.stall.reach("beat.before_lease");
+    const auto set = store_->lease_set(residency, epoch, clocks.store->now + length, clocks.store->clock_id);
+    if (!set) {
+      setup_.log.warn("lease.refused", "the database did not take the lease",
+                      {{Field::residency, residency}, {Field::epoch, epoch}, {Field::reason, one_line(set.error())}});
+      continue;
+    }
+    last_.leases[residency] = {epoch, {clocks.gateway.boot_id, clocks.gateway.at + length}};
+  }
+}
+
+}  // namespace domicile::agent

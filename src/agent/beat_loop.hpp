@@ -1,0 +1,96 @@
+// The one thread that keeps this region alive in the quorum and its leases open: reads the clocks, beats, and extends
+// the leases of exactly those residencies that the same transaction read back as ours, serving, at the epoch that was
+// opened.
+#pragma once
+#include <future>
+#include <stop_token>
+#include <vector>
+
+#include "agent/published.hpp"
+#include "agent/site_disk.hpp"
+#include "base/log.hpp"
+#include "base/stall.hpp"
+#include "core/authority/decision.hpp"
+#include "core/replication/store.hpp"
+
+namespace domicile::agent {
+
+struct LeaseGrant {
+  authority::Epoch epoch = 0;
+  BootInstant gateway_end;  // by this host's CLOCK_BOOTTIME, for the gateway
+};
+
+// What the last answered transaction said.
+struct QuorumSeen {
+  authority::View view;
+  Micros sent_at = 0;  // monotonic, before it was sent; 0: nothing was ever answered
+  authority::Observed observed;
+  std::map<std::string, KnownEpoch> epochs_before;  // this site's disk before it was sent
+  std::map<std::string, LeaseGrant> leases;         // by residency
+  std::map<std::string, authority::Epoch> allowed;  // what this process has opened
+  std::string trouble;                              // of the last attempt; empty: it was answered
+};
+
+struct RideOutcome {
+  bool applied = false;
+  QuorumSeen seen;  // what was read back with it
+};
+
+// A swap to be applied in the same transaction as a beat; when it is, the lease of `epoch` opens with it.
+struct Ride {
+  authority::Swap swap;
+  std::shared_ptr<std::promise<Result<RideOutcome>>> answer = std::make_shared<std::promise<Result<RideOutcome>>>();
+};
+
+// This process may renew `residency` at `epoch`; empty: it may not renew it any more.
+struct Allow {
+  std::string residency;
+  std::optional<authority::Epoch> epoch;
+};
+
+struct BeatSetup {
+  std::string region, boot_id;
+  std::vector<std::string> regions;  // whose lives are observed
+  authority::Timing timing;
+  authority::Quorum* quorum = nullptr;   // used by this loop's thread only
+  replication::StoreFactory make_store;  // empty at a voter
+  const SiteDisk* disk = nullptr;
+  const Published<std::map<std::string, authority::Marker>>* markers = nullptr;  // last committed, by owned residency
+  Log log;
+  StallPoints stall;
+};
+
+class BeatLoop {
+  Bell bell_;  // before the mailboxes that ring it
+
+ public:
+  BeatLoop(BeatSetup setup, Bell& readers);
+  void run(const std::stop_token& stop);
+
+  // Any thread:
+  Mailbox<Ride> rides;
+  Mailbox<Allow> allows;
+  void look_now() { bell_.ring(); }  // beat at once: something may have changed
+  const Published<QuorumSeen>& seen() const { return seen_; }
+
+ private:
+  struct Clocks;
+  std::optional<Clocks> read_clocks();
+  void beat_once();
+  Result<bool> transact(const authority::BeatRequest& request, authority::View& view);
+  void take_in(const authority::View& view, const Clocks& clocks, const std::map<std::string, KnownEpoch>& before);
+  void extend_leases(const authority::View& view, const Clocks& clocks,
+                     const std::map<std::string, KnownEpoch>& before);
+  void fail_ride(std::optional<Ride>& ride, const Error& error);
+
+  BeatSetup setup_;
+  std::unique_ptr<replication::Store> store_;
+  Published<QuorumSeen> seen_;
+  QuorumSeen last_;
+  std::optional<std::string> own_text_;
+  std::int64_t counter_ = 0;
+  std::map<std::string, authority::Epoch> allowed_;
+  bool in_trouble_ = false;
+};
+
+}  // namespace domicile::agent

@@ -1,0 +1,46 @@
+// The values that the agent's loops publish for each other. See each loop for who writes what.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+
+#include "agent/published.hpp"
+#include "core/authority/copy.hpp"
+#include "core/authority/decision.hpp"
+#include "core/replication/store.hpp"
+
+namespace domicile::agent {
+
+// Written by the marker loop.
+struct MarkersSeen {
+  std::map<std::string, authority::Marker> last;  // last committed here, by owned residency
+  std::map<std::string, Micros> committed_at;     // monotonic, of the last success
+  Micros pulse_at = 0;                            // monotonic: the database last committed anything for us
+  std::string trouble;
+};
+
+// Written by the link loop: the inbound copy of each residency that this region does not own.
+struct CopySeen {
+  replication::CopyHealth health;
+  std::optional<Micros> lag;  // empty: unknown
+};
+using CopiesSeen = std::map<std::string, CopySeen>;
+
+// Written by each residency's loop.
+struct ResidencySeen {
+  std::optional<authority::Stored<authority::Record>> record;  // the freshest that is known
+  authority::Copy copy;
+  std::string act, why;        // what this region does about it, and why
+  std::string proposal;        // waits for a person's yes
+  std::string distrusted;      // why the quorum is not believed; empty: it is
+  bool owner_expired = false;  // the owner's life is over for this observer
+};
+
+// Written by the gateway loop: which record each residency's line in the last authority.snap was made from.
+struct GatewaySeen {
+  std::uint64_t generation = 0;
+  std::map<std::string, std::string> record_texts;
+  std::string trouble;
+};
+
+}  // namespace domicile::agent

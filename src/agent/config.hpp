@@ -1,0 +1,58 @@
+// agent.yaml: who this agent is and where everything is that it speaks to. The topology says what must hold; this file
+// says only addresses, and each of them is one setting, so that a relay or a gate can be put before any of them.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file.hpp"
+#include "base/http_client.hpp"
+#include "base/log.hpp"
+
+namespace domicile::agent {
+
+struct EtcdConfig {
+  std::vector<std::string> endpoints;  // the own site's member first
+  std::string user;
+  fs::path password_file;  // 0600
+  TlsFiles tls;
+};
+
+struct ApiConfig {
+  std::string host;  // where peers and operators reach the control API, by mutual TLS
+  int port = 0;
+  std::string socket;  // the same API for this host's operators
+  TlsFiles tls;
+  std::map<std::string, std::vector<std::string>> roles;  // certificate name -> view, operate, approve, break-glass
+  fs::path revoked_file;  // serial numbers, one per line; read again at least every 10 s
+};
+
+struct GatewayConfig {
+  fs::path directory;  // tenants.snap and authority.snap are written here, edge.state is read here
+};
+
+struct SiteConfig {
+  std::string api;      // https://host:port of that site's control API
+  std::string link;     // libpq connection string by which this region's subscriptions reach that site; empty: a voter
+  std::string tunnel;   // host:port of that site's gateway for TLS passed on undecrypted
+  std::string forward;  // host:port of that site's gateway for requests that are decrypted already
+};
+
+struct AgentConfig {
+  std::string region;
+  fs::path topology;
+  fs::path state;        // this agent's own folder, 0700
+  std::string database;  // libpq connection string of this region's database; empty: a voter
+  EtcdConfig etcd;
+  ApiConfig api;
+  std::optional<GatewayConfig> gateway;
+  std::map<std::string, SiteConfig> sites;  // every other site
+  Log::Format log = Log::Format::text;
+  fs::path stall_directory;  // see base/stall.hpp; empty: no stall points
+};
+
+// All settings are checked; the error names file, line and column.
+Result<AgentConfig> read_agent_config(const fs::path& file);
+
+}  // namespace domicile::agent

@@ -1,0 +1,38 @@
+// What happened, for people and for later proof: a bounded list in memory, each entry also logged. Ids are
+// <epoch>-<sequence>, so that a reader can ask for everything after the last one it has.
+#pragma once
+#include <deque>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "core/authority/record.hpp"
+
+namespace domicile::agent {
+
+struct Event {
+  std::string id;
+  Micros at = 0;  // wall clock
+  std::string residency, name, text, switch_id;
+  authority::Epoch epoch = 0;
+};
+
+class Events {
+ public:
+  explicit Events(Log log) : log_(std::move(log)) {}
+  void add(std::string_view name, std::string text, const std::string& residency = {}, authority::Epoch epoch = 0,
+           const std::string& switch_id = {});
+  std::vector<Event> last(std::size_t count) const;
+
+ private:
+  Log log_;
+  mutable std::mutex mutex_;
+  std::deque<Event> events_;
+  std::int64_t sequence_ = 0;
+};
+
+Json json_of(const Event& event);
+
+}  // namespace domicile::agent

@@ -1,0 +1,74 @@
+#include "agent/link_loop.hpp"
+
+namespace domicile::agent {
+
+using authority::Copy;
+
+namespace {
+constexpr Micros kPeriod = 300 * kMillisecond;
+constexpr int kSlotRounds = 4;  // slots are kept every so many rounds
+}  // namespace
+
+LinkLoop::LinkLoop(LinkSetup setup, Bell& readers) : setup_(std::move(setup)), seen_(&readers) {}
+
+std::optional<Micros> lag_of(const replication::CopyHealth& health, const std::optional<authority::Marker>& committed) {
+  if (!health.complete || !health.trouble.empty() || !health.applied || !committed) return {};
+  // Ahead of the last beat: beats come once a second, markers five times.
+  if (health.applied->epoch != committed->epoch) return {};
+  return std::max<Micros>(0, committed->clock_us - health.applied->clock_us);
+}
+
+void LinkLoop::trouble(const std::string& residency, const char* doing, const Error& error) {
+  const std::string text = one_line(error);
+  std::string& last = troubles_[residency + doing];
+  if (text != last) setup_.log.warn("link.trouble", doing, {{Field::residency, residency}, {Field::reason, text}});
+  last = text;
+}
+
+void LinkLoop::look_at(const topology::Residency& residency) {
+  const std::string& name = residency.name;
+  const Copy copy = setup_.disk->copy(name);
+  if (copy.source.empty() || copy.source == setup_.region || copy.state == Copy::State::none) {
+    last_.erase(name);
+    return;
+  }
+  const auto health = setup_.store->copy_health({name, copy.source, setup_.region});
+  if (!health) {
+    last_.erase(name);
+    return trouble(name, "cannot look at the copy", health.error());
+  }
+  const auto quorum = setup_.quorum->get();
+  std::optional<authority::Marker> committed;
+  if (const auto beat = quorum->view.beats.find(copy.source); beat != quorum->view.beats.end())
+    if (const auto marker = beat->second.value.markers.find(name); marker != beat->second.value.markers.end())
+      committed = marker->second;
+  last_[name] = {*health, lag_of(*health, committed)};
+}
+
+void LinkLoop::keep_slots(const topology::Residency& residency) {
+  if (!topology::may_own(residency, setup_.region)) return;
+  const std::string& name = residency.name;
+  const auto seen = setup_.residencies.at(name)->get();
+  if (!seen->record) return;
+  const auto& record = seen->record->value;
+  // Never while this region owns it, is about to, or owned it and has not proven that nothing is left to salvage.
+  const Copy copy = setup_.disk->copy(name);
+  const bool quiet = record.mode == authority::Mode::serving && record.owner != setup_.region;
+  if (!quiet || copy.state != Copy::State::following) return;
+  const auto kept = setup_.store->keep_reverse_slots(name);
+  if (!kept) trouble(name, "cannot keep the reverse slots", kept.error());
+}
+
+void LinkLoop::run(const std::stop_token& stop) {
+  Bell clock;
+  for (int round = 0; !stop.stop_requested(); ++round) {
+    for (const auto& residency : setup_.topology->residencies) {
+      look_at(residency);
+      if (round % kSlotRounds == 0) keep_slots(residency);
+    }
+    seen_.set(last_);
+    clock.wait(0, monotonic_now() + kPeriod);
+  }
+}
+
+}  // namespace domicile::agent

@@ -1,0 +1,42 @@
+// Looks after the copies here: how far they are, and the reverse slots of what this region may own and does not.
+#pragma once
+#include <stop_token>
+
+#include "agent/beat_loop.hpp"
+#include "agent/boards.hpp"
+#include "core/topology/topology.hpp"
+
+namespace domicile::agent {
+
+struct LinkSetup {
+  std::string region;
+  const topology::Topology* topology = nullptr;
+  std::unique_ptr<replication::Store> store;
+  const SiteDisk* disk = nullptr;
+  const Published<QuorumSeen>* quorum = nullptr;
+  std::map<std::string, const Published<ResidencySeen>*> residencies;
+  Log log;
+};
+
+class LinkLoop {
+ public:
+  LinkLoop(LinkSetup setup, Bell& readers);
+  void run(const std::stop_token& stop);
+  const Published<CopiesSeen>& seen() const { return seen_; }
+
+ private:
+  void look_at(const topology::Residency& residency);
+  void keep_slots(const topology::Residency& residency);
+  void trouble(const std::string& residency, const char* doing, const Error& error);
+
+  LinkSetup setup_;
+  Published<CopiesSeen> seen_;
+  CopiesSeen last_;
+  std::map<std::string, std::string> troubles_;
+};
+
+// Lag of a copy: the owner's last committed marker as its last beat names it, minus the last one applied here: one
+// clock, and it does not grow when the owner's database has died. Unknown unless everything is known to be good.
+std::optional<Micros> lag_of(const replication::CopyHealth& health, const std::optional<authority::Marker>& committed);
+
+}  // namespace domicile::agent

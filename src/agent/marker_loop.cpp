@@ -1,0 +1,54 @@
+#include "agent/marker_loop.hpp"
+
+namespace domicile::agent {
+
+namespace {
+constexpr Micros kPeriod = 200 * kMillisecond;
+}
+
+MarkerLoop::MarkerLoop(std::unique_ptr<replication::Store> store, const Published<QuorumSeen>& quorum,
+                       Published<std::map<std::string, authority::Marker>>& board, Log log, Bell& readers)
+    : store_(std::move(store)), quorum_(quorum), board_(board), log_(std::move(log)), seen_(&readers) {}
+
+void MarkerLoop::commit() {
+  const auto quorum = quorum_.get();
+  std::string trouble;
+  bool any = false;
+  std::erase_if(last_.last, [&](const auto& entry) { return !quorum->leases.contains(entry.first); });
+  for (const auto& [residency, lease] : quorum->leases) {
+    const auto marker = store_->commit_marker(residency, lease.epoch);
+    if (!marker) {
+      trouble = one_line(marker.error());
+      continue;
+    }
+    any = true;
+    last_.last[residency] = *marker;
+    last_.committed_at[residency] = monotonic_now();
+  }
+  if (any) last_.pulse_at = monotonic_now();
+  // Nothing open, or refused because a lease has just ended: neither says whether the database commits.
+  if (!any) {
+    const auto pulse = store_->pulse();
+    if (pulse)
+      last_.pulse_at = monotonic_now();
+    else
+      trouble = one_line(pulse.error());
+  }
+  if (trouble != last_.trouble && !trouble.empty())
+    log_.warn("marker.trouble", "the database did not commit", {{Field::reason, trouble}});
+  last_.trouble = trouble;
+  board_.set(last_.last);
+  seen_.set(last_);
+}
+
+void MarkerLoop::run(const std::stop_token& stop) {
+  Bell clock;
+  Micros next = monotonic_now();
+  while (!stop.stop_requested()) {
+    commit();
+    next = std::max(next + kPeriod, monotonic_now());
+    clock.wait(0, next);
+  }
+}
+
+}  // namespace domicile::agent

@@ -1,0 +1,28 @@
+// Commits the markers of the residencies that are open here, and finds out whether the database still commits.
+#pragma once
+#include <stop_token>
+
+#include "agent/beat_loop.hpp"
+#include "agent/boards.hpp"
+
+namespace domicile::agent {
+
+class MarkerLoop {
+ public:
+  // `board` is read by the beat loop, which names the last markers in its beats.
+  MarkerLoop(std::unique_ptr<replication::Store> store, const Published<QuorumSeen>& quorum,
+             Published<std::map<std::string, authority::Marker>>& board, Log log, Bell& readers);
+  void run(const std::stop_token& stop);
+  const Published<MarkersSeen>& seen() const { return seen_; }
+
+ private:
+  void commit();
+  std::unique_ptr<replication::Store> store_;
+  const Published<QuorumSeen>& quorum_;
+  Published<std::map<std::string, authority::Marker>>& board_;
+  Log log_;
+  Published<MarkersSeen> seen_;
+  MarkersSeen last_;
+};
+
+}  // namespace domicile::agent

@@ -1,0 +1,390 @@
+#include "agent/residency_loop.hpp"
+
+#include <sys/random.h>
+
+#include <algorithm>
+
+namespace domicile::agent {
+
+using authority::Act;
+using authority::Copy;
+using authority::CopyAct;
+using authority::Decision;
+using authority::Mode;
+
+namespace {
+constexpr Micros kLook = 200 * kMillisecond;   // no input rings for the mere passing of time
+constexpr Micros kRetry = 300 * kMillisecond;  // after trouble
+constexpr Micros kFreshMarker = 2 * kSecond;   // a database that committed so recently commits
+
+int rank(Mode mode) { return mode == Mode::moving ? 0 : mode == Mode::serving ? 1 : 2; }
+}  // namespace
+
+bool newer(const authority::Record& a, const authority::Record& b) {
+  return a.epoch != b.epoch ? a.epoch > b.epoch : rank(a.mode) > rank(b.mode);
+}
+
+std::string fresh_switch_id() {
+  std::uint64_t bits = 0;
+  if (::getrandom(&bits, sizeof bits, 0) != sizeof bits) bits = static_cast<std::uint64_t>(monotonic_now());
+  return fmt::format("{:x}-{:08x}", wall_now() / kSecond, bits & 0xffffffffU);
+}
+
+ResidencyLoop::ResidencyLoop(ResidencySetup setup, Bell& readers)
+    : orders(*setup.bell),
+      hints(*setup.bell),
+      setup_(std::move(setup)),
+      actor_({setup_.region,
+              setup_.rules.residency,
+              setup_.timing,
+              {},
+              setup_.quorum.get(),
+              setup_.store.get(),
+              setup_.disk,
+              setup_.peers,
+              setup_.beat,
+              setup_.gateway,
+              setup_.config->gateway ? std::optional<fs::path>(setup_.config->gateway->directory) : std::nullopt,
+              setup_.events,
+              setup_.stall,
+              [this](const Record& record) {
+                take(record);
+                publish({Act::nothing, last_.why});
+              },
+              fresh_switch_id}),
+      seen_(&readers) {}
+
+void ResidencyLoop::take(const Record& record) {
+  record_ = record;
+  record_at_ = monotonic_now();
+}
+
+// The freshest of: what the quorum said, what this region did since, what a peer said since.
+void ResidencyLoop::look() {
+  const auto quorum = setup_.beat->seen().get();
+  const auto stored = quorum->view.authorities.find(setup_.rules.residency);
+  if (stored != quorum->view.authorities.end()) {
+    const bool later = quorum->sent_at > record_at_;
+    if (!record_ || later || newer(stored->second.value, record_->value)) {
+      record_ = stored->second;
+      if (later) record_at_ = quorum->sent_at;
+    }
+  } else if (quorum->sent_at > record_at_) {
+    record_.reset();
+  }
+  while (const auto text = hints.take()) {
+    const auto parsed = authority::record_of(*text);
+    if (parsed && record_ && newer(*parsed, record_->value)) take({*parsed, *text});
+  }
+}
+
+authority::Local ResidencyLoop::local_state(const QuorumSeen& quorum) const {
+  authority::Local local;
+  local.region = setup_.region;
+  if (const auto known = quorum.epochs_before.find(setup_.rules.residency); known != quorum.epochs_before.end()) {
+    local.known_epoch = known->second.epoch;
+    local.known_owner = known->second.owner;
+  }
+  if (const auto allowed = quorum.allowed.find(setup_.rules.residency); allowed != quorum.allowed.end())
+    local.opened = allowed->second;
+  const auto markers = setup_.markers->get();
+  const auto committed = markers->committed_at.find(setup_.rules.residency);
+  const Micros last_commit =
+      std::max(markers->pulse_at, committed == markers->committed_at.end() ? 0 : committed->second);
+  local.can_write = last_commit != 0 && monotonic_now() - last_commit < kFreshMarker;
+  local.cannot_write_since = last_commit;
+  const auto copy = setup_.disk->copy(setup_.rules.residency);
+  if (record_) {
+    // Whether a copy that still flows has reached the fence is seen when its link has stopped, before it opens.
+    auto asked = record_->value;
+    if (copy.state == Copy::State::following) asked.fence.reset();
+    local.resync = asked.cause != authority::Cause::adopted && !authority::not_promotable(copy, asked).empty();
+  }
+  const auto copies = setup_.copies->get();
+  if (const auto seen = copies->find(setup_.rules.residency); seen != copies->end()) {
+    local.copy_complete = seen->second.health.complete && seen->second.health.trouble.empty();
+    local.lag = seen->second.lag;
+  }
+  if (record_ && compared_for_ == record_->text) local.most_advanced = most_advanced_;
+  local.approvals = setup_.disk->approvals();
+  return local;
+}
+
+Decision ResidencyLoop::decide(const QuorumSeen& quorum) {
+  // The quorum's view, with what this region knows better put into it: a swap that it has just done, or a hint.
+  authority::View view = quorum.view;
+  authority::Observed observed = quorum.observed;
+  if (record_) view.authorities[setup_.rules.residency] = *record_;
+  observed = authority::observe(std::move(observed), view, {}, monotonic_now());
+  const auto local = local_state(quorum);
+  const auto seen_sight = quorum.observed.sights.find(setup_.rules.residency);
+  if (seen_sight != quorum.observed.sights.end() && record_ &&
+      seen_sight->second.switch_id == record_->value.switch_id && seen_sight->second.mode == record_->value.mode)
+    observed.sights[setup_.rules.residency] = seen_sight->second;
+  last_.distrusted = authority::distrust(local, setup_.rules.residency, view);
+  last_.owner_expired = false;
+  const Micros now = monotonic_now();
+  if (record_ && record_->value.owner != setup_.region)
+    last_.owner_expired =
+        now >= authority::expires_at(observed, record_->value.owner, setup_.timing.ttl, setup_.timing.margin);
+  const std::string id = fresh_switch_id();
+  return authority::decide({setup_.timing, setup_.rules, local, view, observed, now, wall_now(), id});
+}
+
+void ResidencyLoop::run(const std::stop_token& stop) {
+  std::uint64_t rung = 0;
+  while (!stop.stop_requested()) {
+    look();
+    const auto quorum = setup_.beat->seen().get();
+    Micros next = monotonic_now() + kLook;
+    if (quorum->sent_at != 0 && setup_.store) {
+      const Decision decision = decide(*quorum);
+      publish(decision);
+      close_if_not_ours();
+      tend_copy();
+      order_switch();
+      if (monotonic_now() >= retry_at_) act(decision, *quorum);
+      if (decision.look_again) next = std::min(next, *decision.look_again);
+    } else {
+      publish({Act::nothing, quorum->sent_at == 0 ? "the quorum has not answered yet" : "a voter holds no data"});
+    }
+    rung = setup_.bell->wait(rung, next);
+  }
+  first_rows_ = {};
+}
+
+void ResidencyLoop::publish(const Decision& decision) {
+  last_.record = record_;
+  last_.copy = setup_.disk->copy(setup_.rules.residency);
+  last_.why = decision.why;
+  last_.proposal = decision.act == Act::ask ? decision.proposal : "";
+  if (decision.act == Act::ask && decision.why != last_why_)
+    setup_.events->add("switch.ask", fmt::format("approve {}: {}", decision.proposal, decision.why),
+                       setup_.rules.residency, record_ ? record_->value.epoch : 0);
+  last_why_ = decision.why;
+  seen_.set(last_);
+}
+
+void ResidencyLoop::trouble(const char* doing, const Error& error) {
+  const std::string text = one_line(error);
+  if (text != last_trouble_)
+    setup_.events->add("trouble", fmt::format("{}: {}", doing, text), setup_.rules.residency,
+                       record_ ? record_->value.epoch : 0);
+  last_trouble_ = text;
+  retry_at_ = monotonic_now() + kRetry;
+}
+
+void ResidencyLoop::act(const Decision& decision, const QuorumSeen&) {
+  switch (decision.act) {
+    case Act::nothing:
+    case Act::wait:
+    case Act::ask:
+      return;
+    case Act::renew:
+      own_copy();
+      return;
+    case Act::reopen:
+      reopen();
+      return;
+    case Act::drain:
+      drain();
+      return;
+    case Act::open:
+      open();
+      return;
+    case Act::swap:
+      swap(*decision.swap);
+      return;
+    case Act::compare_positions:
+      compare_positions();
+      return;
+  }
+}
+
+// A process that has just started, or whose lease lapsed, opens only when a majority of the sites knows nothing higher.
+void ResidencyLoop::reopen() {
+  const KnownEpoch known{record_->value.epoch, setup_.region};
+  const auto vote = setup_.peers->persist_epoch(setup_.rules.residency, known, 2 * kSecond);
+  if (!vote.majority())
+    return trouble("cannot reopen",
+                   Error{Kind::unsafe, fmt::format("{} of {} sites agree to epoch {}, the highest known is {}",
+                                                   vote.agreed, vote.sites, known.epoch, vote.highest.epoch)});
+  own_copy();
+  setup_.beat->allows.put({setup_.rules.residency, known.epoch});
+  setup_.beat->look_now();
+  setup_.events->add("lease.reopen", "opened again at the epoch that it owned", setup_.rules.residency, known.epoch);
+  retry_at_ = monotonic_now() + kRetry;
+}
+
+void ResidencyLoop::own_copy() {
+  const auto copy = setup_.disk->copy(setup_.rules.residency);
+  if (copy.state == Copy::State::owner && copy.epoch == record_->value.epoch) return;
+  const auto kept =
+      setup_.disk->persist_copy(setup_.rules.residency, {Copy::State::owner, setup_.region, record_->value.epoch, {}});
+  if (!kept) trouble("cannot keep what the copy here is", kept.error());
+}
+
+void ResidencyLoop::drain() {
+  const Record record = *record_;
+  const auto left = actor_.drain(record);
+  if (left) {
+    if (*left) take(**left);
+    return;
+  }
+  if (left.error().kind == Kind::conflict) return trouble("switch", left.error());
+  setup_.events->add("switch.rollback", one_line(left.error()), setup_.rules.residency, record.value.epoch,
+                     record.value.switch_id);
+  authority::Record back = record.value;
+  back.epoch += 1;
+  back.mode = Mode::moving;
+  back.switch_id = fresh_switch_id();
+  back.from = back.to = setup_.region;
+  back.cause = authority::Cause::rollback;
+  back.fence.reset();
+  swap({setup_.rules.residency, record.text, back});
+}
+
+void ResidencyLoop::open() {
+  const Record record = *record_;
+  const auto left = actor_.open(record);
+  if (!left) return trouble("cannot open", left.error());
+  if (!*left) return;
+  take(**left);
+  setup_.events->add(
+      "switch.serving",
+      fmt::format("{} serves {} ({})", setup_.region, setup_.rules.residency, authority::name_of(record.value.cause)),
+      setup_.rules.residency, record.value.epoch, record.value.switch_id);
+}
+
+void ResidencyLoop::swap(const authority::Swap& swap) {
+  setup_.stall.reach("residency.before_swap");
+  const auto outcome = setup_.quorum->swap(swap);
+  if (!outcome) {
+    setup_.beat->look_now();  // perhaps it happened: read
+    return trouble("cannot change the record", outcome.error());
+  }
+  if (!outcome->applied) {
+    setup_.beat->look_now();
+    retry_at_ = monotonic_now() + kRetry;
+    return;
+  }
+  const std::string text = authority::to_text(swap.next);
+  take({swap.next, text});
+  setup_.peers->tell(setup_.rules.residency, text);
+  setup_.events->add(fmt::format("record.{}", authority::name_of(swap.next.mode)),
+                     fmt::format("{} -> {} ({})", swap.next.from, swap.next.to.empty() ? "nobody" : swap.next.to,
+                                 authority::name_of(swap.next.cause)),
+                     setup_.rules.residency, swap.next.epoch, swap.next.switch_id);
+  setup_.bell->ring();
+}
+
+// Of several standbys the most advanced one goes first. One that does not answer is no candidate.
+void ResidencyLoop::compare_positions() {
+  compared_for_ = record_->text;
+  most_advanced_ = true;
+  const auto copies = setup_.copies->get();
+  const auto mine = copies->find(setup_.rules.residency);
+  if (mine == copies->end() || !mine->second.health.position) return;
+  for (const auto& standby : setup_.rules.standbys) {
+    if (standby == setup_.region || standby == record_->value.owner) continue;
+    const auto answer =
+        setup_.peers->call(standby, "GET", "/v1/copies/" + setup_.rules.residency, Json(), 500 * kMillisecond);
+    if (!answer) continue;
+    const auto lsn = authority::lsn_of(member_or<std::string>(*answer, "lsn", "").value_or(""));
+    const auto system = member_or<std::string>(*answer, "system", "").value_or("");
+    const bool candidate = member_or<bool>(*answer, "candidate", false).value_or(false);
+    if (!candidate || !lsn || system != mine->second.health.position->system_id) continue;
+    const bool ahead = *lsn > mine->second.health.position->lsn;
+    // Equal copies: the one that the topology names first.
+    const auto order = [&](const std::string& region) {
+      return std::ranges::find(setup_.rules.standbys, region) - setup_.rules.standbys.begin();
+    };
+    const bool equal_and_first = *lsn == mine->second.health.position->lsn && order(standby) < order(setup_.region);
+    if (ahead || equal_and_first) most_advanced_ = false;
+  }
+}
+
+// Whoever is not the owner closes, on first sight, up to the epoch that somebody else may open.
+void ResidencyLoop::close_if_not_ours() {
+  if (!record_) return;
+  const auto& record = record_->value;
+  const bool mine = record.owner == setup_.region && record.mode != Mode::moving;
+  const authority::Epoch up_to =
+      record.mode == Mode::moving && record.to == setup_.region ? record.epoch - 1 : record.epoch;
+  if (mine || closed_ >= up_to || up_to < 1) return;
+  setup_.beat->allows.put({setup_.rules.residency, {}});
+  const auto closed = setup_.store->close(setup_.rules.residency, up_to);
+  if (closed) closed_ = up_to;
+}
+
+void ResidencyLoop::tend_copy() {
+  if (!record_ || !setup_.receives || first_rows_running_) return;
+  if (record_->value.mode == Mode::moving && record_->value.to == setup_.region)
+    return;  // the steps of the takeover do it
+  const Copy copy = setup_.disk->copy(setup_.rules.residency);
+  auto step = authority::next_copy_step(copy, record_->value, setup_.region);
+  if (step.act == CopyAct::keep) return;
+  const auto inbound = replication::LinkName{setup_.rules.residency,
+                                             step.act == CopyAct::stop ? copy.source : step.next.source, setup_.region};
+  const auto done = [&]() -> Result<void> {
+    switch (step.act) {
+      case CopyAct::keep:
+        return {};
+      case CopyAct::stop:
+        step.next.position = TRY(setup_.store->stop_inbound(inbound, record_->value.fence.has_value()));
+        return {};
+      case CopyAct::follow:
+        if (copy.state == Copy::State::owner && copy.position)
+          CHECK_OK(setup_.store->return_slots(setup_.rules.residency, *copy.position));
+        return setup_.store->follow(inbound, copy.source != step.next.source);
+      case CopyAct::mark_resync:
+        return {};
+      case CopyAct::first_rows:
+        first_rows_running_ = true;
+        first_rows_ = std::jthread([this, inbound, next = step.next](const std::stop_token& stop) {
+          const auto brought = setup_.bring_first_rows(inbound, stop);
+          const auto kept = brought ? setup_.disk->persist_copy(setup_.rules.residency, next) : brought;
+          if (kept)
+            setup_.events->add("copy.first_rows", "the first rows are here, following " + inbound.from,
+                               setup_.rules.residency, next.epoch);
+          else
+            setup_.log.warn("copy.first_rows", "cannot bring the first rows",
+                            {{Field::residency, setup_.rules.residency}, {Field::reason, one_line(kept.error())}});
+          first_rows_running_ = false;
+        });
+        return {};
+    }
+    return {};
+  }();
+  if (!done) return trouble("copy", done.error());
+  if (step.act == CopyAct::first_rows) return;
+  const auto kept = setup_.disk->persist_copy(setup_.rules.residency, step.next);
+  if (!kept) return trouble("copy", kept.error());
+  setup_.events->add(fmt::format("copy.{}", authority::name_of(step.next.state)), step.why, setup_.rules.residency,
+                     record_->value.epoch);
+}
+
+void ResidencyLoop::order_switch() {
+  const auto order = orders.take();
+  if (!order) return;
+  const auto answer = [&]() -> Result<authority::Record> {
+    if (!record_) return fail(Kind::unavailable, "nobody owns " + setup_.rules.residency + " yet");
+    if (!last_.distrusted.empty())
+      return fail(Kind::unsafe, "the quorum is distrusted: " + last_.distrusted, "domicile quorum adopt");
+    if (record_->value.owner != setup_.region)
+      return fail(Kind::conflict, record_->value.owner + " owns it; ask there");
+    const auto next = TRY(authority::planned_drain(record_->value, setup_.rules, order->to, order->switch_id));
+    const auto outcome = TRY(setup_.quorum->swap({setup_.rules.residency, record_->text, next}));
+    if (!outcome.applied)
+      return fail(Kind::conflict, "the record has changed meanwhile", "look again: domicile status");
+    take({next, authority::to_text(next)});
+    setup_.peers->tell(setup_.rules.residency, record_->text);
+    setup_.events->add("switch.ordered", fmt::format("to {} by {}: {}", order->to, order->by, order->reason),
+                       setup_.rules.residency, next.epoch, next.switch_id);
+    return next;
+  }();
+  order->answer->set_value(answer);
+  setup_.bell->ring();
+}
+
+}  // namespace domicile::agent

@@ -1,0 +1,92 @@
+// One thread per residency: looks, asks the core what to do, does it, and says why.
+#pragma once
+#include <stop_token>
+#include <thread>
+
+#include "agent/switch_actor.hpp"
+
+namespace domicile::agent {
+
+// Brings the first rows of an inbound link; returns when every table is journaled complete.
+using BringFirstRows = std::function<Result<void>(const replication::LinkName&, const std::stop_token&)>;
+
+struct ResidencySetup {
+  std::string region;
+  authority::Timing timing;
+  authority::Rules rules;
+  bool receives = true;  // this region holds it in some form
+  const AgentConfig* config = nullptr;
+  std::unique_ptr<authority::Quorum> quorum;
+  std::unique_ptr<replication::Store> store;
+  SiteDisk* disk = nullptr;
+  Peers* peers = nullptr;
+  BeatLoop* beat = nullptr;
+  Bell* bell = nullptr;  // rings when any input of this loop may have changed
+  const Published<MarkersSeen>* markers = nullptr;
+  const Published<CopiesSeen>* copies = nullptr;
+  const Published<GatewaySeen>* gateway = nullptr;
+  BringFirstRows bring_first_rows;
+  Events* events = nullptr;
+  Log log;
+  StallPoints stall;
+};
+
+// A person asks for a planned switch.
+struct SwitchOrder {
+  std::string to, switch_id, by, reason;
+  std::shared_ptr<std::promise<Result<authority::Record>>> answer =
+      std::make_shared<std::promise<Result<authority::Record>>>();
+};
+
+class ResidencyLoop {
+ public:
+  ResidencyLoop(ResidencySetup setup, Bell& readers);
+  void run(const std::stop_token& stop);
+
+  // Any thread:
+  const Published<ResidencySeen>& seen() const { return seen_; }
+  Mailbox<SwitchOrder> orders;
+  // A peer says that the record is now this. Only believed until the quorum has been read again.
+  Mailbox<std::string> hints;
+
+ private:
+  using Record = authority::Stored<authority::Record>;
+  void look();
+  void take(const Record& record);
+  authority::Local local_state(const QuorumSeen& quorum) const;
+  authority::Decision decide(const QuorumSeen& quorum);
+  void act(const authority::Decision& decision, const QuorumSeen& quorum);
+  void reopen();
+  void drain();
+  void open();
+  void swap(const authority::Swap& swap);
+  void compare_positions();
+  void tend_copy();
+  void close_if_not_ours();
+  void own_copy();
+  void order_switch();
+  void publish(const authority::Decision& decision);
+  void trouble(const char* doing, const Error& error);
+
+  ResidencySetup setup_;
+  SwitchActor actor_;
+  Published<ResidencySeen> seen_;
+  std::optional<Record> record_;
+  Micros record_at_ = 0;  // monotonic: when it was known to be so
+  authority::Epoch closed_ = 0;
+  std::optional<bool> most_advanced_;
+  std::string compared_for_;  // the record that most_advanced_ was asked for
+  std::string last_why_, last_trouble_;
+  Micros retry_at_ = 0;  // after trouble: not before
+  std::jthread first_rows_;
+  std::atomic<bool> first_rows_running_ = false;
+  ResidencySeen last_;
+};
+
+// Newer in the only order that records have: epochs grow, and within one epoch moving comes before serving before
+// draining.
+bool newer(const authority::Record& a, const authority::Record& b);
+
+std::string fresh_switch_id();
+
+}  // namespace domicile::agent

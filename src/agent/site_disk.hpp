@@ -1,0 +1,57 @@
+// What this site keeps on its own disk, fsynced before it is acted upon: the highest (owner, epoch) of each residency,
+// what its copies are, and the steps of the switches under way.
+#pragma once
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "base/file.hpp"
+#include "core/authority/copy.hpp"
+#include "core/authority/switch_steps.hpp"
+
+namespace domicile::agent {
+
+struct KnownEpoch {
+  authority::Epoch epoch = 0;
+  std::string owner;
+};
+
+// Thread-safe. An error means that nothing was kept, and then nothing may be acted upon.
+class SiteDisk {
+ public:
+  static Result<std::unique_ptr<SiteDisk>> open(const fs::path& directory);
+
+  std::map<std::string, KnownEpoch> epochs() const;
+  KnownEpoch epoch(const std::string& residency) const;
+  // Keeps the higher one. `conflict` when a higher epoch, or this epoch with another owner, is known.
+  Result<void> persist_epoch(const std::string& residency, const KnownEpoch& known);
+
+  authority::Copy copy(const std::string& residency) const;
+  std::map<std::string, authority::Copy> copies() const;
+  Result<void> persist_copy(const std::string& residency, const authority::Copy& copy);
+
+  std::set<std::string> steps_done(const std::string& residency, const std::string& switch_id) const;
+  Result<void> begin_step(const authority::StepRecord& step);
+  Result<void> finish_step(authority::StepRecord step);
+  std::vector<authority::StepRecord> steps() const;  // of the switches that are remembered, oldest first
+
+  std::set<std::string> approvals() const;
+  Result<void> approve(const std::string& proposal);
+
+ private:
+  SiteDisk() = default;
+  Result<void> write_epochs(const std::map<std::string, KnownEpoch>& epochs) const;
+  Result<void> write_copies(const std::map<std::string, authority::Copy>& copies) const;
+
+  fs::path directory_;
+  mutable std::mutex mutex_;
+  std::map<std::string, KnownEpoch> epochs_;
+  std::map<std::string, authority::Copy> copies_;
+  std::vector<authority::StepRecord> steps_;
+  std::set<std::string> approvals_;
+  std::unique_ptr<Journal> journal_;
+};
+
+}  // namespace domicile::agent
