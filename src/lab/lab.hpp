@@ -1,0 +1,139 @@
+// Several regions on one machine with real engines and a WAN between them. The lab is only a user of the agent, the
+// gateway and the engines: nothing in them knows of it.
+//
+//   DIR/bin/            copies of our binaries: a build under a running lab changes nothing, and the engines' user may
+//                       read them wherever the checkout lies
+//   DIR/certs/SITE/     site.pem (servers, control API), link.pem (CN domicile_link_<site>), RESIDENCY.pem (gateway)
+//   DIR/certs/clients/  view.pem operate.pem approve.pem break-glass.pem
+//   DIR/sites/SITE/     what the site's engines own: postgres/ etcd/ run/ (Unix sockets) logs/
+//   DIR/leftovers.json  what runs, for the start after a crash
+#pragma once
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/process.hpp"
+#include "lab/certificates.hpp"
+#include "lab/namespace.hpp"
+#include "lab/processes.hpp"
+#include "lab/relay.hpp"
+
+namespace domicile::lab {
+
+inline constexpr const char* kHost = "host";  // the clients' place in routes and cuts
+
+enum Port {
+  gateway = 8443,
+  tunnel = 8444,
+  forward = 8445,
+  demo = 8080,
+  postgres = 5432,
+  etcd_client = 2379,
+  etcd_peer = 2380,
+  agent_api = 7400
+};
+
+struct Site {
+  std::string name, jurisdiction;
+  bool voter = false;                         // etcd and agent only
+  std::vector<std::string> full_residencies;  // gets a gateway certificate for each
+};
+
+struct LabSpec {
+  fs::path directory;
+  int base = 0;             // added to the ports on the host's network, and to all in flat mode
+  std::vector<Site> sites;  // the first is 127.10.0.1, the second 127.20.0.1, …
+  Micros far = 45 * kMillisecond, near = 8 * kMillisecond;  // one way; near: same jurisdiction
+  fs::path record = {};                                     // see Relay
+  std::string database = "app";
+  std::map<std::string, std::string> postgres_settings = {};  // on top of the lab's own
+  std::vector<fs::path> binaries = {};                        // copied to DIR/bin
+  bool engines = true;                                        // false: namespaces, certificates and WAN only
+};
+
+struct SiteState {
+  std::string name, address;
+  bool voter = false, killed = false, paused = false;
+  std::vector<std::string> running;  // names of its live programs
+  std::size_t processes = 0;
+};
+
+// Everything ends with its destruction. Members may be called from any thread.
+class Lab {
+ public:
+  // Ends what an earlier lab left in the directory, then brings everything up; old data is removed.
+  static Result<std::unique_ptr<Lab>> up(LabSpec spec, Isolation isolation);
+  ~Lab();
+  Lab(const Lab&) = delete;
+  Lab& operator=(const Lab&) = delete;
+
+  const LabSpec& spec() const { return spec_; }
+  Isolation isolation() const { return isolation_; }
+  Relay& wan() { return *relay_; }
+
+  // Where `from` reaches a service of `to` (through the relay unless they are the same); kHost for clients.
+  std::string address(const std::string& from, const std::string& to) const;
+  int port(const std::string& from, Port service) const;
+  fs::path folder(const std::string& site) const { return spec_.directory / "sites" / site; }
+  fs::path certificates(const std::string& site) const { return spec_.directory / "certs" / site; }
+  fs::path binary(const std::string& name) const { return spec_.directory / "bin" / name; }
+  std::string engine_user() const { return user_name_; }
+  // libpq conninfo over the site's Unix socket.
+  std::string database_of(const std::string& site, const std::string& role) const;
+
+  // Starts a program inside a site, as the engines' user, its output in logs/NAME.log. `start` starts it again after a
+  // kill, in the order of first launches.
+  Result<void> launch(const std::string& site, const std::string& name, Command command);
+  Result<void> kill_program(const std::string& site, const std::string& name);  // SIGKILL to it and its children
+
+  Result<void> kill(const std::string& site);    // SIGKILL to every process of the site
+  Result<void> pause(const std::string& site);   // SIGSTOP to the same set
+  Result<void> resume(const std::string& site);  // SIGCONT
+  Result<void> start(const std::string& site);   // a killed site again, with its data
+  std::vector<SiteState> sites() const;
+  // Gives files that were made later to the engines' user.
+  Result<void> give(const fs::path& path) const;
+
+ private:
+  struct Program {
+    std::string name;
+    Command command;
+    std::unique_ptr<Process> process;
+  };
+  struct Place {
+    Site site;
+    int number = 0;
+    Fd network;
+    std::uint64_t inode = 0;
+    std::vector<Program> programs;
+    bool killed = false, paused = false;
+  };
+
+  Lab(LabSpec spec, Isolation isolation);
+  Result<void> make_folders();
+  Result<void> make_certificates();
+  Result<void> make_network();
+  Result<void> initialise_postgres(const Place& place) const;
+  Result<void> launch_postgres(Place& place);
+  Result<void> launch_etcd(Place& place);
+  Result<void> await_engines();
+  Result<void> run_program(Place& place, Program& program);
+  Command inside_site(const Place& place, Command command) const;
+  Result<Place*> place(const std::string& site);
+  const Place* find(const std::string& site) const;
+  std::vector<pid_t> members(const Place& place) const;
+  void remember() const;
+
+  LabSpec spec_;
+  Isolation isolation_;
+  std::string user_name_;
+  uid_t uid_ = 0;
+  gid_t gid_ = 0;
+  mutable std::recursive_mutex mutex_;
+  std::vector<std::unique_ptr<Place>> places_;
+  std::unique_ptr<Relay> relay_;
+};
+
+}  // namespace domicile::lab
