@@ -68,25 +68,10 @@ class Cluster {
     if (server_) server_->signal(SIGQUIT), server_->wait();
   }
   void start() {
-    server_ = must(Process::start(command({kBin + "/postgres",
-                                           "-D",
-                                           data(),
-                                           "-k",
-                                           dir_.path(),
-                                           "-c",
-                                           "listen_addresses=",
-                                           "-c",
-                                           "wal_level=logical",
-                                           "-c",
-                                           "fsync=off",
-                                           "-c",
-                                           "max_replication_slots=20",
-                                           "-c",
-                                           "max_wal_senders=20",
-                                           "-c",
-                                           "wal_retrieve_retry_interval=100ms",
-                                           "-c",
-                                           "shared_buffers=16MB"})));
+    server_ = must(Process::start(
+        command({kBin + "/postgres", "-D", data(), "-k", dir_.path(), "-c", "listen_addresses=", "-c",
+                 "wal_level=logical", "-c", "fsync=off", "-c", "max_replication_slots=20", "-c", "max_wal_senders=20",
+                 "-c", "wal_retrieve_retry_interval=100ms", "-c", "shared_buffers=16MB"})));
     if (!eventually([&] { return bool(Connection::open(conninfo())); })) std::abort();
   }
   void crash_and_recover() {
@@ -249,7 +234,7 @@ TEST(Links, FirstRowsUnderWritesThenAPlannedSwitchThereAndBackLoseAndDoubleNothi
   EXPECT_TRUE(must(reached(must(own_position(at_b)), advanced)));
 
   // There.
-  writer.stop();
+  const int first_rows = writer.stop();
   const auto fence = must(own_position(at_a));
   must(commit_marker(at_a, "us", 1, must(sequence_values(at_a, {kOrders}))));
   for (const auto& progress : must(receivers_have(at_a, {ab, ac}, fence, 20 * kSecond)))
@@ -297,7 +282,7 @@ TEST(Links, FirstRowsUnderWritesThenAPlannedSwitchThereAndBackLoseAndDoubleNothi
   for (const auto& l : {ab, ac}) ASSERT_OK(return_to_reverse(at_a, l, fence));
   for (const auto& l : {ab, ac}) must(advance_reverse_slot(at_a, l));
   EXPECT_TRUE(eventually([&] { return writer_b.acknowledged() > 200; }));
-  writer_b.stop();
+  const int second_rows = writer_b.stop();
   must(commit_marker(at_b, "us", 2, {}));
   expect_caught_up(b, a, ba);
   expect_caught_up(b, c, bc);
@@ -319,6 +304,12 @@ TEST(Links, FirstRowsUnderWritesThenAPlannedSwitchThereAndBackLoseAndDoubleNothi
   const int back_rows = writer_back.stop();
   expect_caught_up(a, b, ab);
   EXPECT_GT(back_rows, 100);
+  EXPECT_EQ(must(at_b.exec("SELECT count(*) FROM app.orders WHERE tenant = 't1'")).integer_or(0, 0, 0),
+            first_rows + second_rows + back_rows)
+      << "every acknowledged row once";
+  ASSERT_OK(refresh_subscription(at_b, ab, a.conninfo()));
+  seed(a, 10);
+  expect_caught_up(a, b, ab);
   EXPECT_EQ(checksum(a), checksum(b));
   EXPECT_EQ(must(subscription_health(at_b, ab, must(identify(a.conninfo())))).state, Health::State::healthy);
 }

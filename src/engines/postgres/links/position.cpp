@@ -50,10 +50,12 @@ Result<bool> reached(const Position& a, const Position& b) {
 Result<Position> applied_position(const Sql& sql, const LinkSpec& link) {
   const auto journal = TRY(read_link_journal(sql, link.name, false));
   if (!journal) return fail(Kind::unavailable, "no first rows are journaled for link " + link.name);
+  const auto function =
+      TRY(sql.query("SELECT 1 WHERE pg_catalog.to_regprocedure('domicile.subscription_position(text)') IS NOT NULL"));
+  const std::string progress = function.empty() ? "pg_catalog.pg_replication_origin_progress('pg_' || s.oid, true)"
+                                                : "domicile.subscription_position($1)";
   const auto rows = TRY(sql.query(
-      "SELECT pg_catalog.pg_replication_origin_progress('pg_' || s.oid, true)::text FROM pg_catalog.pg_subscription s "
-      "WHERE s.subname = $1",
-      {link.name}));
+      "SELECT " + progress + "::text FROM pg_catalog.pg_subscription s WHERE s.subname = $1::text", {link.name}));
   Position position = journal->position;
   if (rows.empty()) {
     // Stopped and dropped: the journal is all that is left of it.

@@ -19,7 +19,8 @@ Result<bool> reached(const Position& a, const Position& b);
 // What the subscription has applied, in the source's numbering; where it never applied anything, the point at which its
 // first rows were read. `unavailable` when there is no such subscription or no journal of whom it follows.
 Result<Position> applied_position(const Sql& sql, const LinkSpec& link);
-// Waits until `position` is applied here. False: not within the timeout.
+// Waits until `position` is applied here. False: not within the timeout. Only a commit that the link carries moves what
+// is applied, so the source commits a marker behind `position` first (a fence does not stop markers).
 Result<bool> wait_applied(const Sql& sql, const LinkSpec& link, const Position& position, Micros timeout);
 
 // Transactions of the whole cluster that have a transaction id: what the making of a slot waits for.

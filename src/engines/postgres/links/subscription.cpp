@@ -23,24 +23,71 @@ Result<std::int64_t> workers(const Sql& sql, const LinkSpec& link) {
       "SELECT count(*) FROM pg_catalog.pg_stat_subscription WHERE subname = $1 AND pid IS NOT NULL", {link.name})));
 }
 
-Result<void> alter(const Sql& sql, const LinkSpec& link, const std::string& what) {
-  CHECK_OK(sql.simple(fmt::format("ALTER SUBSCRIPTION {} {}", sql.name(link.name), what)));
+// PostgreSQL 15 wants a superuser for all of this, which an agent is not: where the schema `domicile` has a function
+// for the step, it is called. A superuser's session in a database without them (repair by hand) uses the statement
+// itself.
+Result<void> act(const Sql& sql, const LinkSpec& link, const std::string& function, const std::string& statement) {
+  const auto found = TRY(sql.query("SELECT 1 WHERE pg_catalog.to_regprocedure($1) IS NOT NULL",
+                                   {fmt::format("domicile.subscription_{}(text)", function)}));
+  if (found.empty())
+    CHECK_OK(sql.simple(statement));
+  else
+    CHECK_OK(sql.query(fmt::format("SELECT domicile.subscription_{}($1)", function), {link.name}));
+  return {};
+}
+
+Result<void> alter(const Sql& sql, const LinkSpec& link, const std::string& function, const std::string& what) {
+  return act(sql, link, function, fmt::format("ALTER SUBSCRIPTION {} {}", sql.name(link.name), what));
+}
+
+Result<bool> has_functions(const Sql& sql) {
+  const auto found = TRY(
+      sql.query("SELECT 1 WHERE pg_catalog.to_regprocedure('domicile.subscription_create(text, text)') IS NOT NULL"));
+  return !found.empty();
+}
+
+Result<void> create(const Sql& sql, const LinkSpec& link, const std::string& conninfo) {
+  if (TRY(has_functions(sql))) {
+    CHECK_OK(sql.query("SELECT domicile.subscription_create($1, $2)", {link.name, conninfo}));
+    return {};
+  }
+  CHECK_OK(sql.simple(
+      fmt::format("CREATE SUBSCRIPTION {0} CONNECTION {1} PUBLICATION {0} WITH (create_slot = false, slot_name = {2}, "
+                  "copy_data = false, enabled = false, synchronous_commit = on, disable_on_error = true)",
+                  sql.name(link.name), sql.literal(conninfo), sql.literal(link.name))));
+  return {};
+}
+
+Result<void> set_conninfo(const Sql& sql, const LinkSpec& link, const std::string& conninfo) {
+  if (TRY(has_functions(sql))) return create(sql, link, conninfo);
+  CHECK_OK(sql.simple(fmt::format("ALTER SUBSCRIPTION {} CONNECTION {}", sql.name(link.name), sql.literal(conninfo))));
+  return {};
+}
+
+// Where the worker is to begin: the source's slot may stand earlier than what was applied here.
+Result<void> set_position(const Sql& sql, const LinkSpec& link, std::uint64_t lsn) {
+  if (lsn == 0) return {};
+  if (TRY(has_functions(sql)))
+    CHECK_OK(sql.query("SELECT domicile.subscription_advance($1, $2::pg_lsn)", {link.name, authority::lsn_text(lsn)}));
+  else
+    CHECK_OK(
+        sql.query("SELECT pg_catalog.pg_replication_origin_advance('pg_' || s.oid, $2::pg_lsn) "
+                  "FROM pg_catalog.pg_subscription s WHERE s.subname = $1",
+                  {link.name, authority::lsn_text(lsn)}));
   return {};
 }
 
 }  // namespace
 
 Result<void> ensure_subscription(const Sql& sql, const LinkSpec& link, const std::string& conninfo) {
-  if (!TRY(exists(sql, link))) {
-    const auto made = sql.simple(fmt::format(
-        "CREATE SUBSCRIPTION {0} CONNECTION {1} PUBLICATION {0} WITH (create_slot = false, slot_name = {2}, "
-        "copy_data = false, enabled = false, synchronous_commit = on, disable_on_error = true)",
-        sql.name(link.name), sql.literal(conninfo), sql.literal(link.name)));
-    if (!made) return wrap("the subscription of link " + link.name + " was not made", made.error());
-    return {};
-  }
-  CHECK_OK(alter(sql, link, "CONNECTION " + sql.literal(conninfo)));
-  return alter(sql, link, "SET (synchronous_commit = on, disable_on_error = true)");
+  if (TRY(exists(sql, link))) return set_conninfo(sql, link, conninfo);
+  const auto journal = TRY(read_link_journal(sql, link.name, false));
+  const auto made = in_transaction(sql, [&]() -> Result<void> {
+    CHECK_OK(create(sql, link, conninfo));
+    return set_position(sql, link, journal ? journal->position.lsn : 0);
+  });
+  if (!made) return wrap("the subscription of link " + link.name + " was not made", made.error());
+  return {};
 }
 
 Result<void> enable_subscription(const Sql& sql, const LinkSpec& link) {
@@ -52,17 +99,17 @@ Result<void> enable_subscription(const Sql& sql, const LinkSpec& link) {
     return fail(Kind::unsafe, "link " + link.name + " is in resync: " + journal->reason, "repair the copy first");
   const auto no_slot = TRY(
       sql.query("SELECT 1 FROM pg_catalog.pg_subscription WHERE subname = $1 AND subslotname IS NULL", {link.name}));
-  if (!no_slot.empty()) CHECK_OK(alter(sql, link, "SET (slot_name = " + sql.literal(link.name) + ")"));
+  if (!no_slot.empty()) CHECK_OK(alter(sql, link, "set_slot", "SET (slot_name = " + sql.literal(link.name) + ")"));
   journal->state = "following";
   CHECK_OK(write_link_journal(sql, link.name, false, *journal));
-  return alter(sql, link, "ENABLE");
+  return alter(sql, link, "enable", "ENABLE");
 }
 
 Result<Stopped> disable_inbound(const Sql& sql, const LinkSpec& link, bool fence_known, Micros timeout) {
   Stopped stopped;
   if (TRY(exists(sql, link))) {
     const Micros begun = monotonic_now();
-    CHECK_OK(alter(sql, link, "DISABLE"));
+    CHECK_OK(alter(sql, link, "disable", "DISABLE"));
     while (TRY(workers(sql, link)) > 0) {
       const Micros waited = monotonic_now() - begun;
       if (waited >= timeout)
@@ -94,15 +141,18 @@ Result<void> drop_subscription(const Sql& sql, const LinkSpec& link) {
   if (TRY(read_link_journal(sql, link.name, false)))
     CHECK_OK(disable_inbound(sql, link, true));
   else
-    CHECK_OK(alter(sql, link, "DISABLE"));
+    CHECK_OK(alter(sql, link, "disable", "DISABLE"));
   // With a slot name DROP would remove the slot at the source, and the salvage with it.
-  CHECK_OK(alter(sql, link, "SET (slot_name = NONE)"));
-  CHECK_OK(sql.simple("DROP SUBSCRIPTION " + sql.name(link.name)));
-  return {};
+  CHECK_OK(alter(sql, link, "set_slot_none", "SET (slot_name = NONE)"));
+  return act(sql, link, "drop", "DROP SUBSCRIPTION " + sql.name(link.name));
 }
 
-Result<void> refresh_subscription(const Sql& sql, const LinkSpec& link) {
-  return alter(sql, link, "REFRESH PUBLICATION WITH (copy_data = false)");
+Result<void> refresh_subscription(const Sql& sql, const LinkSpec& link, const std::string& conninfo) {
+  const auto journal = TRY(read_link_journal(sql, link.name, false));
+  CHECK_OK(drop_subscription(sql, link));
+  CHECK_OK(ensure_subscription(sql, link, conninfo));
+  if (journal && journal->state == "following") return enable_subscription(sql, link);
+  return {};
 }
 
 }  // namespace domicile::postgres::links

@@ -5,10 +5,10 @@
 
 namespace domicile::postgres::links {
 
-// Makes it, disabled, or brings an existing one to `conninfo` and its options. It connects once to learn its tables:
-// one made with connect = false has none, and drops every row silently while the slot advances. The source's
-// publication and slot must exist. `conninfo` is the link's one address; PostgreSQL keeps it in pg_subscription, which
-// only superusers read: name certificate and password files there, no secrets.
+// Makes it, disabled and at the journaled position, or brings an existing one to `conninfo`. It connects once to learn
+// its tables: one made with connect = false has none, and drops every row silently while the slot advances. The
+// source's publication and slot must exist. `conninfo` is the link's one address; PostgreSQL keeps it in
+// pg_subscription, which only superusers read: name certificate and password files there, no secrets.
 Result<void> ensure_subscription(const Sql& sql, const LinkSpec& link, const std::string& conninfo);
 
 // Refuses (`unsafe`) while first rows are not complete or the link's journal says resync: rows would be lost silently.
@@ -26,7 +26,9 @@ Result<Stopped> disable_inbound(const Sql& sql, const LinkSpec& link, bool fence
 
 // Drops the subscription and leaves the source's slot alone: it may hold salvage. Stops it first.
 Result<void> drop_subscription(const Sql& sql, const LinkSpec& link);
-// Learns tables that were added to the publication. Only while enabled, and outside of transactions (PostgreSQL 15).
-Result<void> refresh_subscription(const Sql& sql, const LinkSpec& link);
+// Learns the publication's tables anew, by making the subscription again at its applied position: ALTER SUBSCRIPTION …
+// REFRESH runs neither in a function, so never for an agent without superuser's rights, nor while disabled (PostgreSQL
+// 15). Rows of a table that was added must be brought first.
+Result<void> refresh_subscription(const Sql& sql, const LinkSpec& link, const std::string& conninfo);
 
 }  // namespace domicile::postgres::links
