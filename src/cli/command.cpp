@@ -1,0 +1,195 @@
+#include "cli/command.hpp"
+
+#include <algorithm>
+
+namespace domicile::cli {
+namespace {
+
+constexpr struct {
+  Exit code;
+  const char* meaning;
+} kExits[] = {
+    {Exit::ok, "ok"},
+    {Exit::failed, "failed"},
+    {Exit::differences, "differences (only with --detailed-exitcode)"},
+    {Exit::refused, "refused by policy"},
+    {Exit::broken, "something that must hold did not"},
+    {Exit::unsafe, "unsafe now: no quorum, lag over budget"},
+    {Exit::usage, "wrong usage"},
+    {Exit::try_later, "try later"},
+};
+
+const Option kHelp = {"help", "", "Print this and exit."};
+
+std::string shown(const Option& option) {
+  return "--" + option.name + (option.value.empty() ? "" : " " + option.value);
+}
+
+const Option* option_of(const Verb& verb, const std::string& name) {
+  if (name == kHelp.name) return &kHelp;
+  for (const Option& option : verb.options)
+    if (option.name == name) return &option;
+  return nullptr;
+}
+
+auto usage_error(const Verb& verb, std::string what) {
+  return fail(Kind::invalid_input, std::move(what), "domicile " + verb.name + " --help");
+}
+
+}  // namespace
+
+Exit exit_of(Kind kind) {
+  switch (kind) {
+    case Kind::invalid_input:
+    case Kind::conflict:
+    case Kind::failed:
+      return Exit::failed;
+    case Kind::refused:
+      return Exit::refused;
+    case Kind::corrupt:
+      return Exit::broken;
+    case Kind::unsafe:
+      return Exit::unsafe;
+    case Kind::unavailable:
+    case Kind::unknown_outcome:
+      return Exit::try_later;
+  }
+  return Exit::failed;
+}
+
+std::string Args::get(const std::string& name, std::string otherwise) const {
+  const auto it = options.find(name);
+  return it == options.end() ? otherwise : it->second;
+}
+
+std::string usage_of(const Verb& verb) {
+  std::string out = verb.summary + "\n\nUsage: domicile " + verb.name;
+  for (const std::string& word : verb.words) out += " " + word;
+  out += " [options]\n\nOptions:\n";
+  auto options = verb.options;
+  options.push_back(kHelp);
+  std::size_t width = 0;
+  for (const Option& option : options) width = std::max(width, shown(option).size());
+  for (const Option& option : options) out += fmt::format("  {:<{}}  {}\n", shown(option), width, option.doc);
+  out += "\nExamples:\n";
+  for (const std::string& example : verb.examples) out += "  " + example + "\n";
+  return out;
+}
+
+Result<Args> parse(const Verb& verb, std::span<const std::string> arguments) {
+  Args args;
+  bool only_words = false;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (only_words || argument.size() < 2 || argument[0] != '-') {
+      args.words.push_back(argument);
+      continue;
+    }
+    if (argument == "--") {
+      only_words = true;
+      continue;
+    }
+    const auto equals = argument.find('=');
+    const std::string name = argument.substr(std::min<std::size_t>(2, argument.size()),
+                                             equals == argument.npos ? argument.npos : equals - 2);
+    const Option* option = argument.starts_with("--") ? option_of(verb, name) : nullptr;
+    if (!option) return usage_error(verb, "there is no option " + argument);
+    if (args.has(name)) return usage_error(verb, "--" + name + " stands twice");
+    if (option->value.empty()) {
+      if (equals != argument.npos) return usage_error(verb, "--" + name + " takes no value");
+      args.options[name] = "";
+    } else if (equals != argument.npos) {
+      args.options[name] = argument.substr(equals + 1);
+    } else if (i + 1 < arguments.size()) {
+      args.options[name] = arguments[++i];
+    } else {
+      return usage_error(verb, "--" + name + " needs " + option->value);
+    }
+  }
+  if (args.has("help")) return args;
+  const auto needed = std::count_if(verb.words.begin(), verb.words.end(), [](const auto& w) { return w[0] != '['; });
+  if (args.words.size() < static_cast<std::size_t>(needed))
+    return usage_error(verb, verb.words[args.words.size()] + " is missing");
+  const bool repeats = !verb.words.empty() && verb.words.back().find("...") != std::string::npos;
+  if (args.words.size() > verb.words.size() && !repeats)
+    return usage_error(verb, "'" + args.words[verb.words.size()] + "' is one argument too many");
+  return args;
+}
+
+const Verb* find_verb(std::span<const Verb> verbs, std::span<const std::string> arguments, std::size_t& used) {
+  for (used = std::min<std::size_t>(3, arguments.size()); used > 0; --used) {
+    std::string name = arguments[0];
+    for (std::size_t i = 1; i < used; ++i) name += " " + arguments[i];
+    for (const Verb& verb : verbs)
+      if (verb.name == name) return &verb;
+  }
+  return nullptr;
+}
+
+Exit dispatch(std::span<const Verb> verbs, std::span<const std::string> arguments, Io& io) {
+  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
+    (arguments.empty() ? io.err : io.out) << overview(verbs);
+    return arguments.empty() ? Exit::usage : Exit::ok;
+  }
+  std::size_t used = 0;
+  const Verb* verb = find_verb(verbs, arguments, used);
+  if (!verb) {
+    io.err << "error: there is no command '" << arguments[0] << "'\n  fix: domicile help\n";
+    return Exit::usage;
+  }
+  const auto args = parse(*verb, arguments.subspan(used));
+  if (!args) {
+    io.err << render(args.error()) << "\n";
+    return Exit::usage;
+  }
+  if (args->has("help")) {
+    io.out << usage_of(*verb);
+    return Exit::ok;
+  }
+  const auto exit = verb->run(*args, io);
+  if (exit) return *exit;
+  io.err << render(exit.error()) << "\n";
+  return exit_of(exit.error().kind);
+}
+
+std::string overview(std::span<const Verb> verbs) {
+  std::string out =
+      "Domicile: write residency once, enforce it everywhere, survive the loss of a region.\n\nCommands:\n";
+  for (const Verb& verb : verbs) out += fmt::format("  {:<22} {}\n", verb.name, verb.summary);
+  return out + "\ndomicile COMMAND --help shows its options and examples.\n";
+}
+
+std::string bash_completion(std::span<const Verb> verbs) {
+  std::string cases, names;
+  for (const Verb& verb : verbs) {
+    names += verb.name.substr(0, verb.name.find(' ')) + " ";
+    std::string options;
+    for (const Option& option : verb.options) options += "--" + option.name + " ";
+    cases += fmt::format("    '{}'*) words='{}--help' ;;\n", verb.name, options);
+  }
+  std::string seconds;
+  for (const Verb& verb : verbs)
+    if (const auto space = verb.name.find(' '); space != std::string::npos)
+      seconds +=
+          fmt::format("    '{}') words=\"$words {}\" ;;&\n", verb.name.substr(0, space), verb.name.substr(space + 1));
+  return fmt::format(
+      "_domicile() {{\n  local cur=${{COMP_WORDS[COMP_CWORD]}} words=''\n"
+      "  local line=\"${{COMP_WORDS[*]:1:COMP_CWORD-1}}\"\n"
+      "  if [ \"$COMP_CWORD\" -eq 1 ]; then words='{0}'; fi\n"
+      "  case \"$line\" in\n{1}  esac\n"
+      "  case \"$line\" in\n{2}  esac\n"
+      "  if [[ $cur != -* && $COMP_CWORD -gt 1 && -z $words ]]; then return; fi\n"
+      "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}}\ncomplete -o default -F _domicile domicile\n",
+      names, cases, seconds);
+}
+
+std::string reference(std::span<const Verb> verbs) {
+  std::string out =
+      "# The command line\n\nGenerated by `domicile help --reference`; do not edit. Data goes to stdout, talk to "
+      "stderr.\n\n## Exit codes\n\n| code | meaning |\n| --- | --- |\n";
+  for (const auto& exit : kExits) out += fmt::format("| {} | {} |\n", static_cast<int>(exit.code), exit.meaning);
+  for (const Verb& verb : verbs) out += fmt::format("\n## domicile {}\n\n```text\n{}```\n", verb.name, usage_of(verb));
+  return out;
+}
+
+}  // namespace domicile::cli

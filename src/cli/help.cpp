@@ -1,0 +1,22 @@
+#include "cli/registry.hpp"
+
+namespace domicile::cli {
+
+Verb help_verb() {
+  return {"help",
+          "List the commands, or explain one.",
+          {"[COMMAND...]"},
+          {{"reference", "", "Print docs/reference/cli.md."}},
+          {"domicile help", "domicile help explain table"},
+          [](const Args& args, Io& io) -> Result<Exit> {
+            if (args.has("reference")) return io.out << reference(verbs()), Exit::ok;
+            if (args.words.empty()) return io.out << overview(verbs()), Exit::ok;
+            std::size_t used = 0;
+            const Verb* verb = find_verb(verbs(), args.words, used);
+            if (!verb) return fail(Kind::invalid_input, "there is no command '" + args.words[0] + "'", "domicile help");
+            io.out << usage_of(*verb);
+            return Exit::ok;
+          }};
+}
+
+}  // namespace domicile::cli
