@@ -97,7 +97,8 @@ class Rules {
       else
         site(residency, standby, node, Code::standby_not_full, "the standby");
     }
-    for (const auto& [jurisdiction, form] : residency.holds) {
+    for (const auto& held : residency.holds) {
+      const Jurisdiction& jurisdiction = held.first;
       const auto lies = [&](const Region& region) { return region.jurisdiction == jurisdiction; };
       if (std::none_of(topology_.regions.begin(), topology_.regions.end(), lies))
         reader_.add(Code::unknown_jurisdiction, at({"residencies", name, "holds", jurisdiction.str()}),
