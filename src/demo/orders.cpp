@@ -1,0 +1,190 @@
+#include "demo/orders.hpp"
+
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include "base/json.hpp"
+
+namespace domicile::demo {
+namespace {
+
+using Answer = std::unique_ptr<PGresult, decltype(&PQclear)>;
+
+Answer query(pg_conn* connection, const char* sql, const std::vector<std::string>& parameters) {
+  std::vector<const char*> values;
+  for (const auto& parameter : parameters) values.push_back(parameter.c_str());
+  return {PQexecParams(connection, sql, static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr, 0),
+          &PQclear};
+}
+
+HttpReply json_reply(int status, const Json& body) {
+  HttpReply reply{status, dump(body) + "\n"};
+  if (status == 503) reply.headers["Retry-After"] = "1";
+  return reply;
+}
+
+HttpReply refusal(int status, const std::string& code, const std::string& reason) {
+  return json_reply(status, {{"code", code}, {"reason", reason}});
+}
+
+int status_of(const std::string& sqlstate) {
+  if (sqlstate == "DM001" || sqlstate == "DM006") return 503;  // the lease is over; the tenant is moving
+  if (sqlstate.starts_with("DM")) return 403;
+  if (sqlstate == "23505") return 409;
+  if (sqlstate.starts_with("22") || sqlstate.starts_with("23")) return 400;
+  if (sqlstate.starts_with("40") || sqlstate.starts_with("53") || sqlstate == "25006" || sqlstate == "55P03")
+    return 503;
+  return 500;
+}
+
+// `writing`: with the connection gone nobody knows whether the write was committed.
+HttpReply failure(pg_conn* connection, const PGresult* result, bool writing) {
+  const char* code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  const std::string sqlstate = code == nullptr ? "" : code;
+  if (PQstatus(connection) != CONNECTION_OK || sqlstate.starts_with("57P"))
+    return writing ? refusal(504, "unknown", "the database went away while it wrote: read before you repeat")
+                   : refusal(503, "unavailable", "the database does not answer");
+  // Only our own class speaks to people; other messages may quote values.
+  const char* message = sqlstate.starts_with("DM") ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : nullptr;
+  return refusal(status_of(sqlstate), sqlstate, message != nullptr ? message : "the database refused it");
+}
+
+Json row_of(const PGresult* result, int row) {
+  Json order = Json::object();
+  for (int column = 0; column < PQnfields(result); ++column)
+    order[PQfname(result, column)] = PQgetisnull(result, row, column) ? Json() : Json(PQgetvalue(result, row, column));
+  return order;
+}
+
+bool died_while_idle(pg_conn* connection) {
+  pollfd entry{PQsocket(connection), POLLIN, 0};
+  if (::poll(&entry, 1, 0) == 0) return false;
+  return PQconsumeInput(connection) == 0 || PQstatus(connection) != CONNECTION_OK;
+}
+
+}  // namespace
+
+Pool::~Pool() {
+  for (pg_conn* connection : idle_) PQfinish(connection);
+}
+
+Result<Pool::Lease> Pool::take() {
+  std::unique_lock lock(mutex_);
+  const auto free = [&] { return !idle_.empty() || open_ < size_; };
+  if (!freed_.wait_for(lock, std::chrono::seconds(5), free))
+    return fail(Kind::unavailable, "all database connections are in use");
+  while (!idle_.empty()) {
+    pg_conn* connection = idle_.back();
+    idle_.pop_back();
+    if (!died_while_idle(connection)) return Lease(*this, connection);
+    PQfinish(connection);
+    --open_;
+  }
+  ++open_;
+  lock.unlock();
+  Lease made(*this, PQconnectdb(conninfo_.c_str()));
+  if (PQstatus(made.get()) != CONNECTION_OK) return fail(Kind::unavailable, "the database cannot be reached");
+  return made;
+}
+
+void Pool::give_back(pg_conn* connection) {
+  const bool good = PQstatus(connection) == CONNECTION_OK && PQtransactionStatus(connection) == PQTRANS_IDLE;
+  if (!good) PQfinish(connection);
+  const std::lock_guard lock(mutex_);
+  if (good)
+    idle_.push_back(connection);
+  else
+    --open_;
+  freed_.notify_one();
+}
+
+Pool::Lease::~Lease() {
+  if (connection_ != nullptr) pool_->give_back(connection_);
+}
+
+HttpReply Orders::answer(const HttpCall& call) {
+  if (call.path == "/healthz") return health();
+  if (call.path == "/orders" && call.method == "POST") return create(call);
+  if (call.path == "/orders" && call.method == "GET") {
+    const auto tenant = call.query.find("tenant");
+    if (tenant == call.query.end()) return refusal(400, "tenant", "name a tenant: /orders?tenant=T");
+    return list(tenant->second);
+  }
+  if (call.path.starts_with("/orders/") && call.method == "GET") return show(call, call.path.substr(8));
+  return refusal(404, "path", "there is no such page");
+}
+
+HttpReply Orders::health() {
+  const auto lease = pool_.take();
+  if (!lease) return refusal(503, "unavailable", lease.error().what);
+  const Answer result = query(lease->get(), "select 1", {});
+  if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) return failure(lease->get(), result.get(), false);
+  return json_reply(200, {{"ok", true}});
+}
+
+HttpReply Orders::create(const HttpCall& call) {
+  const auto order = parse_json(call.body, "order");
+  if (!order) return refusal(400, "json", "the body is no JSON");
+  const auto id = member<std::string>(*order, "id"), tenant = member<std::string>(*order, "tenant");
+  const auto name = member_or<std::string>(*order, "customer_name", "");
+  const auto email = member_or<std::string>(*order, "customer_email", "");
+  const auto amount = order->is_object() && order->contains("amount") ? (*order)["amount"] : Json(0);
+  if (!id || !tenant || !name || !email || !amount.is_number())
+    return refusal(400, "order", "an order has id, tenant, and perhaps customer_name, customer_email, amount");
+
+  const auto lease = pool_.take();
+  if (!lease) return refusal(503, "unavailable", lease.error().what);
+  std::string residency;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = residency_of_.find(*tenant);
+    if (known != residency_of_.end()) residency = known->second;
+  }
+  if (residency.empty()) {
+    const Answer found =
+        query(lease->get(), "select residency from domicile.tenant where tenant_id = $1 and not tombstone", {*tenant});
+    if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failure(lease->get(), found.get(), false);
+    if (PQntuples(found.get()) == 0) return refusal(403, "DM002", "the tenant is unknown");
+    residency = PQgetvalue(found.get(), 0, 0);
+    const std::lock_guard lock(mutex_);
+    residency_of_[*tenant] = residency;
+  }
+  const Answer made = query(lease->get(),
+                            "insert into app.orders (id, residency, tenant_id, customer_name, customer_email, amount) "
+                            "values ($1, $2, $3, nullif($4, ''), nullif($5, ''), $6)",
+                            {*id, residency, *tenant, *name, *email, dump(amount)});
+  if (PQresultStatus(made.get()) != PGRES_COMMAND_OK) {
+    const std::lock_guard lock(mutex_);
+    residency_of_.erase(*tenant);  // it may have moved
+    return failure(lease->get(), made.get(), true);
+  }
+  return json_reply(201, {{"id", *id}});
+}
+
+HttpReply Orders::show(const HttpCall& call, const std::string& id) {
+  const auto lease = pool_.take();
+  if (!lease) return refusal(503, "unavailable", lease.error().what);
+  const auto tenant = call.headers.find("x-tenant");
+  const Answer found = query(lease->get(),
+                             "select id, tenant_id as tenant, residency, customer_name, customer_email, amount, "
+                             "created_at from app.orders where id = $1 and ($2 = '' or tenant_id = $2)",
+                             {id, tenant == call.headers.end() ? "" : tenant->second});
+  if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failure(lease->get(), found.get(), false);
+  if (PQntuples(found.get()) == 0) return refusal(404, "id", "there is no such order");
+  return json_reply(200, row_of(found.get(), 0));
+}
+
+HttpReply Orders::list(const std::string& tenant) {
+  const auto lease = pool_.take();
+  if (!lease) return refusal(503, "unavailable", lease.error().what);
+  const Answer found = query(lease->get(),
+                             "select id, residency, amount, created_at from app.orders where tenant_id = $1 "
+                             "order by created_at desc limit 100",
+                             {tenant});
+  if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failure(lease->get(), found.get(), false);
+  Json orders = Json::array();
+  for (int row = 0; row < PQntuples(found.get()); ++row) orders.push_back(row_of(found.get(), row));
+  return json_reply(200, {{"orders", orders}});
+}
+
+}  // namespace domicile::demo

@@ -1,0 +1,68 @@
+// The demo: a service with orders of tenants, as a customer would write it. It speaks plain HTTP and knows one
+// connection string; of regions it knows only that a row carries its tenant's residency.
+//
+//   POST /orders            {"id": uuid, "tenant": …, "customer_name": …, "customer_email": …, "amount": number}
+//                           201; 409 when that id is there
+//   GET  /orders/ID         200 or 404
+//   GET  /orders?tenant=T   the newest 100
+//   GET  /healthz
+// Refusals of the database are passed on: 403 (not lawful here) or 503 (not now), each {"code": SQLSTATE, "reason": …}.
+// 504 when the connection was lost while a write was under way: it may or may not have happened.
+#pragma once
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/http_server.hpp"
+
+struct pg_conn;
+
+namespace domicile::demo {
+
+// Connections to one database; opened when first needed, given back after use.
+class Pool {
+ public:
+  Pool(std::string conninfo, std::size_t size) : conninfo_(std::move(conninfo)), size_(size) {}
+  ~Pool();
+  class Lease {
+   public:
+    Lease(Pool& pool, pg_conn* connection) : pool_(&pool), connection_(connection) {}
+    Lease(Lease&& other) noexcept : pool_(other.pool_), connection_(std::exchange(other.connection_, nullptr)) {}
+    ~Lease();
+    pg_conn* get() const { return connection_; }
+
+   private:
+    Pool* pool_;
+    pg_conn* connection_;
+  };
+  // Waits for a free one at most 5 s; `unavailable` when there is none or the database cannot be reached.
+  Result<Lease> take();
+
+ private:
+  void give_back(pg_conn* connection);
+  std::string conninfo_;
+  std::size_t size_, open_ = 0;
+  std::mutex mutex_;
+  std::condition_variable freed_;
+  std::vector<pg_conn*> idle_;
+};
+
+class Orders {
+ public:
+  explicit Orders(std::string conninfo, std::size_t connections = 32) : pool_(std::move(conninfo), connections) {}
+  HttpReply answer(const HttpCall& call);  // thread-safe
+
+ private:
+  HttpReply create(const HttpCall& call);
+  HttpReply show(const HttpCall& call, const std::string& id);
+  HttpReply list(const std::string& tenant);
+  HttpReply health();
+  Pool pool_;
+  std::mutex mutex_;
+  std::map<std::string, std::string> residency_of_;  // a tenant's residency hardly ever changes
+};
+
+}  // namespace domicile::demo
