@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <stdexcept>
 #include <thread>
 
 #include "base/file.hpp"
@@ -31,8 +32,8 @@ namespace {
 template <class T>
 T must(Result<T> result) {
   if (!result) {
-    ADD_FAILURE() << one_line(result.error());
-    std::abort();  // nothing sensible can follow, and the clusters end with us
+    // Nothing sensible can follow; unwinding ends the clusters.
+    throw std::runtime_error(one_line(result.error()));
   }
   return std::move(*result);
 }
@@ -51,12 +52,12 @@ class Cluster {
     if (user != nullptr) {
       uid_ = user->pw_uid;
       gid_ = user->pw_gid;
-      if (chown(dir_.path().c_str(), uid_, gid_) != 0) std::abort();
+      if (chown(dir_.path().c_str(), uid_, gid_) != 0) throw std::runtime_error("no cluster");
     }
     const auto made = run(command({kBin + "/initdb", "-D", data(), "-U", "postgres", "-A", "trust", "--no-sync",
                                    "--no-instructions", "--locale=C", "-E", "UTF8"}),
                           60 * kSecond);
-    if (!made || made->exit_code != 0) std::abort();
+    if (!made || made->exit_code != 0) throw std::runtime_error("no cluster");
     start();
     auto admin = connect();
     must(admin.exec(kLinkTables));
@@ -72,7 +73,7 @@ class Cluster {
         command({kBin + "/postgres", "-D", data(), "-k", dir_.path(), "-c", "listen_addresses=", "-c",
                  "wal_level=logical", "-c", "fsync=off", "-c", "max_replication_slots=20", "-c", "max_wal_senders=20",
                  "-c", "wal_retrieve_retry_interval=100ms", "-c", "shared_buffers=16MB"})));
-    if (!eventually([&] { return bool(Connection::open(conninfo())); })) std::abort();
+    if (!eventually([&] { return bool(Connection::open(conninfo())); })) throw std::runtime_error("no cluster");
   }
   void crash_and_recover() {
     server_->signal(SIGQUIT);  // immediate shutdown: recovery from the log, as after a crash
@@ -447,6 +448,47 @@ TEST(Links, ACopyThatIsNoPrefixOfItsOwnerIsResyncAndNeverHealthy) {
   EXPECT_EQ(must(slot_health(at_a, ab)).state, Health::State::resync);
   EXPECT_EQ(ensure_reverse_slot(a.conninfo(), ab).error().kind, Kind::corrupt)
       << "a lost slot is not made again in silence";
+}
+
+TEST(Links, AfterATakeoverWithoutFenceTheOldOwnersSlotKeepsExactlyWhatWasNotReceived) {
+  Cluster a("a"), b("b");
+  make_schema(a), make_schema(b);
+  seed(a, 100);
+  const auto ab = link(a, b), ba = link(b, a);
+  publish(a, ab), publish(b, ba);
+  must(a.connect().exec("CREATE PUBLICATION domicile_salvage_us FOR TABLE app.orders WHERE (residency = 'us')"));
+  must(ensure_reverse_slot(b.conninfo(), ba));
+  bring_up(a, b, ab);
+  expect_caught_up(a, b, ab);
+  auto at_a = a.connect(), at_b = b.connect();
+  const auto stopped = must(disable_inbound(at_b, ab, false));
+  must(at_a.exec(
+      "INSERT INTO app.orders (residency, tenant, amount) SELECT 'us', 'late', i FROM generate_series(1, 7) i"));
+  must(open_reverse_slots(at_b, {ba}));
+
+  const auto slot = [&] {
+    return must(at_a.exec("SELECT confirmed_flush_lsn || ' ' || restart_lsn FROM pg_replication_slots")).text(0, 0);
+  };
+  const auto before = slot();
+  const auto fence = must(own_position(at_a));  // what somebody might take for one: the receiver never had it
+  for (int pass = 0; pass < 10; ++pass) {
+    EXPECT_FALSE(must(ensure_reverse_slot(a.conninfo(), ab)));
+    EXPECT_EQ(advance_reverse_slot(at_a, ab).error().kind, Kind::refused);
+    EXPECT_EQ(return_to_reverse(at_a, ab, fence).error().kind, Kind::unsafe);
+    EXPECT_EQ(Exporter::begin(a.conninfo(), ab).error().kind, Kind::conflict);
+    EXPECT_EQ(must(slot_health(at_a, ab)).state, Health::State::healthy);
+    EXPECT_EQ(must(disable_inbound(at_b, ab, false)).position, stopped.position);
+    ASSERT_OK(drop_subscription(at_b, ab));
+  }
+  EXPECT_EQ(slot(), before);
+  // Insert messages of pgoutput begin with 'I'. The applied position is the end of a commit, where the next record may
+  // begin: salvage starts at it, not behind it.
+  EXPECT_EQ(must(at_a.exec("SELECT count(*) FROM pg_logical_slot_peek_binary_changes('" + ab.name +
+                           "', NULL, NULL, 'proto_version', '3', 'publication_names', 'domicile_salvage_us') "
+                           "WHERE get_byte(data, 0) = ascii('I') AND lsn >= '" +
+                           authority::lsn_text(stopped.position.lsn) + "'"))
+                .integer_or(0, 0, 0),
+            7);
 }
 
 }  // namespace
