@@ -1,0 +1,99 @@
+#include "core/desired/desired.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace domicile::desired {
+namespace {
+
+using topology::Form;
+
+std::string underscored(std::string text) {
+  std::replace(text.begin(), text.end(), '-', '_');
+  return text;
+}
+
+const SeenTable* seen_table(const Seen& seen, const std::string& name) {
+  const auto found = seen.tables.find(name);
+  return found == seen.tables.end() ? nullptr : &found->second;
+}
+
+PublishedTable published(const topology::Table& table, Form form, const std::string& residency, const Seen& seen) {
+  PublishedTable out{table.qualified(), residency::columns_for(table, form),
+                     filter_text(table.residency.str(), residency)};
+  // An UPDATE or DELETE is refused at the owner when the identity is not published. A personal column in the identity
+  // is no reason to publish it: readiness refuses that schema.
+  const auto personal = [&](const std::string& column) {
+    return std::any_of(table.personal.begin(), table.personal.end(), [&](const auto& p) { return p.str() == column; });
+  };
+  if (const auto* found = seen_table(seen, table.qualified()))
+    for (const auto& column : found->identity)
+      if (form == Form::full || !personal(column)) out.columns.push_back(column);
+  std::sort(out.columns.begin(), out.columns.end());
+  out.columns.erase(std::unique(out.columns.begin(), out.columns.end()), out.columns.end());
+  return out;
+}
+
+std::vector<PublishedTable> tables_of(const Context& context, const std::string& residency, Form form,
+                                      const Seen& seen) {
+  std::vector<PublishedTable> tables;
+  tables.push_back({"domicile.marker", {}, filter_text("residency", residency)});
+  if (residency == topology::kDirectory) {
+    tables.push_back({"domicile.host", {}, ""});
+    tables.push_back({"domicile.tenant", {}, ""});
+  } else {
+    for (const auto& table : context.topology.tables)
+      // What is not there yet cannot be published; readiness says so, and apply stops there.
+      if (seen_table(seen, table.qualified())) tables.push_back(published(table, form, residency, seen));
+  }
+  std::sort(tables.begin(), tables.end());
+  return tables;
+}
+
+}  // namespace
+
+std::string link_role(std::string_view peer) { return underscored(fmt::format("domicile_link_{}", peer)); }
+
+std::string filter_text(std::string_view column, std::string_view residency) {
+  return fmt::format("({} = '{}'::text)", column, residency);
+}
+
+Desired desired_state(const Context& context, const Seen& seen) {
+  Desired out;
+  out.region = context.region;
+  out.observe = context.observe;
+  out.roles[std::string(kAgentRole)] = {true, true, false, false};
+  for (const auto& link : residency::links_of(context.topology)) {
+    const auto name = residency::name_of(link);
+    if (link.from == context.region) {
+      out.publications[name] = {name, tables_of(context, link.residency, link.form, seen)};
+      out.slots.insert(name);
+      out.roles[link_role(link.to)] = {true, true, false, false};
+    } else if (link.to == context.region) {
+      const auto owner = context.owners.find(link.residency);
+      out.subscriptions[name] = {name, link.from, owner != context.owners.end() && owner->second == link.from};
+    }
+  }
+  for (const auto& residency : context.topology.residencies)
+    if (topology::may_own(residency, context.region)) {
+      const auto name = residency::salvage_publication(residency.name.str());
+      out.publications[name] = {name, tables_of(context, residency.name, Form::full, seen)};
+    }
+  for (const auto& table : context.topology.tables)
+    if (seen_table(seen, table.qualified())) out.guarded.insert(table.qualified());
+
+  for (const auto& residency : context.salvage_open) {
+    const auto prefix = underscored(fmt::format("domicile_{}_", residency));
+    const auto salvage = residency::salvage_publication(residency);
+    for (const auto& [name, publication] : seen.publications)
+      if (publication.ours && (name.starts_with(prefix) || name == salvage)) out.kept.insert(name);
+    for (const auto& slot : seen.slots)
+      if (slot.starts_with(prefix)) out.kept.insert(slot);
+    for (const auto& [name, subscription] : seen.subscriptions)
+      if (subscription.ours && name.starts_with(prefix)) out.kept.insert(name);
+  }
+  return out;
+}
+
+}  // namespace domicile::desired

@@ -1,0 +1,102 @@
+// What a region's PostgreSQL looks like, as a value: everything that the difference to the desired state and the
+// readiness of a schema are decided from. Nothing volatile: two observations of an unchanged database are equal.
+#pragma once
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/json.hpp"
+
+namespace domicile::desired {
+
+struct SeenColumn {
+  std::string name, type;  // as format_type prints it: text, numeric(10,2)
+  bool not_null = false, generated = false;
+  bool operator==(const SeenColumn&) const = default;
+};
+
+struct SeenUnique {  // a unique index, whether a constraint made it or not
+  std::string name;
+  std::vector<std::string> columns;  // empty string: an expression
+  bool primary = false, partial = false, deferrable = false;
+  bool operator==(const SeenUnique&) const = default;
+};
+
+enum class GuardState { none, broken, whole };  // broken: a trigger is missing, or disabled
+
+struct SeenTable {
+  std::string schema, name, owner;
+  std::string kind = "table";             // table, partitioned, foreign, view, other
+  std::string persistence = "permanent";  // permanent, unlogged, temporary
+  std::string parent = {};                // qualified, of a partition
+  std::vector<SeenColumn> columns = {};
+  std::vector<SeenUnique> uniques = {};
+  std::vector<std::string> identity = {};  // columns of the replica identity; empty: none, or FULL
+  bool identity_full = false;
+  GuardState guard = GuardState::none;
+  std::vector<std::string> writers = {};     // login roles but superusers that may write it
+  std::vector<std::string> truncaters = {};  // the same, TRUNCATE
+  bool owner_superuser = false;
+  bool agent_granted = false;  // domicile_agent may read and write it
+  std::string qualified() const { return schema + "." + name; }
+  bool operator==(const SeenTable&) const = default;
+};
+
+struct PublishedTable {
+  std::string table;                 // qualified
+  std::vector<std::string> columns;  // sorted; empty: every column
+  std::string filter = {};           // (residency = 'us'::text), as pg_get_expr prints it without quotes; empty: none
+  auto operator<=>(const PublishedTable&) const = default;
+};
+
+struct SeenPublication {
+  std::string name;
+  bool ours = false;  // in our registry
+  bool all_tables = false, via_root = false;
+  std::string publish = "insert, update, delete";
+  std::vector<PublishedTable> tables = {};  // sorted
+  bool operator==(const SeenPublication&) const = default;
+};
+
+struct SeenSubscription {
+  std::string name, slot;  // slot empty: NONE
+  bool enabled = false, ours = false;
+  bool operator==(const SeenSubscription&) const = default;
+};
+
+struct SeenRole {
+  bool login = false, replication = false, superuser = false, bypass_rls = false;
+  bool operator==(const SeenRole&) const = default;
+};
+
+struct SeenServer {
+  int version = 0;  // 150020
+  std::string database, system_id, wal_level = "logical", fsync = "on", synchronous_commit = "on";
+  int max_prepared_transactions = 0;
+  bool superuser = true;  // whoever looked
+  bool operator==(const SeenServer&) const = default;
+};
+
+struct Seen {
+  SeenServer server;
+  std::optional<int> schema_version;  // of `domicile`; empty: not installed
+  bool foreign_schema = false;        // a schema `domicile` that is not ours
+  bool guard_installed = false, guard_observes = false;
+  std::string guard_form;                   // c, portable; empty: none
+  std::map<std::string, SeenTable> tables;  // mapped tables and their partitions, those that exist
+  std::map<std::string, SeenPublication> publications;
+  std::map<std::string, SeenSubscription> subscriptions;
+  std::set<std::string> our_slots;        // of publications that were ours and are gone
+  std::set<std::string> slots;            // names of logical slots of this database
+  std::map<std::string, SeenRole> roles;  // those called domicile_%
+  bool operator==(const Seen&) const = default;
+};
+
+Json to_json(const Seen& seen);
+std::string sha256_hex(std::string_view bytes);
+// What a saved plan is bound to.
+std::string base_hash(const Seen& seen);
+
+}  // namespace domicile::desired

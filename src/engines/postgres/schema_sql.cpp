@@ -1,0 +1,218 @@
+#include "engines/postgres/schema_sql.hpp"
+
+namespace domicile::postgres {
+namespace {
+
+// Directory: tenants and hosts, without personal data, held in full everywhere. The version counter is a sequence: a
+// change costs no hot row, and reading it costs nothing.
+constexpr const char* kTables = R"sql(
+CREATE SCHEMA IF NOT EXISTS domicile;
+REVOKE ALL ON SCHEMA domicile FROM PUBLIC;
+CREATE TABLE IF NOT EXISTS domicile.version (version int NOT NULL, at timestamptz NOT NULL DEFAULT pg_catalog.now());
+CREATE TABLE IF NOT EXISTS domicile.object_registry (
+  kind   text NOT NULL,
+  name   text NOT NULL,
+  detail jsonb NOT NULL DEFAULT '{}',
+  at     timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (kind, name));
+CREATE TABLE IF NOT EXISTS domicile.tenant (
+  tenant_id text PRIMARY KEY,
+  residency text NOT NULL,
+  tombstone bool NOT NULL DEFAULT false);
+CREATE TABLE IF NOT EXISTS domicile.host (
+  host      text PRIMARY KEY,
+  tenant_id text NOT NULL REFERENCES domicile.tenant);
+CREATE INDEX IF NOT EXISTS host_tenant ON domicile.host (tenant_id);
+CREATE TABLE IF NOT EXISTS domicile.marker (
+  residency text PRIMARY KEY,
+  clock_us  bigint NOT NULL,
+  epoch     bigint NOT NULL,
+  lsn       pg_lsn NOT NULL,
+  sequences jsonb NOT NULL DEFAULT '{}');
+CREATE TABLE IF NOT EXISTS domicile.copy_journal (
+  residency  text NOT NULL,
+  table_name text NOT NULL,
+  link       text NOT NULL,
+  session    text NOT NULL,
+  complete   bool NOT NULL,
+  rows       bigint NOT NULL DEFAULT 0,
+  at         timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (residency, table_name));
+CREATE TABLE IF NOT EXISTS domicile.link_journal (
+  link      text NOT NULL,
+  side      text NOT NULL CHECK (side IN ('out', 'in')),
+  session   text NOT NULL,
+  system_id text NOT NULL,
+  timeline  bigint NOT NULL,
+  lsn       pg_lsn NOT NULL,
+  state     text NOT NULL,
+  reason    text NOT NULL DEFAULT '',
+  at        timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (link, side));
+CREATE SEQUENCE IF NOT EXISTS domicile.directory_change;
+)sql";
+
+// ENABLE ALWAYS: the apply worker fires no other triggers, and a receiver's snapshot has to follow too. Row level,
+// because it fires no statement triggers on apply (PostgreSQL 15).
+constexpr const char* kDirectory = R"sql(
+CREATE OR REPLACE FUNCTION domicile.directory_changed() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  -- Once per transaction: a million rows need one new version, and it has to be seen only with them. A reader that
+  -- compiles too early reads the version first and therefore comes again.
+  IF pg_catalog.current_setting('domicile.directory_xid', true) IS DISTINCT FROM pg_catalog.pg_current_xact_id()::text THEN
+    PERFORM pg_catalog.set_config('domicile.directory_xid', pg_catalog.pg_current_xact_id()::text, true);
+    INSERT INTO domicile.directory_log (xid) VALUES (pg_catalog.pg_current_xact_id()) ON CONFLICT DO NOTHING;
+  END IF;
+  RETURN NULL;
+END $f$;
+CREATE TABLE IF NOT EXISTS domicile.directory_log (
+  xid xid8 PRIMARY KEY,
+  version bigint NOT NULL UNIQUE DEFAULT pg_catalog.nextval('domicile.directory_change'));
+CREATE OR REPLACE FUNCTION domicile.directory_version() RETURNS text LANGUAGE sql STABLE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  -- Newest and sum of the last *visible* changes: one that commits late under a smaller number changes it as well.
+  SELECT coalesce(pg_catalog.max(l.version), 0) || '.' || coalesce(pg_catalog.sum(l.version), 0)
+  FROM (SELECT version FROM domicile.directory_log ORDER BY version DESC LIMIT 1000) l
+$f$;
+DO $do$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY['tenant', 'host'] LOOP
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgname = 'domicile_directory_changed'
+                   AND tgrelid = ('domicile.' || t)::pg_catalog.regclass) THEN
+      EXECUTE pg_catalog.format('CREATE TRIGGER domicile_directory_changed AFTER INSERT OR UPDATE OR DELETE ON '
+        'domicile.%I FOR EACH ROW EXECUTE FUNCTION domicile.directory_changed()', t);
+      EXECUTE pg_catalog.format('ALTER TABLE domicile.%I ENABLE ALWAYS TRIGGER domicile_directory_changed', t);
+    END IF;
+  END LOOP;
+END $do$;
+)sql";
+
+// PostgreSQL 15 lets only superusers make subscriptions. These do exactly what the agent needs and refuse every name
+// that is not a link's; the subscription is registered, so that `remove` finds it.
+constexpr const char* kSubscriptions = R"sql(
+CREATE OR REPLACE FUNCTION domicile.link_name_check(name text) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  IF name IS NULL OR name !~ '^domicile_[a-z0-9_]{1,54}$' OR name ~ '^domicile_salvage_' THEN
+    RAISE EXCEPTION 'this is not the name of a link' USING ERRCODE = '42501';
+  END IF;
+END $f$;
+CREATE OR REPLACE FUNCTION domicile.subscription_check(name text) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  PERFORM domicile.link_name_check(name);
+  IF NOT EXISTS (SELECT FROM domicile.object_registry r WHERE r.kind = 'subscription' AND r.name = $1) THEN
+    RAISE EXCEPTION 'subscription % was not made by Domicile', name USING ERRCODE = '42501';
+  END IF;
+END $f$;
+CREATE OR REPLACE FUNCTION domicile.subscription_create(name text, conninfo text) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  PERFORM domicile.link_name_check(name);
+  IF EXISTS (SELECT FROM pg_catalog.pg_subscription s, pg_catalog.pg_database d
+             WHERE s.subdbid = d.oid AND d.datname = pg_catalog.current_database() AND s.subname = $1) THEN
+    PERFORM domicile.subscription_check(name);
+    EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I CONNECTION %L', name, conninfo);
+    RETURN;
+  END IF;
+  -- It connects once, to learn its tables: without that every row would be dropped silently (tried on 15).
+  EXECUTE pg_catalog.format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION %I WITH (create_slot = false, '
+    'slot_name = %L, copy_data = false, enabled = false, synchronous_commit = on, disable_on_error = true)',
+    name, conninfo, name, name);
+  INSERT INTO domicile.object_registry (kind, name) VALUES ('subscription', $1) ON CONFLICT DO NOTHING;
+END $f$;
+CREATE OR REPLACE FUNCTION domicile.subscription_enable(name text) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  PERFORM domicile.subscription_check(name);
+  EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I ENABLE', name);
+END $f$;
+CREATE OR REPLACE FUNCTION domicile.subscription_disable(name text) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  PERFORM domicile.subscription_check(name);
+  EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I DISABLE', name);
+END $f$;
+CREATE OR REPLACE FUNCTION domicile.subscription_set_slot_none(name text) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  PERFORM domicile.subscription_check(name);
+  EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', name);
+END $f$;
+CREATE OR REPLACE FUNCTION domicile.subscription_set_slot(name text) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  PERFORM domicile.subscription_check(name);
+  EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I SET (slot_name = %L)', name, name);
+END $f$;
+CREATE OR REPLACE FUNCTION domicile.subscription_refresh(name text) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  PERFORM domicile.subscription_check(name);
+  EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I REFRESH PUBLICATION WITH (copy_data = false)', name);
+END $f$;
+-- The applied position goes with it: it has to be journaled first. With a slot name set it would remove the peer's slot.
+CREATE OR REPLACE FUNCTION domicile.subscription_drop(name text) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  PERFORM domicile.subscription_check(name);
+  IF (SELECT s.subslotname IS NOT NULL FROM pg_catalog.pg_subscription s WHERE s.subname = $1) THEN
+    RAISE EXCEPTION 'subscription % still names its slot', name
+      USING ERRCODE = '55000', HINT = 'call domicile.subscription_set_slot_none first';
+  END IF;
+  EXECUTE pg_catalog.format('DROP SUBSCRIPTION IF EXISTS %I', name);
+  DELETE FROM domicile.object_registry r WHERE r.kind = 'subscription' AND r.name = $1;
+END $f$;
+-- DISABLE returns seconds before the worker is gone, and an agent may not signal a superuser's worker. Returns how many
+-- are left.
+CREATE OR REPLACE FUNCTION domicile.subscription_terminate(name text) RETURNS int LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE left_over int;
+BEGIN
+  PERFORM domicile.subscription_check(name);
+  PERFORM pg_catalog.pg_terminate_backend(w.pid) FROM pg_catalog.pg_stat_subscription w
+    WHERE w.subname = $1 AND w.pid IS NOT NULL;
+  SELECT pg_catalog.count(*) INTO left_over FROM pg_catalog.pg_stat_subscription w
+    WHERE w.subname = $1 AND w.pid IS NOT NULL;
+  RETURN left_over;
+END $f$;
+CREATE OR REPLACE FUNCTION domicile.subscription_position(name text) RETURNS pg_lsn LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE origin text;
+BEGIN
+  PERFORM domicile.subscription_check(name);
+  SELECT 'pg_' || s.oid INTO origin FROM pg_catalog.pg_subscription s WHERE s.subname = $1;
+  RETURN pg_catalog.pg_replication_origin_progress(origin, true);
+END $f$;
+CREATE OR REPLACE FUNCTION domicile.subscription_advance(name text, lsn pg_lsn) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE origin text;
+BEGIN
+  PERFORM domicile.subscription_check(name);
+  SELECT 'pg_' || s.oid INTO origin FROM pg_catalog.pg_subscription s WHERE s.subname = $1;
+  PERFORM pg_catalog.pg_replication_origin_advance(origin, lsn);
+END $f$;
+)sql";
+
+// New functions are executable by everybody; here nobody may but whom a later grant names.
+constexpr const char* kRights = R"sql(
+DO $do$
+DECLARE f pg_catalog.regprocedure;
+BEGIN
+  FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'domicile'::pg_catalog.regnamespace
+           AND (p.proname ~ '^subscription_' OR p.proname ~ '^directory_' OR p.proname = 'link_name_check') LOOP
+    EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+  END LOOP;
+END $do$;
+)sql";
+
+}  // namespace
+
+const std::string& schema_sql() {
+  static const std::string sql = std::string(kTables) + kDirectory + kSubscriptions + kRights;
+  return sql;
+}
+
+}  // namespace domicile::postgres
