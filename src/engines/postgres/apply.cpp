@@ -310,9 +310,10 @@ Result<std::vector<std::string>> remove(Connection& connection, const GuardSql& 
     CHECK_OK(connection.exec("DROP PUBLICATION IF EXISTS " + name(publication)));
     done.push_back("dropped publication " + publication);
   }
-  CHECK_OK(remove_tables_rights(connection, done));
+  // The guard first: its event trigger would put back every trigger that is dropped while it is there.
   const auto guarded = TRY(registered(connection, "guard"));
   if (!guarded.empty() && !guard.uninstall.empty()) CHECK_OK(connection.exec(guard.uninstall));
+  CHECK_OK(remove_tables_rights(connection, done));
   CHECK_OK(remove_schema(connection, done));
   CHECK_OK(remove_roles(connection, roles, done));
   CHECK_OK(transaction.commit());

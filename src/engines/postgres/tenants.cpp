@@ -1,5 +1,7 @@
 #include "engines/postgres/tenants.hpp"
 
+#include "base/json.hpp"
+
 namespace domicile::postgres {
 namespace {
 
