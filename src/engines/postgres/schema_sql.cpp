@@ -147,12 +147,6 @@ BEGIN
   PERFORM domicile.subscription_check(name);
   EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I SET (slot_name = %L)', name, name);
 END $f$;
-CREATE OR REPLACE FUNCTION domicile.subscription_refresh(name text) RETURNS void LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
-BEGIN
-  PERFORM domicile.subscription_check(name);
-  EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I REFRESH PUBLICATION WITH (copy_data = false)', name);
-END $f$;
 -- The applied position goes with it: it has to be journaled first. With a slot name set it would remove the peer's slot.
 CREATE OR REPLACE FUNCTION domicile.subscription_drop(name text) RETURNS void LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
