@@ -1,0 +1,39 @@
+// What one nginx worker knows: the snapshots that it obeys now, and its slot in edge.state. One thread, so no locks.
+#pragma once
+#include "core/snapshot/decision.hpp"
+#include "core/snapshot/edge_state.hpp"
+#include "edge/module/nginx.hpp"
+
+namespace domicile::edge {
+
+// Directives of the main context.
+struct CoreConf {
+  ngx_str_t directory;  // where the snapshots and edge.state are
+  ngx_str_t region;
+  ngx_uint_t hold_requests;
+  size_t hold_bytes;
+  ngx_msec_t hold_time;
+  time_t retry_after;
+};
+const CoreConf& core_conf();
+
+const snapshot::World& world();
+std::uint64_t generation();
+std::int64_t boot_now();  // CLOCK_BOOTTIME, microseconds
+
+void count(snapshot::Action action);
+// The counter of writes in flight of a residency; never null, stays valid for the worker's life.
+std::atomic<std::uint32_t>* writes_in_flight(std::string_view residency);
+
+// May one more wait? Counts it when it may. Every true needs one `leave_hold`.
+bool enter_hold(std::size_t bytes);
+void leave_hold(std::size_t bytes);
+
+// Called after every change of what is obeyed.
+using Listener = void (*)();
+void on_change(Listener listener);
+
+// nginx's own handler adds the client's address and the request line to every line of the error log; this one does not.
+u_char* log_without_personal_data(ngx_log_t* log, u_char* buffer, size_t size);
+
+}  // namespace domicile::edge
