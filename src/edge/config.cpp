@@ -96,7 +96,7 @@ Result<std::string> render(const GatewayConfig& config) {
   std::string text = fmt::format(
       "# Rendered; changes are overwritten.\nload_module {}/ngx_stream_module.so;\n"
       "load_module \"{}/ngx_domicile_http.so\";\nload_module \"{}/ngx_domicile_stream.so\";\n"
-      "{}worker_processes {};\nworker_rlimit_nofile 65536;\ndaemon off;\npid nginx.pid;\nerror_log logs/error.log "
+      "{}worker_processes {};\ndaemon off;\npid nginx.pid;\nerror_log logs/error.log "
       "error;\n"
       "domicile_directory \"{}\";\ndomicile_region \"{}\";\ndomicile_hold_requests {};\ndomicile_hold_bytes {};\n"
       "domicile_hold_time {}ms;\ndomicile_retry_after {};\nworker_shutdown_timeout 30s;\n"
@@ -118,7 +118,8 @@ Result<std::string> render(const GatewayConfig& config) {
       "  proxy_http_version 1.1; proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade;\n"
       "  proxy_set_header Connection $domicile_connection; proxy_buffering off; proxy_read_timeout 1h;\n"
       "  proxy_connect_timeout 3s; proxy_next_upstream off;\n";
-  text += "  upstream application { server " + config.application + "; keepalive 64; }\n";
+  // Shorter than applications keep theirs: a write on a connection that they just close would be an unknown outcome.
+  text += "  upstream application { server " + config.application + "; keepalive 64; keepalive_timeout 2s; }\n";
   text += "  server { listen unix:run/https-.unknown.sock ssl http2; ssl_reject_handshake on; }\n";
   for (const auto& own : config.certificates) {
     TRY(quoted(own.residency + own.certificate + own.key));

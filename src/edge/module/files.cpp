@@ -62,6 +62,9 @@ Load TenantsFile::load(const char* path, sn::Flaw& why) noexcept {
       auto* to = reinterpret_cast<void*>(start);
       madvise(to, next.index_size - huge, MADV_HUGEPAGE);
       std::memcpy(to, view.index(), view.index_bytes());
+      // The mapped index is not read again: its pages need not stay in this process.
+      const auto from = reinterpret_cast<std::uintptr_t>(view.index()) + 4095;
+      madvise(reinterpret_cast<void*>(from / 4096 * 4096), view.index_bytes() / 4096 * 4096 - 4096, MADV_DONTNEED);
       view.use_index(static_cast<const sn::Bucket*>(to));
     }
   }

@@ -50,7 +50,9 @@ struct Queues {
 ngx_http_output_header_filter_pt next_header_filter;
 
 void leave_queue(Context* context) {
-  if (context->held || context->served) ngx_queue_remove(&context->queue);
+  if (context->held || context->served) {
+    ngx_queue_remove(&context->queue);  // several statements in a debug build such as Debian's
+  }
   if (context->held) leave_hold(context->held_size);
   if (context->timer.timer_set) ngx_del_timer(&context->timer);
   context->held = context->served = false;
