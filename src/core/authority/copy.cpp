@@ -107,6 +107,10 @@ std::string not_promotable(const Copy& copy, const Record& record) {
   if (record.history.empty()) return "";  // nobody ever wrote
   if (copy.state == Copy::State::none) return "nothing is here yet";
   if (copy.state == Copy::State::resync) return "resync: " + copy.why;
+  // Restored to a moment before the swap, the quorum says `moving` of an epoch that was opened here.
+  if (copy.state == Copy::State::owner && record.mode == Mode::moving && copy.epoch == record.epoch &&
+      copy.source == record.to)
+    return "";
   const Opened& last = record.history.back();
   if (last.epoch != copy.epoch || last.owner != copy.source)
     return fmt::format("the copy is of {}'s epoch {}, the last that was opened is {}'s {}", copy.source, copy.epoch,

@@ -103,12 +103,16 @@ bool cannot_write_for_long(const Question& q) {
 }
 
 Decision own_serving(const Question& q, const Stored<Record>& seen) {
-  if (cannot_write_for_long(q)) {
+  // Fenced in this epoch, it never opens again at it: only giving it up leads to a higher one.
+  const bool closed = q.local.cannot_open_since && q.now - *q.local.cannot_open_since >= q.timing.patience;
+  if (closed || cannot_write_for_long(q)) {
     Record next = seen.value;
     next.mode = Mode::draining;
     next.switch_id = q.fresh_id;
     next.to.clear();
-    return swap_to(q, seen, next, "the database here could not commit for longer than patience: giving it up");
+    return swap_to(q, seen, next,
+                   std::string("the database here could not ") + (closed ? "open" : "commit") +
+                       " for longer than patience: giving it up");
   }
   if (q.local.opened == seen.value.epoch) return {Act::renew, "owner"};
   return {Act::reopen, "owner by the record, not yet opened by this process"};

@@ -37,7 +37,10 @@ struct Local {
   bool resync = false;                // not known to be a prefix of the owner's history: see not_promotable (copy.hpp)
   std::optional<Micros> lag;          // empty: unknown
   std::optional<bool> most_advanced;  // of the standbys that answered; empty: not asked yet
-  std::set<std::string> approvals;    // switch proposals that a person said yes to, by proposal id
+  // Since when this process, owner by the record, could not open or extend the lease although the quorum answered: the
+  // database refuses the epoch (it was fenced in it) or no majority of the sites agrees. Empty: it can.
+  std::optional<Micros> cannot_open_since = {};
+  std::set<std::string> approvals;  // switch proposals that a person said yes to, by proposal id
 };
 
 enum class Act {

@@ -152,6 +152,12 @@ const Row kOwner[] = {
      with(owner(), [](World& w) { w.local.can_write = false, w.now = 10 * kSecond - 1; }), Act::renew, ""},
     {"a long one gives it up", with(owner(), [](World& w) { w.local.can_write = false, w.now = 10 * kSecond; }),
      Act::swap, "giving it up"},
+    {"an epoch that does not open for patience is given up",
+     with(owner(), [](World& w) { w.local.opened.reset(), w.local.cannot_open_since = 0, w.now = 10 * kSecond; }),
+     Act::swap, "could not open"},
+    {"not before patience",
+     with(owner(), [](World& w) { w.local.opened.reset(), w.local.cannot_open_since = 1, w.now = 10 * kSecond; }),
+     Act::reopen, ""},
     {"its own expired life does not matter to itself", with(owner(), [](World& w) { w.now = 60 * kSecond; }),
      Act::renew, ""},
 };

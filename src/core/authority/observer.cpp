@@ -5,16 +5,21 @@
 namespace domicile::authority {
 
 Observed observe(Observed before, const View& view, const std::vector<std::string>& regions, Micros now) {
+  // A lower counter of the same boot: the quorum was restored to an older moment. Beats that we never saw may have been
+  // forgotten with it, and leases taken with them still run: every life counts from now, as at a first look.
+  bool restored = false;
   for (const auto& region : regions) {
     const auto [life, first_look] = before.lives.try_emplace(region, Life{"", -1, now});
     const auto beat = view.beats.find(region);
     if (beat == view.beats.end()) continue;
     const Beat& seen = beat->second.value;
-    // Another boot id is life whatever its counter. A lower counter of the same boot is an old value, as a restored
-    // quorum shows it, and no life at all.
+    // Another boot id is life whatever its counter.
+    restored = restored || (seen.boot == life->second.boot && seen.counter < life->second.counter);
     const bool alive = seen.boot != life->second.boot || seen.counter > life->second.counter;
-    if (alive) life->second = {seen.boot, seen.counter, now};
+    if (alive || restored) life->second = {seen.boot, seen.counter, now};
   }
+  if (restored)
+    for (auto& [region, life] : before.lives) life.changed_at = now;
   for (const auto& [residency, stored] : view.authorities) {
     const Record& r = stored.value;
     Sight& sight = before.sights[residency];

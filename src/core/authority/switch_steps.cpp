@@ -70,6 +70,14 @@ Result<StepRecord> step_of(std::string_view text) {
   return step;
 }
 
+std::set<std::string> still_done(std::set<std::string> journaled, const Record& record, bool sites_asked) {
+  if (!sites_asked) journaled.erase(std::string(name_of(OpenStep::persist_epochs)));
+  if (record.mode == Mode::draining) journaled.erase(std::string(name_of(DrainStep::swap_moving)));
+  if (record.mode == Mode::moving)
+    for (const OpenStep step : {OpenStep::swap_serving, OpenStep::publish}) journaled.erase(std::string(name_of(step)));
+  return journaled;
+}
+
 std::optional<DrainStep> next_drain_step(const std::set<std::string>& done) {
   for (const DrainStep step : kDrain)
     if (!done.contains(std::string(name_of(step)))) return step;

@@ -45,6 +45,12 @@ struct StepRecord {
 std::string to_text(const StepRecord& step);
 Result<StepRecord> step_of(std::string_view text);
 
+// What of the journal still counts under `record`. Whether a swap was done is the quorum's word, not the journal's: a
+// quorum that was restored to a moment before it has undone it, and a target that trusts its journal waits for ever.
+// `sites_asked`: this process itself has persisted the epochs for this switch. A process that started since asks again:
+// behind a restored quorum the majority may know a higher epoch by now, and its lease may be open.
+std::set<std::string> still_done(std::set<std::string> journaled, const Record& record, bool sites_asked);
+
 // The first step that is not journaled as done, or nothing when all are.
 std::optional<DrainStep> next_drain_step(const std::set<std::string>& done);
 // A residency that comes back to the region that wrote last skips what only concerns a copy.

@@ -41,6 +41,24 @@ TEST(OpenSteps, StepsOfOthersAndUnknownOnesCountForNothing) {
   EXPECT_EQ(next_open_step({"gateways_hold", "added_later"}, false), OpenStep::stop_inbound);
 }
 
+TEST(OpenSteps, ASwapThatTheQuorumForgotIsNotDone) {
+  std::set<std::string> all;
+  for (const auto step :
+       {DrainStep::gateways_hold, DrainStep::fence, DrainStep::receivers_have, DrainStep::swap_moving})
+    all.emplace(name_of(step));
+  for (const auto step : {OpenStep::persist_epochs, OpenStep::swap_serving, OpenStep::publish})
+    all.emplace(name_of(step));
+  Record r;
+  r.mode = Mode::moving;
+  EXPECT_EQ(next_open_step(still_done(all, r, true), true), OpenStep::swap_serving);
+  EXPECT_EQ(next_open_step(still_done(all, r, false), true), OpenStep::persist_epochs) << "asked by another process";
+  r.mode = Mode::serving;
+  EXPECT_EQ(next_open_step(still_done(all, r, true), true), std::nullopt);
+  EXPECT_EQ(next_drain_step(still_done(all, r, true)), std::nullopt);
+  r.mode = Mode::draining;
+  EXPECT_EQ(next_drain_step(still_done(all, r, true)), DrainStep::swap_moving);
+}
+
 TEST(StepRecord, SurvivesItsText) {
   const StepRecord step{"eu", "s-1", 7, "fence", true, R"({"lsn":"0/1"})"};
   EXPECT_EQ(*step_of(to_text(step)), step);
