@@ -1,0 +1,39 @@
+// Deterministic simulation of who may write: sites, their agents, databases, links and the quorum, one seed at a time.
+//
+// The agents are models, but every decision is the core's own: observe, distrust, decide, next_copy_step,
+// not_promotable, the steps of a switch. No wall time, no threads: the same seed tells the same story on every machine.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace domicile::sim {
+
+// Rules broken on purpose. A simulator that stays green with one of them set would prove nothing.
+struct Policy {
+  bool compare_no_beat = false;        // a takeover does not name the dead owner's beat
+  bool extend_drained = false;         // a beat extends a lease that is draining, the guard lets it
+  bool skip_majority = false;          // opens without asking the other sites
+  bool follow_without_fence = false;   // a copy follows whoever owns, prefix or not
+  bool look_before = false;            // lives are timed by a clock read before the view was asked for
+  bool lease_from_answer = false;      // a lease is counted from the answer instead of from before the beat
+  bool keep_lapsed = false;            // an owner whose lease lapsed goes on without asking the sites
+  bool trust_quorum = false;           // no distrust of a quorum that is behind
+  bool skip_fence = false;             // a planned switch takes a position without closing the guard
+  bool promote_anything = false;       // not_promotable is not asked
+  bool trust_journal = false;          // a restarted target takes the majority's old answer from its journal
+  bool follower_serves_links = false;  // a region that lost ownership goes on sending, also what it receives itself
+  bool beat_is_forever = false;        // the guard never looks at the lease's end
+};
+
+struct Outcome {
+  std::string violation;              // empty: everything held
+  std::vector<std::string> story;     // when asked for
+  std::map<std::string, int> visits;  // "step x fault" -> how often this seed hit it
+  int writes = 0, openings = 0, salvaged = 0, restores = 0, adoptions = 0;
+};
+
+Outcome run(std::uint64_t seed, const Policy& policy = {}, bool tell = false);
+
+}  // namespace domicile::sim

@@ -1,0 +1,86 @@
+#include "sim.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace domicile::sim {
+namespace {
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+void tell(std::uint64_t seed, const Policy& policy = {}) {
+  for (const auto& line : run(seed, policy, true).story) fmt::print("{}\n", line);
+}
+
+// DOMICILE_SIM_SEEDS: how many; DOMICILE_SIM_FIRST: from which on; DOMICILE_SIM_REPLAY: tells the story of one.
+TEST(Simulation, EveryInvariantHoldsUnderFaults) {
+  if (const auto seed = from_environment("DOMICILE_SIM_REPLAY", 0); seed != 0) tell(seed);
+  const auto first = from_environment("DOMICILE_SIM_FIRST", 1), seeds = from_environment("DOMICILE_SIM_SEEDS", 1500);
+  std::map<std::string, int> visits;
+  long writes = 0, openings = 0, repaired = 0, restores = 0, adoptions = 0, failed = 0;
+  for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+    const Outcome o = run(seed);
+    if (!o.violation.empty()) {
+      ++failed;
+      ADD_FAILURE() << "seed " << seed << ": " << o.violation << "\n  DOMICILE_SIM_REPLAY=" << seed
+                    << " tells its story";
+      if (failed >= 5) break;
+    }
+    for (const auto& [where, times] : o.visits) visits[where] += times;
+    writes += o.writes, openings += o.openings, repaired += o.salvaged, restores += o.restores,
+        adoptions += o.adoptions;
+  }
+  fmt::print("{} seeds: {} writes, {} openings, {} repaired copies, {} restores of the quorum, {} adoptions\n", seeds,
+             writes, openings, repaired, restores, adoptions);
+  for (const auto& [where, times] : visits) fmt::print("  {:<28} {}\n", where, times);
+  // A world in which nothing happens proves nothing.
+  EXPECT_GT(openings, static_cast<long>(seeds) * 2);
+  EXPECT_GT(writes, static_cast<long>(seeds) * 50);
+}
+
+TEST(Simulation, TheSameSeedTellsTheSameStory) { EXPECT_EQ(run(7, {}, true).story, run(7, {}, true).story); }
+
+struct Broken {
+  const char* name;
+  bool Policy::*rule;
+  std::uint64_t from = 1;  // rare ones: where the search begins
+};
+class Mutation : public testing::TestWithParam<Broken> {};
+void PrintTo(const Broken& broken, std::ostream* out) { *out << broken.name; }
+
+TEST_P(Mutation, TurnsTheSimulationRed) {
+  Policy policy;
+  policy.*GetParam().rule = true;
+  for (std::uint64_t seed = GetParam().from; seed < GetParam().from + 3000; ++seed) {
+    const Outcome o = run(seed, policy);
+    if (o.violation.empty()) continue;
+    fmt::print("{}: seed {}: {}\n", GetParam().name, seed, o.violation);
+    return;
+  }
+  FAIL() << "no seed noticed " << GetParam().name;
+}
+
+const Broken kBroken[] = {
+    {"compare_no_beat", &Policy::compare_no_beat, 229},
+    {"extend_drained", &Policy::extend_drained},
+    {"skip_majority", &Policy::skip_majority, 79},
+    {"follow_without_fence", &Policy::follow_without_fence},
+    {"look_before", &Policy::look_before, 117},
+    {"lease_from_answer", &Policy::lease_from_answer},
+    {"keep_lapsed", &Policy::keep_lapsed, 2449},
+    {"trust_quorum", &Policy::trust_quorum},
+    {"skip_fence", &Policy::skip_fence},
+    {"promote_anything", &Policy::promote_anything, 1935},
+    {"trust_journal", &Policy::trust_journal},
+    {"follower_serves_links", &Policy::follower_serves_links},
+    {"beat_is_forever", &Policy::beat_is_forever},
+};
+INSTANTIATE_TEST_SUITE_P(Rules, Mutation, testing::ValuesIn(kBroken), [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace domicile::sim

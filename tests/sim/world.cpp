@@ -1,0 +1,379 @@
+// Time, network, quorum, databases, clients, people, faults and checks of the simulated world.
+#include "world.hpp"
+
+#include <algorithm>
+
+namespace domicile::sim {
+
+constexpr Micros kFaults = 40 * kSecond, kHealing = 90 * kSecond;
+
+World::World(std::uint64_t seed, const Policy& policy, bool tell) : policy_(policy), tell_(tell), rng_{seed} {
+  names_ = {"a", "b", "c"};
+  if (rng_.one_in(3)) names_.push_back("v");
+  for (const auto& name : names_) {
+    Site& s = sites_[name];
+    s.name = name;
+    s.voter = name == "v";
+    // Within what the margin pays for: 4 % either way of ttl is less than twice the margin.
+    s.rate = 0.96 + 0.08 * static_cast<double>(rng_.between(0, 1000)) / 1000;
+    s.offset = rng_.between(0, 1000) * kSecond;
+  }
+}
+
+void World::at(Micros delay, Fn fn) { events_.push({now_ + delay, ++order_, std::move(fn)}); }
+
+void World::agent_at(Site& s, Micros delay, Fn fn) {
+  at(delay, [this, &s, incarnation = s.incarnation, fn = std::move(fn)]() mutable {
+    if (!s.alive || s.incarnation != incarnation) return;
+    if (s.paused)
+      s.deferred.push_back([this, &s, incarnation, fn = std::move(fn)] {
+        if (s.alive && s.incarnation == incarnation) fn();
+      });
+    else
+      fn();
+  });
+}
+
+void World::send(const std::string& from, const std::string& to, Micros slow, Fn fn) {
+  if (cuts_.contains({from, to}) || (faults_ && rng_.one_in(60))) return;
+  at(rng_.between(5, 60) * kMillisecond + (slow > 0 ? rng_.between(0, slow) : 0), [this, from, to, fn = std::move(fn)] {
+    if (!cuts_.contains({from, to})) fn();
+  });
+}
+
+Micros World::local(const Site& s) const { return s.offset + static_cast<Micros>(static_cast<double>(now_) * s.rate); }
+
+void World::tell(const std::string& line) {
+  if (tell_) outcome_.story.push_back(fmt::format("{:>9.3f} {}", static_cast<double>(now_) / 1e6, line));
+}
+
+void World::violated(const std::string& what) {
+  if (outcome_.violation.empty())
+    outcome_.violation = fmt::format("{:.3f} s: {}", static_cast<double>(now_) / 1e6, what);
+  tell("VIOLATION: " + what);
+}
+
+// ---- the quorum: one linearizable register
+
+View World::view() const {
+  View v;
+  if (authority_) v.authorities[kResidency] = *authority_;
+  v.beats = beats_;
+  return v;
+}
+
+bool World::matches(const Swap& swap) const {
+  if (authority_.has_value() != swap.expected.has_value()) return false;
+  if (authority_ && authority_->text != *swap.expected) return false;
+  if (swap.beat_of.empty()) return true;
+  const auto it = beats_.find(swap.beat_of);
+  const std::optional<std::string> text = it == beats_.end() ? std::nullopt : std::optional(it->second.text);
+  return text == swap.expected_beat;
+}
+
+SwapOutcome World::apply(const std::optional<BeatRequest>& beat, const std::optional<Swap>& swap) {
+  const auto put = [this](const Swap& s) {
+    authority_ = Stored<Record>{s.next, to_text(s.next)};
+    tell(
+        fmt::format("quorum: {} epoch {} owner {} to {}", name_of(s.next.mode), s.next.epoch, s.next.owner, s.next.to));
+  };
+  bool applied = false;
+  if (beat) {
+    const auto it = beats_.find(beat->region);
+    const std::optional<std::string> text = it == beats_.end() ? std::nullopt : std::optional(it->second.text);
+    applied = text == beat->expected && (!beat->ride || matches(*beat->ride));
+    if (applied) {
+      beats_[beat->region] = {beat->next, to_text(beat->next)};
+      if (beat->ride) put(*beat->ride);
+      Site& s = site(beat->region);
+      const Record* r = record();
+      if (r != nullptr && r->mode == Mode::serving && r->owner == s.name)
+        s.justified_until = std::max(s.justified_until, now_ + (timing_.ttl - timing_.margin) * 105 / 100);
+    }
+  } else if (swap) {
+    applied = matches(*swap);
+    if (applied) put(*swap);
+  }
+  return {applied, view()};
+}
+
+// Whatever is not answered in time is unknown: it may still arrive and be applied.
+void World::ask_quorum(Site& s, std::optional<BeatRequest> beat, std::optional<Swap> swap, Answered done) {
+  auto over = std::make_shared<bool>(false);
+  send(s.name, kQuorum, s.slow, [this, &s, beat = std::move(beat), swap = std::move(swap), over, done] {
+    auto answer = std::make_shared<SwapOutcome>(apply(beat, swap));
+    send(kQuorum, s.name, s.slow, [this, &s, answer, over, done] {
+      agent_at(s, 0, [answer, over, done] {
+        if (!*over) *over = true, done(*answer);
+      });
+    });
+  });
+  agent_at(s, 2500 * kMillisecond, [over, done] {
+    if (!*over) *over = true, done({});
+  });
+}
+
+// ---- databases and clients
+
+bool World::accepts(const Site& s) const {
+  return s.database && s.commits && s.guard.state == GuardState::open &&
+         (policy_.beat_is_forever || local(s) < s.guard.end);
+}
+
+bool World::lease_set(Site& s, Epoch epoch, Micros end) {
+  if (!s.database || !s.commits || epoch < s.guard.epoch) return false;
+  if (epoch == s.guard.epoch && s.guard.state == GuardState::fenced && !policy_.extend_drained) return false;
+  const bool opens = s.guard.epoch != epoch || s.guard.state != GuardState::open;
+  s.guard = {epoch, GuardState::open, end};
+  if (!accepts(s)) return true;
+  for (const auto& [name, other] : sites_)
+    if (name != s.name && accepts(other))
+      violated(
+          fmt::format("{} may write in epoch {} while {} may in epoch {}", s.name, epoch, name, other.guard.epoch));
+  if (opens) {
+    ++outcome_.openings;
+    if (epoch < highest_opened_) violated(fmt::format("epoch {} opened after {}", epoch, highest_opened_));
+    // Whoever opens a new epoch continues the last one. (After an adoption a person chose, and may have lost it.)
+    const auto last = writer_of_.find(highest_opened_);
+    const bool adopted = record() != nullptr && record()->cause == Cause::adopted;
+    if (epoch > highest_opened_ && last != writer_of_.end() && last->second != s.name && !adopted) {
+      const Site& before = site(last->second);
+      const bool prefix =
+          s.log.size() <= before.log.size() && std::equal(s.log.begin(), s.log.end(), before.log.begin());
+      if (before.copy.state == Copy::State::owner && before.copy.epoch == highest_opened_ && !prefix)
+        violated(fmt::format("{} opens epoch {} and is no prefix of {}'s epoch {}", s.name, epoch, before.name,
+                             highest_opened_));
+    }
+    highest_opened_ = std::max(highest_opened_, epoch);
+  }
+  const auto [writer, fresh] = writer_of_.try_emplace(epoch, s.name);
+  if (!fresh && writer->second != s.name)
+    violated(fmt::format("epoch {} has two writers: {} and {}", epoch, writer->second, s.name));
+  return true;
+}
+
+void World::client(Site& s) {
+  at(rng_.between(100, 400) * kMillisecond, [this, &s] { client(s); });
+  if (s.frozen || !accepts(s)) return;
+  if (now_ > s.justified_until) violated(s.name + " accepts a write after its lease");
+  s.log.push_back({++ids_, now_});
+  ++outcome_.writes;
+  if (!rng_.one_in(10)) acknowledged_.push_back(ids_);
+}
+
+void World::replicate(Site& s) {
+  at(rng_.between(80, 240) * kMillisecond, [this, &s] { replicate(s); });
+  if (s.copy.state != Copy::State::following || !s.database || s.frozen) return;
+  Site& source = site(s.copy.source);
+  if (!source.database || source.frozen || cuts_.contains({source.name, s.name})) return;
+  // PostgreSQL 15 forwards what it applied itself: a region that lost ownership must send nothing any more.
+  if (source.copy.state != Copy::State::owner && !policy_.follower_serves_links) return;
+  const Micros lag = 60 * kMillisecond + s.slow + source.slow;
+  while (s.position < source.log.size() && source.log[s.position].at + lag <= now_)
+    s.log.push_back(source.log[s.position++]);
+  source.slots[s.name] = s.position;
+  check_prefix(s, false);
+}
+
+// ---- people
+
+void World::operator_asks() {
+  at(rng_.between(4, 12) * kSecond, [this] { operator_asks(); });
+  if (!faults_) return;
+  Site& s = site(names_[rng_.next() % 3]);
+  const std::string to = names_[rng_.next() % 3];
+  if (!s.alive || s.paused || !s.agent.view) return;
+  const auto it = s.agent.view->authorities.find(kResidency);
+  if (it == s.agent.view->authorities.end()) return;
+  const auto drain = planned_drain(it->second.value, rules_, to, fmt::format("person-{}", ++switches_));
+  if (!drain || it->second.value.owner == to) return;
+  tell("a person asks for a switch to " + to);
+  ask_quorum(s, {}, Swap{kResidency, it->second.text, *drain}, [](auto) {});
+}
+
+// Salvage and repair of a copy that is resync: what it holds is kept, then it is made equal to the owner.
+void World::operator_repairs() {
+  at(rng_.between(3, 8) * kSecond, [this] { operator_repairs(); });
+  const Record* r = record();
+  if (r == nullptr || r->mode != Mode::serving) return;
+  Site& owner = site(r->owner);
+  if (!accepts(owner) || owner.guard.epoch != r->epoch || owner.frozen) return;
+  for (auto& [name, s] : sites_) {
+    if (s.copy.state != Copy::State::resync || !s.database || s.frozen || s.agent.busy || name == owner.name) continue;
+    for (const auto& entry : s.log) salvage_.insert(entry.id);
+    s.log = owner.log;
+    s.position = owner.slots[name] = s.log.size();
+    s.copy = {Copy::State::following, owner.name, r->epoch, {}};
+    ++outcome_.salvaged;
+    tell(name + " is repaired");
+  }
+}
+
+// quorum adopt: the maximum of a majority of the sites' disks, plus one.
+void World::operator_adopts() {
+  at(rng_.between(3, 9) * kSecond, [this] { operator_adopts(); });
+  const Record* r = record();
+  Epoch highest = r == nullptr ? 0 : r->epoch;
+  std::string owner;
+  std::size_t answered = 0;
+  bool behind = false;
+  for (auto& [name, s] : sites_) {
+    if (!s.alive || s.paused) continue;
+    ++answered;
+    behind = behind || (!s.agent.distrusted.empty() && s.agent.view);
+    if (s.known_epoch >= highest && !s.known_owner.empty()) highest = s.known_epoch, owner = s.known_owner;
+  }
+  if (!behind || answered * 2 <= names_.size()) return;
+  if (owner.empty()) owner = rules_.home;
+  const Record next = adopted_record(highest, owner, fmt::format("adopt-{}", ++switches_));
+  apply({}, Swap{kResidency, authority_ ? std::optional(authority_->text) : std::nullopt, next});
+  ++outcome_.adoptions;
+}
+
+// ---- faults
+
+void World::visit(const Site& s, const std::string& fault) {
+  ++outcome_.visits[(s.agent.step.empty() ? "idle" : s.agent.step) + " x " + fault];
+  tell(fmt::format("{} {} in {}", fault, s.name, s.agent.step));
+}
+
+void World::kill_agent(Site& s, bool database, Micros duration) {
+  visit(s, "crash");
+  s.alive = false;
+  s.deferred.clear();
+  // A lease never outlives the boot that it was taken in; what was fenced stays so.
+  if (database) {
+    s.database = false;
+    if (s.guard.state == GuardState::open) s.guard.state = GuardState::closed;
+  }
+  at(duration, [this, &s] {
+    s.alive = s.database = true;
+    start_agent(s);
+  });
+}
+
+void World::pause(Site& s, bool frozen, Micros duration) {
+  visit(s, "pause");
+  s.paused = true;
+  s.frozen = frozen;
+  at(duration, [this, &s] {
+    s.paused = s.frozen = false;
+    auto due = std::exchange(s.deferred, {});
+    for (auto& fn : due) fn();
+  });
+}
+
+void World::fault() {
+  if (!faults_) return;
+  at(rng_.between(500, 6000) * kMillisecond, [this] { fault(); });
+  Site& s = site(names_[rng_.next() % names_.size()]);
+  const Micros duration = rng_.between(100, 14'000) * kMillisecond;
+  const int kind = static_cast<int>(rng_.next() % 9);
+  if (kind <= 2) {
+    if (s.alive && !s.paused)
+      kind == 0   ? kill_agent(s, true, duration)
+      : kind == 1 ? kill_agent(s, false, duration)
+                  : pause(s, rng_.one_in(2), duration);
+  } else if (kind <= 5) {
+    visit(s, "cut");
+    std::set<std::pair<std::string, std::string>> mine;
+    const bool out = !rng_.one_in(3), in = !rng_.one_in(3), all = rng_.one_in(2);
+    auto others = names_;
+    others.push_back(kQuorum);
+    for (const auto& other : others) {
+      if (other == s.name || (!all && rng_.one_in(2))) continue;
+      if (out) mine.insert({s.name, other});
+      if (in) mine.insert({other, s.name});
+    }
+    cuts_.insert(mine.begin(), mine.end());
+    at(duration, [this, mine] {
+      for (const auto& cut : mine) cuts_.erase(cut);
+    });
+  } else if (kind == 6) {
+    s.slow = rng_.between(100, 2'000) * kMillisecond;
+    tell(s.name + " is slow");
+    at(duration, [&s] { s.slow = 0; });
+  } else if (kind == 7) {
+    s.commits = false;
+    tell(s.name + "'s database does not commit");
+    at(duration + 8 * kSecond, [&s] { s.commits = true; });
+  } else if (rng_.one_in(2) || backups_.empty()) {
+    backups_.push_back({authority_, beats_});
+  } else {
+    const Backup& backup = backups_[rng_.next() % backups_.size()];
+    authority_ = backup.authority;
+    beats_ = backup.beats;
+    ++outcome_.restores;
+    tell(fmt::format("the quorum is restored to epoch {}", record() == nullptr ? 0 : record()->epoch));
+  }
+}
+
+void World::heal() {
+  tell("everything heals");
+  faults_ = false;
+  cuts_.clear();
+  for (auto& [name, s] : sites_) s.slow = 0, s.commits = true;
+}
+
+// ---- checks
+
+void World::check_prefix(const Site& s, bool whole) {
+  const Site& source = sites_.at(s.copy.source);
+  if (source.copy.state != Copy::State::owner || source.copy.epoch != s.copy.epoch) return;
+  const std::size_t n = s.log.size();
+  bool prefix = n == s.position && n <= source.log.size() && (n == 0 || s.log[n - 1] == source.log[n - 1]);
+  if (prefix && whole) prefix = std::equal(s.log.begin(), s.log.end(), source.log.begin());
+  if (!prefix)
+    violated(fmt::format("{} follows {} in epoch {} and is no prefix of it", s.name, source.name, s.copy.epoch));
+}
+
+void World::check_nothing_lost() {
+  std::set<std::int64_t> kept = salvage_;
+  const Record* r = record();
+  for (const auto& [name, s] : sites_) {
+    const bool kept_aside = s.copy.state == Copy::State::resync || s.copy.state == Copy::State::stopped;
+    if (name == r->owner || kept_aside || s.copy.state == Copy::State::owner)
+      for (const auto& entry : s.log) kept.insert(entry.id);
+  }
+  for (const auto id : acknowledged_)
+    if (!kept.contains(id)) return violated(fmt::format("the acknowledged write {} is nowhere", id));
+}
+
+Outcome World::run() {
+  for (const auto& name : names_) {
+    Site& s = site(name);
+    start_agent(s);
+    if (s.voter) continue;
+    client(s);
+    replicate(s);
+  }
+  at(3 * kSecond, [this] { fault(); });
+  at(kFaults, [this] { heal(); });
+  operator_asks();
+  operator_repairs();
+  operator_adopts();
+  const Micros calm = 6 * kSecond;
+  while (!events_.empty() && now_ < kFaults + kHealing && outcome_.violation.empty()) {
+    Event event = events_.top();
+    events_.pop();
+    now_ = event.at;
+    event.fn();
+    const Record* r = record();
+    const bool served =
+        r != nullptr && r->mode == Mode::serving && accepts(site(r->owner)) && site(r->owner).guard.epoch == r->epoch;
+    if (!served || faults_)
+      served_since_ = now_;
+    else if (now_ - served_since_ > calm)
+      break;
+  }
+  if (!outcome_.violation.empty()) return outcome_;
+  if (now_ - served_since_ <= calm)
+    violated(fmt::format("nobody serves {} s after everything healed", kHealing / kSecond));
+  else
+    check_nothing_lost();
+  return outcome_;
+}
+
+Outcome run(std::uint64_t seed, const Policy& policy, bool tell) { return World(seed, policy, tell).run(); }
+
+}  // namespace domicile::sim

@@ -1,0 +1,186 @@
+// The simulated world: time, network, quorum, sites. Agents live in agent.cpp, faults and checks in world.cpp.
+#pragma once
+#include <functional>
+#include <memory>
+#include <queue>
+#include <set>
+
+#include "core/authority/copy.hpp"
+#include "core/authority/decision.hpp"
+#include "core/authority/switch_steps.hpp"
+#include "sim.hpp"
+
+namespace domicile::sim {
+
+using namespace authority;
+
+inline const std::string kResidency = "r", kQuorum = "quorum";
+
+struct Rng {  // splitmix64
+  std::uint64_t state;
+  std::uint64_t next() {
+    std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+  }
+  Micros between(Micros low, Micros high) {
+    return low + static_cast<Micros>(next() % static_cast<std::uint64_t>(high - low + 1));
+  }
+  bool one_in(int n) { return next() % static_cast<std::uint64_t>(n) == 0; }
+};
+
+struct Entry {
+  std::int64_t id;
+  Micros at;  // real time of the commit at its first writer
+  bool operator==(const Entry&) const = default;
+};
+
+enum class GuardState { closed, open, fenced };
+struct Guard {
+  Epoch epoch = 0;
+  GuardState state = GuardState::closed;
+  Micros end = 0;  // this site's clock
+};
+
+// What an agent forgets when it dies.
+struct Agent {
+  std::string boot;
+  std::int64_t counter = 0;
+  std::optional<std::string> own_text;
+  Observed observed;
+  std::optional<View> view;
+  std::string distrusted;
+  std::optional<Epoch> opened;
+  std::optional<Micros> lease_end;  // of `opened`, once it was set
+  std::optional<Micros> cannot_write_since, cannot_open_since;
+  std::optional<bool> most_advanced;
+  std::optional<Swap> ride;
+  bool beating = false, busy = false;
+  std::string persisted;  // the switch whose epochs this process has persisted
+  std::string said;       // the last decision told
+  std::string step;       // what it is doing, for the visits
+};
+
+struct Site {
+  std::string name;
+  bool voter = false;
+  double rate = 1;
+  Micros offset = 0;
+  // its disk
+  Epoch known_epoch = 0;
+  std::string known_owner;
+  Copy copy;
+  std::map<std::string, std::set<std::string>> done;  // by switch id and epoch
+  // its database
+  std::vector<Entry> log;
+  std::size_t position = 0;                  // how much of copy.source's log is applied here
+  std::map<std::string, std::size_t> slots;  // where the link to each other site begins
+  Guard guard;
+  bool database = true, commits = true;
+  // its agent
+  Agent agent;
+  bool alive = true, paused = false, frozen = false;  // frozen: the database stands still as well
+  int incarnation = 0;
+  std::vector<std::function<void()>> deferred;  // what came while it was paused
+  Micros slow = 0;
+  Micros justified_until = 0;  // for the checks: how long any beat that was committed can entitle it to write
+};
+
+class World {
+ public:
+  World(std::uint64_t seed, const Policy& policy, bool tell);
+  Outcome run();
+
+ private:
+  using Fn = std::function<void()>;
+  using Answered = std::function<void(std::optional<SwapOutcome>)>;
+
+  // time and network
+  void at(Micros delay, Fn fn);
+  void agent_at(Site& site, Micros delay, Fn fn);  // dropped when the agent dies, deferred while it is paused
+  void send(const std::string& from, const std::string& to, Micros slow, Fn fn);
+  Micros local(const Site& site) const;
+  void tell(const std::string& line);
+  void violated(const std::string& what);
+
+  // quorum
+  View view() const;
+  SwapOutcome apply(const std::optional<BeatRequest>& beat, const std::optional<Swap>& swap);
+  bool matches(const Swap& swap) const;
+  void ask_quorum(Site& site, std::optional<BeatRequest> beat, std::optional<Swap> swap, Answered done);
+
+  // agent
+  void start_agent(Site& site);
+  void beat_loop(Site& site);
+  void beat(Site& site);
+  struct Sent;
+  void take_in(Site& site, const std::shared_ptr<Sent>& sent, bool applied, const View& seen);
+  void look(Site& site, const View& seen, Micros when, Epoch known_epoch, const std::string& known_owner);
+  void act(Site& site);
+  bool act_on_copy(Site& site, const Record& record);
+  void stop_inbound(Site& site, const Copy& next);
+  Local local_of(const Site& site, const Record* record);
+  void perform(Site& site, const Decision& decision);
+  void reopen(Site& site);
+  void drain(Site& site);
+  void open(Site& site);
+  void compare_positions(Site& site);
+  void finish(Site& site, const std::string& key, std::string_view step, Micros delay, Fn effect);
+  void vote(Site& site, bool persist, Epoch epoch, std::function<void(bool)> done);
+  bool lease_set(Site& site, Epoch epoch, Micros end);
+  void become_owner(Site& site, Epoch epoch);
+
+  // databases, clients, people, faults
+  bool accepts(const Site& site) const;
+  void client(Site& site);
+  void replicate(Site& site);
+  void operator_asks();
+  void operator_repairs();
+  void operator_adopts();
+  void fault();
+  void visit(const Site& site, const std::string& fault);
+  void kill_agent(Site& site, bool database, Micros duration);
+  void pause(Site& site, bool frozen, Micros duration);
+  void heal();
+  void check_prefix(const Site& site, bool whole);
+  void check_nothing_lost();
+
+  Site& site(const std::string& name) { return sites_.at(name); }
+  const Record* record() const { return authority_ ? &authority_->value : nullptr; }
+
+  struct Event {
+    Micros at;
+    std::int64_t order;
+    Fn fn;
+    bool operator<(const Event& o) const { return at != o.at ? at > o.at : order > o.order; }
+  };
+  Policy policy_;
+  bool tell_;
+  Rng rng_;
+  Outcome outcome_;
+  Timing timing_;
+  Rules rules_{kResidency, "a", {"b", "c"}, 10 * kSecond, true, 0};
+  std::priority_queue<Event> events_;
+  Micros now_ = 0;
+  std::int64_t order_ = 0, ids_ = 0, switches_ = 0;
+  std::map<std::string, Site> sites_;
+  std::vector<std::string> names_;
+  std::optional<Stored<Record>> authority_;
+  std::map<std::string, Stored<Beat>> beats_;
+  struct Backup {
+    std::optional<Stored<Record>> authority;
+    std::map<std::string, Stored<Beat>> beats;
+  };
+  std::vector<Backup> backups_;
+  std::set<std::pair<std::string, std::string>> cuts_;
+  bool faults_ = true;
+  Micros served_since_ = 0;
+  // what the checks remember
+  std::vector<std::int64_t> acknowledged_;
+  std::set<std::int64_t> salvage_;
+  std::map<Epoch, std::string> writer_of_;
+  Epoch highest_opened_ = 0;
+};
+
+}  // namespace domicile::sim
