@@ -11,6 +11,17 @@ Verb check_verb();
 Verb completion_verb();
 Verb explain_table_verb();
 Verb help_verb();
+Verb lab_cut_verb();
+Verb lab_down_verb();
+Verb lab_flap_verb();
+Verb lab_heal_verb();
+Verb lab_kill_verb();
+Verb lab_pause_verb();
+Verb lab_resume_verb();
+Verb lab_slow_verb();
+Verb lab_start_verb();
+Verb lab_status_verb();
+Verb lab_up_verb();
 Verb version_verb();
 
 const std::vector<Verb>& verbs();
