@@ -95,8 +95,8 @@ SELECT n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner),
    FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(ic.relname, x.indisprimary, x.indpred IS NOT NULL,
      NOT x.indimmediate, (SELECT pg_catalog.json_agg(a.attname ORDER BY k.ordinality)
-       FROM pg_catalog.unnest(x.indkey) WITH ORDINALITY k LEFT JOIN pg_catalog.pg_attribute a
-         ON a.attrelid = c.oid AND a.attnum = k.unnest AND k.unnest > 0
+       FROM pg_catalog.unnest(x.indkey) WITH ORDINALITY k(attnum, ordinality) LEFT JOIN pg_catalog.pg_attribute a
+         ON a.attrelid = c.oid AND a.attnum = k.attnum AND k.attnum > 0
        WHERE k.ordinality <= x.indnkeyatts)) ORDER BY ic.relname), '[]')
    FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
    WHERE x.indrelid = c.oid AND x.indisunique),

@@ -1,0 +1,363 @@
+// Plans and their application on a real PostgreSQL, started by this test.
+#include "engines/postgres/apply.hpp"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <sstream>
+
+#include "base/file.hpp"
+#include "base/process.hpp"
+#include "base/temp_dir.hpp"
+#include "engines/postgres/catalog.hpp"
+#include "engines/postgres/tenants.hpp"
+
+namespace domicile::postgres {
+namespace {
+
+using topology::Form;
+using topology::Identifier;
+using topology::Jurisdiction;
+using topology::RegionName;
+using topology::ResidencyName;
+
+const std::string kBin = "/usr/lib/postgresql/15/bin/";
+
+topology::Topology two_jurisdictions() {
+  const auto region = [](const char* name) { return *RegionName::of(name); };
+  const auto id = [](const char* name) { return *Identifier::of(name); };
+  const auto us = *Jurisdiction::of("US"), eu = *Jurisdiction::of("EU");
+  topology::Topology out;
+  out.regions = {{region("us-east-1"), us}, {region("eu-central-1"), eu}, {region("eu-west-1"), eu}};
+  out.residencies = {
+      {*ResidencyName::of("directory"),
+       region("us-east-1"),
+       {region("eu-central-1")},
+       {{us, Form::full}, {eu, Form::full}}},
+      {*ResidencyName::of("eu"),
+       region("eu-central-1"),
+       {region("eu-west-1")},
+       {{eu, Form::full}, {us, Form::reduced}}},
+      {*ResidencyName::of("us"), region("us-east-1"), {region("eu-central-1")}, {{us, Form::full}, {eu, Form::full}}}};
+  out.tables = {{id("app"), id("events"), id("tenant_id"), id("residency"), {}, {id("id"), id("day")}, {}},
+                {id("app"),
+                 id("orders"),
+                 id("tenant_id"),
+                 id("residency"),
+                 {id("customer_email")},
+                 {id("id"), id("amount")},
+                 {}}};
+  return out;
+}
+
+// One server for all tests of this file; each has its own database.
+class Server {
+ public:
+  Server() {
+    if (geteuid() == 0) {
+      const passwd* user = getpwnam("postgres");
+      uid_ = user->pw_uid;
+      gid_ = user->pw_gid;
+      fs::permissions(dir_.path(), fs::perms::all);
+    }
+    EXPECT_TRUE(chown(dir_.path().c_str(), uid_, gid_) == 0);
+    const auto data = (dir_.path() / "data").string();
+    const auto made = run({{kBin + "initdb", "-D", data, "-U", "admin", "-A", "trust", "-E", "UTF8", "--no-sync"},
+                           {},
+                           "/",
+                           "",
+                           "",
+                           as_user()},
+                          60 * kSecond);
+    EXPECT_TRUE(made && made->exit_code == 0) << (made ? made->err : render(made.error()));
+    const auto log = (dir_.path() / "log").string();
+    auto started =
+        Process::start({{kBin + "postgres", "-D", data, "-k", dir_.path().string(), "-c", "listen_addresses=", "-c",
+                         "wal_level=logical", "-c", "max_replication_slots=40", "-c", "synchronous_commit=on"},
+                        {},
+                        "/",
+                        log,
+                        "",
+                        as_user()});
+    EXPECT_TRUE(started);
+    process_.emplace(*std::move(started));
+    for (const Micros end = monotonic_now() + 20 * kSecond; monotonic_now() < end;)
+      if (auto up = Connection::open(conninfo("postgres"))) break;
+  }
+  std::string conninfo(const std::string& database) const {
+    return "host=" + dir_.path().string() + " user=admin dbname=" + database;
+  }
+  Connection open(const std::string& database) const { return Connection::open(conninfo(database)).value(); }
+  std::string dump(const std::string& database, bool globals = false) const {
+    std::vector<std::string> argv{kBin + (globals ? "pg_dumpall" : "pg_dump"), "-h", dir_.path().string(), "-U",
+                                  "admin"};
+    if (globals)
+      argv.push_back("--globals-only");
+    else
+      argv.insert(argv.end(), {"--schema-only", database});
+    const auto outcome = run({argv}, 30 * kSecond);
+    EXPECT_TRUE(outcome && outcome->exit_code == 0) << (outcome ? outcome->err : render(outcome.error()));
+    // pg_dump guards its output with a fresh key each time (\\restrict, \\unrestrict); everything else has to be equal.
+    std::string text;
+    std::istringstream lines(outcome->out);
+    for (std::string line; std::getline(lines, line);)
+      if (!line.starts_with("\\restrict") && !line.starts_with("\\unrestrict")) text += line + "\n";
+    return text;
+  }
+
+ private:
+  std::function<bool()> as_user() const {
+    if (geteuid() != 0) return {};
+    return [uid = uid_, gid = gid_] { return setgid(gid) == 0 && setuid(uid) == 0; };
+  }
+  TempDir dir_;
+  uid_t uid_ = geteuid();
+  gid_t gid_ = getegid();
+  std::optional<Process> process_;
+};
+
+const char* const kSchema = R"sql(
+CREATE SCHEMA app;
+CREATE TABLE app.orders (
+  residency text NOT NULL, id bigint GENERATED BY DEFAULT AS IDENTITY, tenant_id text NOT NULL,
+  customer_email text, amount numeric(10,2), PRIMARY KEY (residency, id));
+CREATE TABLE app.events (
+  residency text NOT NULL, id bigint NOT NULL, tenant_id text NOT NULL, day date NOT NULL,
+  PRIMARY KEY (residency, id, day)) PARTITION BY RANGE (day);
+CREATE TABLE app.events_2026 PARTITION OF app.events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE app.theirs (id int PRIMARY KEY);
+CREATE PUBLICATION theirs FOR TABLE app.theirs;
+)sql";
+
+// The least guard that the port asks for: what the real one refuses is tested with the real one.
+GuardSql guard() {
+  return {"portable",
+          "CREATE OR REPLACE FUNCTION domicile.test_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+          "CREATE OR REPLACE FUNCTION domicile.guard_form() RETURNS text LANGUAGE sql AS $$SELECT 'portable'$$;"
+          "CREATE OR REPLACE FUNCTION domicile.guard_observe(bool) RETURNS void LANGUAGE sql AS ''",
+          [](const std::string& schema, const std::string& table, const topology::Table&) {
+            const auto name = Connection::quote_identifier(schema) + "." + Connection::quote_identifier(table);
+            return fmt::format(
+                "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = "
+                "'{0}'::pg_catalog.regclass AND tgname = 'g_row') THEN "
+                "CREATE TRIGGER g_row AFTER INSERT OR UPDATE OR DELETE ON {0} FOR EACH ROW EXECUTE FUNCTION "
+                "domicile.test_row(); END IF; END $$;"
+                "CREATE OR REPLACE TRIGGER g_truncate BEFORE TRUNCATE ON {0} EXECUTE FUNCTION domicile.test_row();"
+                "ALTER TABLE {0} ENABLE ALWAYS TRIGGER g_row; ALTER TABLE {0} ENABLE ALWAYS TRIGGER g_truncate;",
+                name);
+          },
+          ""};
+}
+
+class Apply : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { server_ = std::make_unique<Server>(); }
+  static void TearDownTestSuite() { server_.reset(); }
+  void SetUp() override {
+    database_ = std::string("db_") + testing::UnitTest::GetInstance()->current_test_info()->name();
+    for (char& c : database_) c = static_cast<char>(tolower(c));
+    ASSERT_TRUE(server_->open("postgres").exec("CREATE DATABASE " + database_));
+    db_.emplace(server_->open(database_));
+    ASSERT_TRUE(db_->exec(kSchema));
+  }
+  void TearDown() override {
+    if (db_) (void)remove(*db_, guard());
+    db_.reset();
+    (void)server_->open("postgres").exec("DROP DATABASE IF EXISTS " + database_ + " WITH (FORCE)");
+  }
+  Examined look(const desired::Context& context) {
+    auto examined = examine(*db_, context);
+    if (!examined) ADD_FAILURE() << render(examined.error());
+    return *std::move(examined);
+  }
+  void make(const desired::Context& context) {
+    const auto made = apply(*db_, context, look(context).plan, guard());
+    ASSERT_TRUE(made) << render(made.error());
+  }
+  static std::unique_ptr<Server> server_;
+  std::string database_;
+  std::optional<Connection> db_;
+  topology::Topology topology_ = two_jurisdictions();
+};
+std::unique_ptr<Server> Apply::server_;
+
+std::string told(const Examined& examined) {
+  std::string out;
+  for (const auto& step : examined.plan.steps) out += step.sentence + "\n";
+  for (const auto& finding : examined.findings) out += finding.code + " " + finding.object + " " + finding.cause + "\n";
+  return out;
+}
+
+TEST_F(Apply, AgainIsANoOpAndLeavesOnlyTheAgentsSteps) {
+  const desired::Context context{topology_, "eu-central-1"};
+  const auto before = look(context);
+  EXPECT_TRUE(before.plan.changes());
+  EXPECT_FALSE(desired::refuses(before.findings)) << told(before);
+  make(context);
+  const auto after = look(context);
+  EXPECT_FALSE(after.plan.changes()) << told(after);
+  for (const auto& step : after.plan.steps) EXPECT_TRUE(desired::by_agent(step.act)) << step.sentence;
+  EXPECT_EQ(after.seen.tables.at("app.events_2026").guard, desired::GuardState::whole);
+  EXPECT_FALSE(after.seen.publications.at("theirs").ours);
+}
+
+TEST_F(Apply, AReducedPublicationNamesNoPersonalColumn) {
+  make({topology_, "eu-central-1"});
+  const auto rows = db_->exec(
+                           "SELECT pubname, attnames::text FROM pg_catalog.pg_publication_tables WHERE tablename = "
+                           "'orders' ORDER BY 1")
+                        .value();
+  int reduced = 0, full = 0;
+  for (int r = 0; r < rows.size(); ++r) {
+    const bool personal = rows.at(r, 1).find("customer_email") != std::string_view::npos;
+    if (rows.at(r, 0) == "domicile_eu_eu_central_1_us_east_1") {
+      EXPECT_FALSE(personal);
+      ++reduced;
+    }
+    if (rows.at(r, 0) == "domicile_eu_eu_central_1_eu_west_1") {
+      EXPECT_TRUE(personal);
+      ++full;
+    }
+  }
+  EXPECT_EQ(reduced, 1);
+  EXPECT_EQ(full, 1);
+}
+
+TEST_F(Apply, RefusesAPlanWhoseBaseHasChanged) {
+  const desired::Context context{topology_, "eu-central-1"};
+  const auto plan = look(context).plan;
+  ASSERT_TRUE(db_->exec("ALTER TABLE app.orders ALTER COLUMN amount TYPE numeric(12,2)"));
+  const auto made = apply(*db_, context, plan, guard());
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind, Kind::conflict);
+  EXPECT_FALSE(look(context).seen.schema_version);
+}
+
+TEST_F(Apply, WhatAPersonLoosenedIsNoticedAndMended) {
+  const desired::Context context{topology_, "eu-central-1"};
+  make(context);
+  ASSERT_TRUE(
+      db_->exec("ALTER PUBLICATION domicile_eu_eu_central_1_us_east_1 SET TABLE app.orders;"
+                "ALTER TABLE app.orders DISABLE TRIGGER ALL; ALTER ROLE domicile_agent SUPERUSER"));
+  auto seen = look(context);
+  EXPECT_EQ(seen.plan.steps[0].act, desired::Act::change_publication);
+  EXPECT_TRUE(desired::refuses(seen.findings)) << "a superuser agent";
+  ASSERT_TRUE(db_->exec("ALTER ROLE domicile_agent NOSUPERUSER"));
+  make(context);
+  EXPECT_FALSE(look(context).plan.changes());
+}
+
+TEST_F(Apply, RemoveLeavesTheDatabaseAndItsRolesAsTheyWere) {
+  const auto schema = server_->dump(database_), globals = server_->dump(database_, true);
+  make({topology_, "us-east-1"});
+  ASSERT_NE(server_->dump(database_), schema);
+  ASSERT_TRUE(
+      db_->exec("SELECT pg_catalog.pg_create_logical_replication_slot('domicile_us_us_east_1_eu_west_1', 'pgoutput')"));
+  const auto removed = remove(*db_, guard());
+  ASSERT_TRUE(removed) << render(removed.error());
+  EXPECT_EQ(server_->dump(database_), schema);
+  EXPECT_EQ(server_->dump(database_, true), globals);
+  EXPECT_TRUE(db_->exec("SELECT FROM pg_catalog.pg_replication_slots").value().empty());
+  EXPECT_TRUE(remove(*db_, guard()).value().empty());
+}
+
+TEST_F(Apply, RemoveTouchesNothingWhenSomebodyBuiltOnOurSchema) {
+  make({topology_, "us-east-1"});
+  ASSERT_TRUE(db_->exec("CREATE VIEW app.tenants AS SELECT tenant_id FROM domicile.tenant"));
+  EXPECT_FALSE(remove(*db_, guard()));
+  EXPECT_FALSE(look({topology_, "us-east-1"}).plan.changes());
+  ASSERT_TRUE(db_->exec("DROP VIEW app.tenants"));
+  EXPECT_TRUE(remove(*db_, guard()));
+}
+
+TEST_F(Apply, ASchemaThatIsNotReadyIsToldWholeAndItsMigrationMendsIt) {
+  ASSERT_TRUE(db_->exec(
+      "CREATE ROLE shop LOGIN; DROP TABLE app.orders;"
+      "CREATE TABLE app.orders (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, tenant_id text NOT NULL, "
+      "residency text, customer_email text NOT NULL, amount numeric(10,2), phone text);"
+      "GRANT TRUNCATE ON app.orders TO shop"));
+  const desired::Context context{topology_, "us-east-1"};
+  const auto before = look(context);
+  for (const std::string code : {"DOM-P032", "DOM-P038", "DOM-P039", "DOM-P040", "DOM-P042", "DOM-P051"})
+    EXPECT_NE(told(before).find(code), std::string::npos) << code << "\n" << told(before);
+  const auto refused = apply(*db_, context, before.plan, guard());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Kind::refused);
+  ASSERT_TRUE(db_->exec("ALTER TABLE app.orders DROP COLUMN phone"));
+  const auto migrated = db_->exec(desired::migration_script(look(context).findings));
+  ASSERT_TRUE(migrated) << render(migrated.error());
+  const auto after = look(context);
+  EXPECT_TRUE(after.findings.empty()) << told(after);
+  ASSERT_TRUE(db_->exec("DROP OWNED BY shop; DROP ROLE shop"));
+}
+
+TEST_F(Apply, TheAgentMakesOnlySubscriptionsOfLinks) {
+  make({topology_, "us-east-1"});
+  ASSERT_TRUE(db_->exec("SET ROLE domicile_agent"));
+  const auto foreign = db_->exec("SELECT domicile.subscription_create('mine', 'dbname=x')");
+  ASSERT_FALSE(foreign);
+  EXPECT_EQ(sqlstate_of(foreign.error()), "42501");
+  EXPECT_EQ(sqlstate_of(db_->exec("SELECT domicile.subscription_drop('domicile_us_a_b')").error()), "42501");
+  ASSERT_TRUE(
+      db_->exec("RESET ROLE; CREATE ROLE nobody LOGIN; GRANT USAGE ON SCHEMA domicile TO nobody; SET ROLE nobody"));
+  EXPECT_EQ(sqlstate_of(db_->exec("SELECT domicile.subscription_enable('domicile_us_a_b')").error()), "42501");
+  ASSERT_TRUE(db_->exec("RESET ROLE; DROP OWNED BY nobody; DROP ROLE nobody"));
+}
+
+TEST_F(Apply, ADeadlineCancelsAStatementAndTheSessionGoesOn) {
+  const auto slept = db_->exec("SELECT pg_catalog.pg_sleep(60)", monotonic_now() + 100 * kMillisecond);
+  ASSERT_FALSE(slept);
+  EXPECT_EQ(sqlstate_of(slept.error()), "57014");
+  EXPECT_EQ(db_->exec_params("SELECT $1::text", {"x"}).value().text(0, 0), "x");
+  const auto wrong = db_->exec_params("SELECT $1::int", {"secret-value"});
+  EXPECT_EQ(render(wrong.error()).find("secret-value"), std::string::npos);
+}
+
+// ---- the directory -------------------------------------------------------------------------------------------------
+
+TEST_F(Apply, TenantsAreImportedWholeOrNotAtAll) {
+  make({topology_, "us-east-1"});
+  const auto v0 = directory_version(*db_).value();
+  const std::vector<tenants::Entry> first{{"acme", "eu", {"a.example.com", "b.example.com"}, 2},
+                                          {"beta", "us", {"c.example.com"}, 3}};
+  const auto report = import_tenants(*db_, first, {}, "f.csv");
+  ASSERT_TRUE(report) << render(report.error());
+  EXPECT_EQ(report->tenants_added, 2);
+  EXPECT_EQ(report->hosts_added, 3);
+  const auto v1 = directory_version(*db_).value();
+  EXPECT_NE(v0, v1);
+  EXPECT_EQ(import_tenants(*db_, first, {}, "f.csv").value().unchanged, 2);
+  EXPECT_EQ(directory_version(*db_).value(), v1);
+  const struct {
+    tenants::Entry entry;
+    const char* code;
+  } wrong[] = {{{"acme", "us", {"a.example.com"}, 7}, "DOM-T021"},
+               {{"gamma", "us", {"a.example.com"}, 8}, "DOM-T020"},
+               {{"acme", "eu", {"d.example.com"}, 9}, "DOM-T022"}};
+  for (const auto& c : wrong) {
+    const std::vector<tenants::Entry> both{{"fresh", "us", {"fresh.example.com"}, 2}, c.entry};
+    const auto refused = import_tenants(*db_, both, {}, "f.csv");
+    ASSERT_FALSE(refused) << c.code;
+    EXPECT_EQ(refused.error().id, c.code);
+    EXPECT_EQ(refused.error().where, "f.csv:" + std::to_string(c.entry.line));
+    EXPECT_FALSE(find_tenant(*db_, "fresh").value()) << "nothing may be imported";
+  }
+  EXPECT_EQ(directory_version(*db_).value(), v1);
+  ImportOptions add{true, {}};
+  const std::vector<tenants::Entry> more{{"acme", "eu", {"d.example.com"}, 2}};
+  EXPECT_EQ(import_tenants(*db_, more, add, "f.csv").value().hosts_added, 1);
+  EXPECT_EQ(find_tenant(*db_, "acme").value()->hosts.size(), 3u);
+  int hosts = 0;
+  ASSERT_TRUE(read_directory(*db_, [&](auto, auto tenant, auto residency) -> Result<void> {
+    EXPECT_EQ(residency, tenant == "acme" ? "eu" : "us");
+    ++hosts;
+    return {};
+  }));
+  EXPECT_EQ(hosts, 4);
+}
+
+}  // namespace
+}  // namespace domicile::postgres
