@@ -15,7 +15,7 @@ using namespace domicile;
 
 namespace {
 
-constexpr int kRestarts = 20, kRounds = 300, kBatch = 8, kWarm = 20;
+constexpr int kRestarts = 30, kRounds = 600, kBatch = 8, kWarm = 20;
 
 struct Connection {
   Fd fd;

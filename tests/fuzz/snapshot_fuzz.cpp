@@ -1,8 +1,9 @@
-// Bytes that claim to be a snapshot, with and without a right checksum: never a read outside of them.
+// Bytes that claim to be a snapshot, with and without a right checksum, or a ClientHello: never a read outside of them.
 #include <cstdlib>
 #include <cstring>
 
 #include "core/snapshot/decision.hpp"
+#include "edge/module/client_hello.hpp"
 
 using namespace domicile::snapshot;
 
@@ -27,6 +28,8 @@ static void use(const void* data, std::size_t size) {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  HostName sni;
+  (void)domicile::edge::read_sni(data, size, sni);
   char* copy = static_cast<char*>(std::aligned_alloc(64, (size + 64) / 64 * 64));
   std::memcpy(copy, data, size);
   use(copy, size);
