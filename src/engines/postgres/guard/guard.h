@@ -1,0 +1,66 @@
+/* domicile_guard: the pieces of the C form of the write guard, and the state that they share.
+ *
+ * All instants are microseconds of CLOCK_BOOTTIME of this host. A backend reads the state without a lock: each slot's
+ * words are atomics, slots are only ever added, and epochs only grow. Changes are made under `lock`.
+ */
+#ifndef DOMICILE_GUARD_H
+#define DOMICILE_GUARD_H
+
+#include "postgres.h"
+
+#include "access/xlogdefs.h"
+#include "port/atomics.h"
+#include "storage/lock.h"
+#include "storage/lwlock.h"
+#include "utils/rel.h"
+
+#define GUARD_SLOTS 64
+#define GUARD_NAME 64 /* residency or switch id, with its final zero */
+
+typedef enum GuardMode { GUARD_CLOSED = 0, GUARD_OPEN = 1, GUARD_FENCED = 2 } GuardMode;
+
+typedef struct GuardSlot {
+  char residency[GUARD_NAME]; /* never changes once the slot is counted */
+  char switch_id[GUARD_NAME]; /* of the fence; under lock */
+  int64 end_us;               /* last end that was set; under lock */
+  pg_atomic_uint32 mode;
+  pg_atomic_uint64 epoch;
+  pg_atomic_uint64 open_until; /* 0 unless open: the one word that decides whether a row passes */
+} GuardSlot;
+
+typedef struct GuardShared {
+  LWLock* lock;
+  bool damaged; /* the state file could not be read: nothing opens until a person has looked */
+  pg_atomic_uint32 observe;
+  pg_atomic_uint64 directory_generation;
+  pg_atomic_uint32 count;
+  GuardSlot slots[GUARD_SLOTS];
+} GuardShared;
+
+extern GuardShared* guard_shared; /* NULL when the library was not preloaded */
+
+/* guard_state.c */
+extern void guard_state_request(void);
+extern void guard_state_startup(void);
+extern GuardShared* guard_require(void);
+extern int guard_find(const char* name, size_t length); /* -1: unknown */
+extern int guard_find_or_add(const char* name);         /* under lock */
+extern void guard_write_file(void);                     /* under lock; ERROR when it is not on the disk */
+extern const char* guard_boot_id(void);
+extern int64 guard_now(void);
+
+/* guard_check.c */
+extern char* guard_test_stop;
+extern void guard_check_init(void);
+extern void guard_lock_tag(LOCKTAG* tag, int slot);
+extern void guard_permit(int slot);
+
+/* guard_directory.c */
+typedef enum GuardTenant { TENANT_OK, TENANT_UNKNOWN, TENANT_ELSEWHERE, TENANT_TOMBSTONE } GuardTenant;
+extern GuardTenant guard_tenant(const char* tenant, size_t length, const char* residency);
+extern void guard_directory_touched(void);
+extern void guard_directory_end(bool committed);
+
+#define GUARD_ERRCODE(digit) MAKE_SQLSTATE('D', 'M', '0', '0', digit)
+
+#endif

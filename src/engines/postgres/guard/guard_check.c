@@ -1,0 +1,296 @@
+/* What is asked of every row, at pre-commit and at commit.
+ *
+ * The first row of a residency in a transaction takes a heavyweight share lock of a lock class of our own: SQL's
+ * advisory functions use classes 1 and 2, so nobody outside can take it, and the deadlock detector sees it. The fence
+ * takes it exclusively.
+ */
+#include "guard.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "libpq/libpq-be.h"
+#include "miscadmin.h"
+#include "replication/logicalworker.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#define LOCK_CLASS 0xD0
+
+/* What this transaction has done with a residency. `level` is the nesting level that it belongs to, 0 for nothing:
+ * ROLLBACK TO gives the lock back, so what was entered inside must be forgotten with it. */
+typedef struct Touch {
+  int level;
+  bool import; /* rows of a residency that is not ours: apply worker or permit */
+  uint64 epoch;
+} Touch;
+
+static Touch touches[GUARD_SLOTS];
+static int permits[GUARD_SLOTS];
+static bool touched_any = false;
+static unsigned logged = 0; /* observe mode says each kind of refusal once per transaction */
+char* guard_test_stop = NULL;
+
+void guard_lock_tag(LOCKTAG* tag, int slot) {
+  SET_LOCKTAG_ADVISORY(*tag, InvalidOid, 0x444f4d, (uint32)slot, LOCK_CLASS);
+}
+
+void guard_permit(int slot) {
+  permits[slot] = GetCurrentTransactionNestLevel();
+  touched_any = true;
+}
+
+/* `what` never holds a row's value. Returns only in observe mode. */
+static void refuse(char code, const char* table, const char* what, const char* hint) {
+  unsigned bit = 1u << (code - '0');
+  if (pg_atomic_read_u32(&guard_shared->observe)) {
+    if (!(logged & bit))
+      ereport(LOG, (errcode(GUARD_ERRCODE(code)), errmsg("domicile would refuse a write to \"%s\": %s", table, what),
+                    errhidestmt(true)));
+    logged |= bit;
+    touched_any = true;
+    return;
+  }
+  ereport(ERROR,
+          (errcode(GUARD_ERRCODE(code)), errmsg("write to \"%s\" refused: %s", table, what), errhint("%s", hint)));
+}
+
+#define HINT_OWNER "Send the write to the residency's owner; \"domicile status --writers\" names it."
+
+static bool owned(int slot) { return pg_atomic_read_u32(&guard_shared->slots[slot].mode) == GUARD_OPEN; }
+
+/* NULL when the lease covers this moment of this transaction. The end is read before the epoch: epochs only grow, so an
+ * unchanged epoch proves that the end belongs to it. */
+static const char* lease_fault(int slot, const Touch* touch) {
+  GuardSlot* s = &guard_shared->slots[slot];
+  int64 until = (int64)pg_atomic_read_u64(&s->open_until);
+  pg_read_barrier();
+  if (pg_atomic_read_u64(&s->epoch) != touch->epoch) return "the residency's epoch has changed";
+  if (until == 0) return "this site does not own the residency";
+  if (until <= guard_now()) return "this site's lease of the residency is over";
+  return NULL;
+}
+
+/* True: the row passes on a lease. False: it was refused (observe mode), or it is an import. */
+static bool pass_lease(const char* table, int slot, bool import) {
+  Touch* touch = &touches[slot];
+  const char* fault;
+  if (import) {
+    if (owned(slot)) refuse('1', table, "rows from elsewhere for a residency that this site owns", HINT_OWNER);
+    if (!touch->level) *touch = (Touch){GetCurrentTransactionNestLevel(), true, 0};
+    touched_any = true;
+    return false;
+  }
+  if (!touch->level || touch->import) {
+    Touch now = {GetCurrentTransactionNestLevel(), false, pg_atomic_read_u64(&guard_shared->slots[slot].epoch)};
+    LOCKTAG tag;
+    fault = lease_fault(slot, &now);
+    if (!fault && !pg_atomic_read_u32(&guard_shared->observe)) {
+      guard_lock_tag(&tag, slot);
+      (void)LockAcquire(&tag, ShareLock, false, false); /* waits while a fence is under way */
+      fault = lease_fault(slot, &now);
+    }
+    if (!fault) *touch = now;
+    touched_any = true;
+  } else {
+    fault = lease_fault(slot, touch);
+  }
+  if (fault) refuse('1', table, fault, HINT_OWNER);
+  return fault == NULL;
+}
+
+typedef struct Words {
+  char* data;
+  size_t length;
+  bool null;
+} Words;
+
+static Words words_of(HeapTuple tuple, TupleDesc shape, int column) {
+  Words out = {NULL, 0, false};
+  Datum value = heap_getattr(tuple, column, shape, &out.null);
+  Oid type = TupleDescAttr(shape, column - 1)->atttypid;
+  if (out.null) return out;
+  if (type == TEXTOID || type == VARCHAROID) {
+    text* packed = DatumGetTextPP(value);
+    out.data = VARDATA_ANY(packed);
+    out.length = VARSIZE_ANY_EXHDR(packed);
+  } else {
+    Oid function;
+    bool is_varlena;
+    getTypeOutputInfo(type, &function, &is_varlena);
+    out.data = OidOutputFunctionCall(function, value);
+    out.length = strlen(out.data);
+  }
+  return out;
+}
+
+static bool same(Words a, Words b) {
+  return a.null == b.null && (a.null || (a.length == b.length && memcmp(a.data, b.data, a.length) == 0));
+}
+
+static void check_tenant(const char* table, Words tenant, int slot) {
+  const char* residency = guard_shared->slots[slot].residency;
+  switch (tenant.null ? TENANT_UNKNOWN : guard_tenant(tenant.data, tenant.length, residency)) {
+    case TENANT_OK:
+      return;
+    case TENANT_UNKNOWN:
+      refuse('2', table, "its tenant is not in the directory", "Add the tenant: domicile tenant add.");
+      return;
+    case TENANT_ELSEWHERE:
+      refuse('2', table, "its tenant belongs to another residency", "See \"domicile tenant show\".");
+      return;
+    case TENANT_TOMBSTONE:
+      if (!permits[slot]) refuse('6', table, "its tenant is moving or has moved", "Retry after the move.");
+  }
+}
+
+static TriggerData* trigger_of(FunctionCallInfo fcinfo, TriggerEvent want) {
+  TriggerData* data = (TriggerData*)fcinfo->context;
+  if (!CALLED_AS_TRIGGER(fcinfo) || (data->tg_event & (TRIGGER_EVENT_ROW | TRIGGER_EVENT_TIMINGMASK)) != want)
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("not called as the guard's trigger")));
+  guard_require();
+  return data;
+}
+
+PG_FUNCTION_INFO_V1(domicile_guard_row);
+Datum domicile_guard_row(PG_FUNCTION_ARGS) {
+  TriggerData* data = trigger_of(fcinfo, TRIGGER_EVENT_ROW | TRIGGER_EVENT_AFTER);
+  TupleDesc shape = RelationGetDescr(data->tg_relation);
+  const char* table = RelationGetRelationName(data->tg_relation);
+  bool update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+  HeapTuple row = update ? data->tg_newtuple : data->tg_trigtuple;
+  int tenant_column, residency_column, slot;
+  bool import;
+  Words residency;
+
+  if (data->tg_trigger->tgnargs != 2) elog(ERROR, "the guard's trigger needs two arguments");
+  tenant_column = SPI_fnumber(shape, data->tg_trigger->tgargs[0]);
+  residency_column = SPI_fnumber(shape, data->tg_trigger->tgargs[1]);
+  if (tenant_column <= 0 || residency_column <= 0) {
+    refuse('2', table, "the guard's columns are missing", "Run domicile apply.");
+    return PointerGetDatum(NULL);
+  }
+  residency = words_of(row, shape, residency_column);
+  if (update && !same(residency, words_of(data->tg_trigtuple, shape, residency_column)))
+    refuse('3', table, "a row's residency cannot be changed", "Move the tenant: domicile tenant move.");
+  slot = residency.null ? -1 : guard_find(residency.data, residency.length);
+  if (slot < 0) {
+    /* never opened, hence not ours: nobody but the apply worker writes it */
+    if (!IsLogicalWorker()) refuse('1', table, "this site does not own the residency", HINT_OWNER);
+    return PointerGetDatum(NULL);
+  }
+  import = IsLogicalWorker() || (permits[slot] && !owned(slot));
+  if (!pass_lease(table, slot, import)) return PointerGetDatum(NULL);
+  check_tenant(table, words_of(row, shape, tenant_column), slot);
+  if (update) {
+    Words old = words_of(data->tg_trigtuple, shape, tenant_column);
+    if (!same(old, words_of(row, shape, tenant_column))) check_tenant(table, old, slot);
+  }
+  return PointerGetDatum(NULL);
+}
+
+/* domicile.tenant and domicile.host: the lease of the residency "directory"; the residency that they name is data. */
+PG_FUNCTION_INFO_V1(domicile_guard_directory);
+Datum domicile_guard_directory(PG_FUNCTION_ARGS) {
+  TriggerData* data = trigger_of(fcinfo, TRIGGER_EVENT_ROW | TRIGGER_EVENT_AFTER);
+  const char* table = RelationGetRelationName(data->tg_relation);
+  int slot = guard_find("directory", strlen("directory"));
+  guard_directory_touched();
+  touched_any = true;
+  if (slot >= 0)
+    (void)pass_lease(table, slot, IsLogicalWorker() || (permits[slot] && !owned(slot)));
+  else if (!IsLogicalWorker())
+    refuse('1', table, "this site does not own the residency", HINT_OWNER);
+  return PointerGetDatum(NULL);
+}
+
+PG_FUNCTION_INFO_V1(domicile_guard_truncate);
+Datum domicile_guard_truncate(PG_FUNCTION_ARGS) {
+  TriggerData* data = trigger_of(fcinfo, TRIGGER_EVENT_BEFORE);
+  refuse('4', RelationGetRelationName(data->tg_relation), "TRUNCATE names no residency",
+         "Use DELETE with a residency.");
+  return PointerGetDatum(NULL);
+}
+
+/* A test's way to hold this process between the two checks, as a stopped machine would. Superusers only. */
+static void stop_for_test(const char* point) {
+  if (guard_test_stop && strcmp(guard_test_stop, point) == 0) raise(SIGSTOP);
+}
+
+static void before_commit(void) {
+  for (int i = 0; i < GUARD_SLOTS; i++) {
+    const char* fault;
+    if (!touches[i].level) continue;
+    if (touches[i].import)
+      fault = owned(i) ? "rows from elsewhere for a residency that this site owns" : NULL;
+    else
+      fault = lease_fault(i, &touches[i]);
+    if (fault) refuse('1', guard_shared->slots[i].residency, fault, HINT_OWNER);
+  }
+  stop_for_test("pre_commit");
+}
+
+/* The transaction is committed and cannot be taken back, and an ERROR here would be a PANIC. The client has not been
+ * told yet: cut it off, so that nobody ever takes this write for acknowledged; the LSN finds it as salvage. */
+static void after_commit(void) {
+  for (int i = 0; i < GUARD_SLOTS; i++) {
+    if (!touches[i].level || touches[i].import || lease_fault(i, &touches[i]) == NULL) continue;
+    if (pg_atomic_read_u32(&guard_shared->observe)) continue;
+    ereport(LOG, (errcode(GUARD_ERRCODE('1')), errhidestmt(true),
+                  errmsg("domicile: late commit of residency \"%s\" ends at %X/%X and is not acknowledged",
+                         guard_shared->slots[i].residency, LSN_FORMAT_ARGS(XactLastCommitEnd))));
+    if (MyProcPort) shutdown(MyProcPort->sock, SHUT_RDWR);
+  }
+}
+
+static void on_transaction(XactEvent event, void* unused) {
+  (void)unused;
+  if (!touched_any || !guard_shared) return;
+  switch (event) {
+    case XACT_EVENT_PRE_COMMIT:
+      before_commit();
+      return;
+    case XACT_EVENT_PRE_PREPARE:
+      refuse('5', "prepared transaction", "a prepared transaction would outlive a fence", "Use COMMIT.");
+      return;
+    case XACT_EVENT_COMMIT:
+      guard_directory_end(true);
+      after_commit();
+      break;
+    case XACT_EVENT_ABORT:
+      guard_directory_end(false);
+      break;
+    case XACT_EVENT_PREPARE: /* only in observe mode; the directory may change when it is committed, unseen */
+      guard_directory_end(true);
+      break;
+    default:
+      return;
+  }
+  memset(touches, 0, sizeof(touches));
+  memset(permits, 0, sizeof(permits));
+  touched_any = false;
+  logged = 0;
+}
+
+static void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void* unused) {
+  int level = GetCurrentTransactionNestLevel();
+  (void)mine, (void)parent, (void)unused;
+  if (!touched_any || (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)) return;
+  for (int i = 0; i < GUARD_SLOTS; i++) {
+    int then = event == SUBXACT_EVENT_ABORT_SUB ? 0 : level - 1;
+    if (touches[i].level >= level) touches[i].level = then;
+    if (permits[i] >= level) permits[i] = then;
+  }
+}
+
+void guard_check_init(void) {
+  RegisterXactCallback(on_transaction, NULL);
+  RegisterSubXactCallback(on_subtransaction, NULL);
+}

@@ -1,0 +1,242 @@
+-- The portable form, for a PostgreSQL that takes no library. A lease's end is the value of a sequence: read and set
+-- outside MVCC, so that a transaction with an old snapshot sees a fence. Writers hold a shared advisory lock to the end
+-- of their transaction. Time is the wall clock; a row is refused also when the clock stands before the moment at which
+-- the lease was set. There is no check at commit. Operators are qualified: these functions run as their owner under the
+-- caller's search_path, and a SET clause would cost each row more than the check itself.
+CREATE TABLE IF NOT EXISTS {{schema}}.guard_lease (
+  residency text PRIMARY KEY, id int NOT NULL UNIQUE, end_sequence oid NOT NULL, set_sequence oid NOT NULL,
+  epoch bigint NOT NULL, state text NOT NULL, end_us bigint NOT NULL, switch_id text);
+CREATE TABLE IF NOT EXISTS {{schema}}.guard_permit (xid xid8 NOT NULL, residency text NOT NULL, purpose text NOT NULL);
+CREATE TABLE IF NOT EXISTS {{schema}}.guard_setting (observe boolean NOT NULL);
+INSERT INTO {{schema}}.guard_setting SELECT false WHERE NOT EXISTS (SELECT FROM {{schema}}.guard_setting);
+
+-- Any login could stall all writers with these: only roles that are granted them by name keep them.
+INSERT INTO {{schema}}.guard_found_acl
+  SELECT oid, proacl FROM pg_catalog.pg_proc
+  WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^pg_(try_)?advisory_' ON CONFLICT DO NOTHING;
+DO $d$
+DECLARE f regprocedure;
+BEGIN
+  FOR f IN SELECT function FROM {{schema}}.guard_found_acl LOOP
+    EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
+  END LOOP;
+END $d$;
+
+CREATE OR REPLACE FUNCTION {{schema}}.guard_form() RETURNS text LANGUAGE sql AS $f$ SELECT 'portable' $f$;
+CREATE OR REPLACE FUNCTION {{schema}}.guard_wall() RETURNS bigint LANGUAGE sql VOLATILE AS $f$
+  SELECT (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000::float8)::bigint $f$;
+CREATE OR REPLACE FUNCTION {{schema}}.guard_clock_id() RETURNS text LANGUAGE sql
+SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT 'wall:' || system_identifier FROM pg_control_system() $f$;
+CREATE OR REPLACE FUNCTION {{schema}}.clock(OUT clock_id text, OUT now_us bigint, OUT wall_us bigint, OUT lsn pg_lsn)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT {{schema}}.guard_clock_id(), {{schema}}.guard_wall(), {{schema}}.guard_wall(),
+         CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END $f$;
+
+CREATE OR REPLACE FUNCTION {{schema}}.guard_refuse(code text, name text, what text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  IF (SELECT bool_or(observe) FROM {{schema}}.guard_setting) THEN
+    IF current_setting('domicile.observed', true) IS DISTINCT FROM code THEN
+      RAISE LOG USING ERRCODE = code, MESSAGE = format('domicile would refuse a write to "%s": %s', name, what);
+      PERFORM set_config('domicile.observed', code, true);
+    END IF;
+    RETURN;
+  END IF;
+  RAISE EXCEPTION USING ERRCODE = code, MESSAGE = format('write to "%s" refused: %s', name, what),
+    HINT = CASE code WHEN 'DM002' THEN 'See "domicile tenant show".' WHEN 'DM003' THEN 'Move the tenant instead.'
+      WHEN 'DM004' THEN 'Use DELETE with a residency.' WHEN 'DM006' THEN 'Retry after the move.'
+      ELSE 'Send the write to the residency''s owner; "domicile status --writers" names it.' END;
+END $f$;
+
+-- Is this row an import that may pass? Asked only where the lease does not cover it.
+CREATE OR REPLACE FUNCTION {{schema}}.guard_import(want text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  IF current_setting('session_replication_role') = 'replica' AND EXISTS (
+       SELECT FROM pg_stat_get_activity(pg_backend_pid()) WHERE backend_type LIKE 'logical replication%') THEN
+    RETURN true;
+  END IF;
+  RETURN EXISTS (SELECT FROM {{schema}}.guard_permit p
+                 WHERE p.xid = pg_current_xact_id_if_assigned() AND p.residency = want);
+END $f$;
+
+-- The shared part of all row triggers. Lock first, then the sequences: a fence that has the lock has set them.
+CREATE OR REPLACE FUNCTION {{schema}}.guard_check(residency text, tenant text, name text, directory boolean)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $f$
+DECLARE id int; end_sequence oid; set_sequence oid; home text; tombstone boolean;
+  until bigint; since bigint; present bigint; inbound boolean;
+BEGIN
+  SELECT l.id, l.end_sequence, l.set_sequence, t.residency, t.tombstone
+    INTO id, end_sequence, set_sequence, home, tombstone
+    FROM (SELECT 1) one LEFT JOIN {{schema}}.guard_lease l ON l.residency OPERATOR(pg_catalog.=) $1
+    LEFT JOIN {{schema}}.tenant t ON t.tenant_id OPERATOR(pg_catalog.=) $2;
+  inbound := pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.=) 'replica'
+             AND {{schema}}.guard_import($1);
+  IF id IS NULL THEN
+    IF inbound OR {{schema}}.guard_import($1) THEN RETURN; END IF;
+    PERFORM {{schema}}.guard_refuse('DM001', name, 'this site does not own the residency');
+    RETURN;
+  END IF;
+  IF inbound THEN
+    IF pg_catalog.pg_sequence_last_value(end_sequence) OPERATOR(pg_catalog.>) 0 THEN
+      PERFORM {{schema}}.guard_refuse('DM001', name, 'rows from elsewhere for a residency that this site owns');
+    END IF;
+    RETURN;
+  END IF;
+  IF pg_catalog.pg_advisory_xact_lock_shared(4476749, id) IS NULL THEN NULL; END IF;
+  until := pg_catalog.pg_sequence_last_value(end_sequence);
+  since := pg_catalog.pg_sequence_last_value(set_sequence);
+  present := (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000::float8)::bigint;
+  IF until OPERATOR(pg_catalog.=) 0 THEN
+    IF {{schema}}.guard_import($1) THEN RETURN; END IF;
+    PERFORM {{schema}}.guard_refuse('DM001', name, 'this site does not own the residency');
+  ELSIF present OPERATOR(pg_catalog.>=) until OR present OPERATOR(pg_catalog.<) since THEN
+    PERFORM {{schema}}.guard_refuse('DM001', name, 'this site''s lease of the residency is over');
+  END IF;
+  IF directory THEN RETURN; END IF;
+  IF home IS NULL THEN
+    PERFORM {{schema}}.guard_refuse('DM002', name, 'its tenant is not in the directory');
+  ELSIF home OPERATOR(pg_catalog.<>) residency THEN
+    PERFORM {{schema}}.guard_refuse('DM002', name, 'its tenant belongs to another residency');
+  ELSIF tombstone THEN
+    IF {{schema}}.guard_import($1) THEN RETURN; END IF;
+    PERFORM {{schema}}.guard_refuse('DM006', name, 'its tenant is moving or has moved');
+  END IF;
+END $f$;
+
+CREATE OR REPLACE FUNCTION {{schema}}.guard_directory() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $f$
+BEGIN
+  PERFORM {{schema}}.guard_check('directory', NULL, TG_TABLE_NAME::text, true);
+  RETURN NULL;
+END $f$;
+CREATE OR REPLACE FUNCTION {{schema}}.guard_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $f$
+BEGIN
+  PERFORM {{schema}}.guard_refuse('DM004', TG_TABLE_NAME::text, 'TRUNCATE names no residency');
+  RETURN NULL;
+END $f$;
+
+-- PL/pgSQL reaches a column by name only at compile time: one trigger function per pair of column names.
+CREATE OR REPLACE FUNCTION {{schema}}.guard_row_function(tenant_column text, residency_column text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE name text := 'guard_row_' || md5(format('%I %I', tenant_column, residency_column));
+BEGIN
+  EXECUTE format($g$CREATE OR REPLACE FUNCTION {{schema}}.%1$I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $b$
+BEGIN
+  IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+    PERFORM {{schema}}.guard_check(OLD.%3$I::text, OLD.%2$I::text, TG_TABLE_NAME::text, false);
+    RETURN NULL;
+  END IF;
+  IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+    IF NOT (OLD.%3$I::text OPERATOR(pg_catalog.=) NEW.%3$I::text) THEN
+      PERFORM {{schema}}.guard_refuse('DM003', TG_TABLE_NAME::text, 'a row''s residency cannot be changed');
+    END IF;
+    IF NOT (OLD.%2$I::text OPERATOR(pg_catalog.=) NEW.%2$I::text) THEN
+      PERFORM {{schema}}.guard_check(OLD.%3$I::text, OLD.%2$I::text, TG_TABLE_NAME::text, false);
+    END IF;
+  END IF;
+  PERFORM {{schema}}.guard_check(NEW.%3$I::text, NEW.%2$I::text, TG_TABLE_NAME::text, false);
+  RETURN NULL;
+END $b$$g$, name, tenant_column, residency_column);
+  EXECUTE format('REVOKE ALL ON FUNCTION {{schema}}.%I() FROM PUBLIC', name);
+  RETURN name;
+END $f$;
+
+-- The row of a residency, locked; made at its first sight.
+CREATE OR REPLACE FUNCTION {{schema}}.guard_lease_row(want text, new_epoch bigint) RETURNS {{schema}}.guard_lease
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE lease {{schema}}.guard_lease; number int;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'on', true);
+  IF want !~ '^[A-Za-z0-9._:/-]{1,63}$' OR new_epoch <= 0 THEN
+    RAISE EXCEPTION USING ERRCODE = 'DM007', MESSAGE = 'lease command refused: not a residency and epoch';
+  END IF;
+  SELECT * INTO lease FROM {{schema}}.guard_lease WHERE residency = want FOR UPDATE;
+  IF NOT FOUND THEN
+    LOCK TABLE {{schema}}.guard_lease IN SHARE ROW EXCLUSIVE MODE;
+    SELECT coalesce(max(id), 0) + 1 INTO number FROM {{schema}}.guard_lease;
+    EXECUTE format('CREATE SEQUENCE {{schema}}.%I MINVALUE 0 START 0', 'guard_end_' || number);
+    EXECUTE format('CREATE SEQUENCE {{schema}}.%I MINVALUE 0 START 0', 'guard_set_' || number);
+    PERFORM setval(format('{{schema}}.%I', 'guard_end_' || number)::regclass, 0),
+            setval(format('{{schema}}.%I', 'guard_set_' || number)::regclass, 0);
+    INSERT INTO {{schema}}.guard_lease VALUES (want, number, format('{{schema}}.%I', 'guard_end_' || number)::regclass,
+      format('{{schema}}.%I', 'guard_set_' || number)::regclass, 0, 'closed', 0, NULL) RETURNING * INTO lease;
+  END IF;
+  IF new_epoch < lease.epoch THEN
+    RAISE EXCEPTION USING ERRCODE = 'DM007', MESSAGE = 'lease command refused: a higher epoch is known here';
+  END IF;
+  RETURN lease;
+END $f$;
+
+CREATE OR REPLACE FUNCTION {{schema}}.lease_set(residency text, epoch bigint, end_us bigint, clock_id text)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE lease {{schema}}.guard_lease := {{schema}}.guard_lease_row($1, $2); until bigint := $3;
+BEGIN
+  -- PREPARE TRANSACTION cannot be seen from here. The setting needs a restart, and no lease is opened or extended after.
+  IF current_setting('max_prepared_transactions') <> '0' THEN
+    RAISE EXCEPTION USING ERRCODE = 'DM005', MESSAGE = 'lease command refused: prepared transactions are possible',
+      HINT = 'Set max_prepared_transactions = 0 and restart PostgreSQL.';
+  END IF;
+  IF $4 IS DISTINCT FROM {{schema}}.guard_clock_id() THEN
+    RAISE EXCEPTION USING ERRCODE = 'DM007', MESSAGE = 'lease command refused: the end is of another clock';
+  ELSIF lease.epoch = $2 AND lease.state = 'fenced' THEN
+    RAISE EXCEPTION USING ERRCODE = 'DM007', MESSAGE = 'lease command refused: this epoch is fenced here';
+  END IF;
+  IF lease.epoch = $2 AND lease.state = 'open' THEN until := greatest(until, lease.end_us); END IF;
+  UPDATE {{schema}}.guard_lease l SET epoch = $2, state = 'open', end_us = until, switch_id = NULL
+    WHERE l.residency = $1;
+  PERFORM setval(lease.set_sequence::regclass, {{schema}}.guard_wall());
+  PERFORM setval(lease.end_sequence::regclass, until);
+END $f$;
+
+CREATE OR REPLACE FUNCTION {{schema}}.lease_close(residency text, epoch bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE lease {{schema}}.guard_lease := {{schema}}.guard_lease_row($1, $2);
+BEGIN
+  PERFORM setval(lease.end_sequence::regclass, 0);
+  IF lease.epoch = $2 AND lease.state = 'fenced' THEN RETURN; END IF;
+  UPDATE {{schema}}.guard_lease l SET epoch = $2, state = 'closed', switch_id = NULL WHERE l.residency = $1;
+END $f$;
+
+CREATE OR REPLACE FUNCTION {{schema}}.lease_fence(residency text, epoch bigint, switch_id text, lock_timeout_ms int,
+  OUT fenced boolean, OUT lsn pg_lsn, OUT holders int[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '0' AS $f$
+DECLARE lease {{schema}}.guard_lease := {{schema}}.guard_lease_row($1, $2);
+BEGIN
+  PERFORM set_config('lock_timeout', greatest($4, 1)::text, true);
+  fenced := true;
+  holders := '{}';
+  IF lease.epoch = $2 AND lease.state = 'fenced' THEN
+    IF lease.switch_id IS DISTINCT FROM $3 THEN
+      RAISE EXCEPTION USING ERRCODE = 'DM007', MESSAGE = 'lease command refused: another switch has fenced this epoch';
+    END IF;
+  ELSE
+    BEGIN
+      PERFORM pg_advisory_xact_lock(4476749, lease.id);
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+      fenced := false;
+      holders := ARRAY(SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = 4476749
+        AND objid = lease.id AND objsubid = 2 AND pid <> pg_backend_pid()
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()));
+      RETURN;
+    END;
+    PERFORM setval(lease.end_sequence::regclass, 0);
+    UPDATE {{schema}}.guard_lease l SET epoch = $2, state = 'fenced', switch_id = $3 WHERE l.residency = $1;
+  END IF;
+  lsn := pg_logical_emit_message(true, 'domicile.fence', $1);
+END $f$;
+
+CREATE OR REPLACE FUNCTION {{schema}}.guard_state(
+  OUT residency text, OUT epoch bigint, OUT state text, OUT end_us bigint, OUT clock_id text, OUT switch_id text)
+RETURNS SETOF record LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT l.residency, l.epoch, l.state, l.end_us, {{schema}}.guard_clock_id(), l.switch_id FROM {{schema}}.guard_lease l
+$f$;
+CREATE OR REPLACE FUNCTION {{schema}}.permit(residency text, purpose text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  DELETE FROM {{schema}}.guard_permit p WHERE p.xid < pg_snapshot_xmin(pg_current_snapshot());
+  INSERT INTO {{schema}}.guard_permit VALUES (pg_current_xact_id(), $1, $2);
+END $f$;
+CREATE OR REPLACE FUNCTION {{schema}}.guard_observe(observe boolean) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  UPDATE {{schema}}.guard_setting SET observe = $1 $f$;
