@@ -41,21 +41,18 @@ std::size_t collect(char* data, std::size_t size, std::size_t count, void* opaqu
   return body.request->on_body({data, size * count}) ? size * count : 0;
 }
 
-// What libcurl reports before a byte of the request was sent.
-bool surely_not_sent(CURLcode code) {
-  switch (code) {
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_URL_MALFORMAT:
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CACERT_BADFILE:
-      return true;
-    default:
-      return false;
-  }
+// What went on the wire, as libcurl's last call before it sends a request tells.
+struct Sending {
+  bool repeatable = false;
+  int times = 0;
+};
+
+// libcurl sends a request again by itself when a kept-alive connection died under it. After that, "connection refused"
+// would look as if nothing had been sent: so a request that may change something is never sent twice.
+int before_sending(void* sending_ptr, char*, char*, int, int) {
+  auto& sending = *static_cast<Sending*>(sending_ptr);
+  if (sending.times++ > 0 && !sending.repeatable) return CURL_PREREQFUNC_ABORT;
+  return CURL_PREREQFUNC_OK;
 }
 
 using Headers = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
@@ -86,6 +83,9 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &body);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, reason);
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  Sending sending{.repeatable = request.method == "GET" || request.method == "HEAD"};
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, &before_sending);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, &sending);
   if (request.method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.c_str());
@@ -99,11 +99,8 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
   }
   const CURLcode code = curl_easy_perform(easy);
   if (code != CURLE_OK) {
-    double connected = 0;
-    curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME, &connected);
-    const bool not_sent = surely_not_sent(code) || (code == CURLE_OPERATION_TIMEDOUT && connected == 0);
     return fail(
-        not_sent ? Kind::unavailable : Kind::unknown_outcome,
+        sending.times == 0 ? Kind::unavailable : Kind::unknown_outcome,
         fmt::format("{} {}: {}", request.method, request.url, *reason != 0 ? reason : curl_easy_strerror(code)));
   }
   curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response.status);
