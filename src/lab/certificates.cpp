@@ -33,9 +33,11 @@ bool fill(X509* certificate, EVP_PKEY* key, const std::string& common_name) {
   BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate));
   X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
   X509_gmtime_adj(X509_getm_notAfter(certificate), 30L * 24 * 3600);
+  const bool named = !common_name.empty();
+  const std::string value = named ? common_name : "Domicile";
   return X509_set_pubkey(certificate, key) == 1 &&
-         X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
-                                    reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1, 0) == 1;
+         X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), named ? "CN" : "O", MBSTRING_UTF8,
+                                    reinterpret_cast<const unsigned char*>(value.c_str()), -1, -1, 0) == 1;
 }
 
 std::string pem_of(X509* certificate) {

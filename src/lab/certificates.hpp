@@ -9,7 +9,7 @@
 namespace domicile::lab {
 
 struct CertificateName {
-  std::string common_name;
+  std::string common_name;  // empty: none, as etcd's JSON gateway wants its clients' certificates
   std::vector<std::string> dns;
   std::vector<std::string> ip;
 };

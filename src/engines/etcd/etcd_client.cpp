@@ -62,9 +62,20 @@ std::string prefix_end(std::string prefix) {
   return prefix;
 }
 
+Result<std::string> read_password(const std::string& file) {
+  std::string password = TRY(read_secret(file));
+  while (!password.empty() && (password.back() == '\n' || password.back() == '\r')) password.pop_back();
+  if (password.empty()) return fail(Kind::invalid_input, file + " holds no password");
+  return password;
+}
+
 Error error_of(long http_status, const std::string& body, Effect effect) {
   const Kind lost = effect == Effect::writes ? Kind::unknown_outcome : Kind::unavailable;
   const auto json = parse_json(body, "etcd's answer");
+  // 3.4's gateway takes no client certificate with a common name once authentication is on, and says so as bare text.
+  if (body.find("CommonName of client") != std::string::npos)
+    return {Kind::refused, "etcd's gateway refuses a client certificate that has a common name",
+            "give the agent a certificate for etcd whose subject has no CN"};
   if (!json || !json->is_object()) return {lost, fmt::format("etcd answered {} without JSON", http_status)};
   const auto code = json->contains("code") && (*json)["code"].is_number_integer() ? (*json)["code"].get<long>() : -1;
   std::string message = json->contains("error") && (*json)["error"].is_string() ? (*json)["error"].get<std::string>()
@@ -75,6 +86,9 @@ Error error_of(long http_status, const std::string& body, Effect effect) {
     case kUnauthenticated:
       return {Kind::refused, "etcd: " + message};
     case kInvalidArgument:
+      // A wrong password has no code of its own.
+      if (message.find("authentication failed") != std::string::npos) return {Kind::refused, "etcd: " + message};
+      return {Kind::failed, "etcd: " + message};
     case kFailedPrecondition:
       return {Kind::failed, "etcd: " + message};
     case kResourceExhausted:
@@ -112,6 +126,9 @@ Result<Json> Client::post(std::size_t endpoint, const std::string& path, const J
   auto response = http_.send(request);
   if (!response) {
     const auto& error = response.error();
+    // 3.4 keeps a call waiting until it has applied the raft index in its token. After a restore from a backup that may
+    // be never: so a token that got no answer is not used again.
+    token_.clear();
     // A read that got no answer has changed nothing.
     const Kind kind = effect == Effect::reads ? Kind::unavailable : error.kind;
     return tl::unexpected<Error>(Error{kind, error.what});
@@ -124,8 +141,7 @@ Result<Json> Client::post(std::size_t endpoint, const std::string& path, const J
 
 Result<void> Client::login(std::size_t endpoint, Micros until) {
   token_.clear();
-  std::string password = TRY(read_secret(access_.password_file));
-  while (!password.empty() && (password.back() == '\n' || password.back() == '\r')) password.pop_back();
+  const std::string password = TRY(read_password(access_.password_file));
   auto answer =
       post(endpoint, "/v3/auth/authenticate", {{"name", access_.user}, {"password", password}}, Effect::reads, until);
   if (!answer) {
@@ -160,7 +176,7 @@ bool Client::usable(std::size_t endpoint, Micros until) {
 }
 
 Result<Json> Client::call_at(std::size_t endpoint, const std::string& path, const Json& body, Effect effect) {
-  return attempt(endpoint, path, body, effect, monotonic_now() + access_.deadline);
+  return attempt(endpoint, path, body, effect, share_until(monotonic_now() + access_.deadline));
 }
 
 Result<std::string> Client::get_text_at(std::size_t endpoint, const std::string& path) {

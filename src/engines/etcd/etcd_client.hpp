@@ -12,7 +12,7 @@ namespace domicile::etcd {
 
 struct Access {
   std::vector<std::string> endpoints;            // https://host:port; the own region's member first
-  TlsFiles tls;                                  // the client's own certificate
+  TlsFiles tls;                                  // the client's own certificate: without a common name, see member.hpp
   std::string user;                              // empty: no authentication (only before the bootstrap)
   std::string password_file;                     // 0600
   Micros deadline = 3 * kSecond;                 // a call, all its attempts together
@@ -73,6 +73,8 @@ class Client {
   std::vector<Micros> suspect_until_;  // 0: fine
 };
 
+// A secret file's content without the newline that editors add.
+Result<std::string> read_password(const std::string& file);
 // What an error answer of the gateway means, from its gRPC code and message. For tests as well.
 Error error_of(long http_status, const std::string& body, Effect effect);
 // The first key after all keys with this prefix.
