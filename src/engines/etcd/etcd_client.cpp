@@ -215,23 +215,22 @@ Result<std::map<std::string, std::string>> Client::range(const std::string& pref
   return values_of(TRY(call("/v3/kv/range", range_body(prefix), Effect::reads)));
 }
 
+Result<TxnOutcome> outcome_of(const Json& answer) {
+  TxnOutcome outcome;
+  outcome.applied = TRY(member_or<bool>(answer, "succeeded", false));  // false is left out of the JSON
+  const Json responses = TRY(member_or<Json>(answer, "responses", Json::array()));
+  if (!responses.is_array()) return fail(Kind::corrupt, "etcd's answer has no list of responses");
+  for (const auto& response : responses)
+    if (response.is_object() && response.contains("response_range"))
+      outcome.values = TRY(values_of(response["response_range"]));
+  return outcome;
+}
+
 Result<TxnOutcome> Client::commit(const Txn& txn) {
   const Effect effect = txn.puts.empty() ? Effect::reads : Effect::writes;
-  const Json answer = TRY(call("/v3/kv/txn", body_of(txn), effect));
-  TxnOutcome outcome;
-  const auto read = [&]() -> Result<void> {
-    outcome.applied = TRY(member_or<bool>(answer, "succeeded", false));  // false is left out of the JSON
-    const Json responses = TRY(member_or<Json>(answer, "responses", Json::array()));
-    if (!responses.is_array()) return fail(Kind::corrupt, "etcd's answer has no list of responses");
-    for (const auto& response : responses)
-      if (response.is_object() && response.contains("response_range"))
-        outcome.values = TRY(values_of(response["response_range"]));
-    return {};
-  };
-  if (auto done = read(); !done) {
-    if (effect == Effect::reads) return tl::unexpected<Error>(done.error());
-    return fail(Kind::unknown_outcome, "etcd's answer to a write cannot be read: " + done.error().what);
-  }
+  auto outcome = outcome_of(TRY(call("/v3/kv/txn", body_of(txn), effect)));
+  if (!outcome && effect == Effect::writes)
+    return fail(Kind::unknown_outcome, "etcd's answer to a write cannot be read: " + outcome.error().what);
   return outcome;
 }
 

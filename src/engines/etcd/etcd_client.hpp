@@ -81,5 +81,6 @@ Error error_of(long http_status, const std::string& body, Effect effect);
 std::string prefix_end(std::string prefix);
 // The key-value pairs of a range answer, decoded.
 Result<std::map<std::string, std::string>> values_of(const Json& range_response);
+Result<TxnOutcome> outcome_of(const Json& txn_response);
 
 }  // namespace domicile::etcd
