@@ -2,8 +2,10 @@
 // and a restore from an older backup.
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <set>
 
+#include "engines/etcd/base64.hpp"
 #include "engines/etcd/etcd_quorum.hpp"
 #include "engines/etcd/status.hpp"
 #include "lab/relay.hpp"
@@ -52,8 +54,26 @@ std::optional<std::string> text_of(const View& view, const std::string& residenc
   return found == view.authorities.end() ? std::nullopt : std::optional(found->second.text);
 }
 
-TEST(Quorum, SecondOfTwoSwapsFailsAndSeesTheFirst) {
-  EtcdCluster cluster;
+// Tests that leave the quorum whole share one; each finds it empty.
+class SharedQuorum : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { shared() = std::make_unique<EtcdCluster>(); }
+  static void TearDownTestSuite() { shared().reset(); }
+  void SetUp() override {
+    etcd::Client root(cluster.access("root"));
+    must(root.call("/v3/kv/deleterange",
+                   {{"key", etcd::to_base64(etcd::kRoot)},
+                    {"range_end", etcd::to_base64(etcd::prefix_end(std::string(etcd::kRoot)))}},
+                   etcd::Effect::writes));
+  }
+  static std::unique_ptr<EtcdCluster>& shared() {
+    static std::unique_ptr<EtcdCluster> cluster;
+    return cluster;
+  }
+  EtcdCluster& cluster = *shared();
+};
+
+TEST_F(SharedQuorum, SecondOfTwoSwapsFailsAndSeesTheFirst) {
   EtcdQuorum us(cluster.access(kUs)), eu(cluster.access(kEu));
   const auto first = must(us.swap({.residency = "us", .next = record(kUs, 1)}));
   EXPECT_TRUE(first.applied);
@@ -69,8 +89,7 @@ TEST(Quorum, SecondOfTwoSwapsFailsAndSeesTheFirst) {
   EXPECT_EQ(must(us.read()).authorities.at("us").value.owner, kEu);
 }
 
-TEST(Quorum, TakeoverFailsOnceTheOldOwnersBeatMoved) {
-  EtcdCluster cluster;
+TEST_F(SharedQuorum, TakeoverFailsOnceTheOldOwnersBeatMoved) {
   EtcdQuorum us(cluster.access(kUs)), eu(cluster.access(kEu));
   must(us.swap({.residency = "us", .next = record(kUs, 1)}));
   const auto before = must(us.beat({.region = kUs, .next = beat(1)})).view;
@@ -86,8 +105,7 @@ TEST(Quorum, TakeoverFailsOnceTheOldOwnersBeatMoved) {
   EXPECT_TRUE(must(eu.swap(again)).applied);
 }
 
-TEST(Quorum, BeatAndItsRideAreOne) {
-  EtcdCluster cluster;
+TEST_F(SharedQuorum, BeatAndItsRideAreOne) {
   EtcdQuorum us(cluster.access(kUs));
   must(us.swap({.residency = "us", .next = record(kUs, 1, Mode::moving)}));
   const auto start = must(us.beat({.region = kUs, .next = beat(1)})).view;
@@ -112,8 +130,7 @@ TEST(Quorum, BeatAndItsRideAreOne) {
 }
 
 // Bytes of JSON, base64 and etcd's gateway all in one: what is read is what was written.
-TEST(Quorum, KeepsEveryByteAndNamesWhatItCannotRead) {
-  EtcdCluster cluster;
+TEST_F(SharedQuorum, KeepsEveryByteAndNamesWhatItCannotRead) {
   etcd::Client root(cluster.access("root"));
   std::string bytes;
   for (int i = 0; i < 256; ++i) bytes += static_cast<char>(i);
@@ -132,8 +149,7 @@ TEST(Quorum, KeepsEveryByteAndNamesWhatItCannotRead) {
 }
 
 // The request reaches the member and is committed; only the answer is lost on its way back.
-TEST(Quorum, LostAnswerIsUnknownAndTheNextReadTells) {
-  EtcdCluster cluster;
+TEST_F(SharedQuorum, LostAnswerIsUnknownAndTheNextReadTells) {
   const auto relay = must(lab::Relay::start({{"agent", -1}, {"member", -1}}));
   const int port = must(relay->add({.from = "agent",
                                     .to = "member",
@@ -157,7 +173,78 @@ TEST(Quorum, LostAnswerIsUnknownAndTheNextReadTells) {
   EXPECT_FALSE(must(us.beat(second)).applied);
 }
 
+TEST_F(SharedQuorum, RegionsWriteOnlyWhatIsTheirs) {
+  EtcdQuorum us(cluster.access(kUs));
+  const auto foreign_beat = us.beat({.region = kEu, .next = beat(1)});
+  ASSERT_FALSE(foreign_beat);
+  EXPECT_EQ(foreign_beat.error().kind, Kind::refused) << one_line(foreign_beat.error());
+  const auto elsewhere = us.client().commit({.puts = {{"domicile/other", "x"}}});
+  ASSERT_FALSE(elsewhere);
+  EXPECT_EQ(elsewhere.error().kind, Kind::refused);
+  const auto outside = us.client().range("other/");
+  ASSERT_FALSE(outside);
+  EXPECT_EQ(outside.error().kind, Kind::refused);
+  const auto users = us.client().call("/v3/auth/user/add", {{"name", "x"}, {"password", "x"}}, etcd::Effect::writes);
+  ASSERT_FALSE(users);
+  EXPECT_EQ(users.error().kind, Kind::refused);
+
+  auto nobody = cluster.access(kUs);
+  nobody.user.clear();
+  EXPECT_FALSE(EtcdQuorum(nobody).read());
+
+  auto wrong = cluster.access(kUs);
+  wrong.password_file = cluster.password_file(kEu).string();
+  const auto password = EtcdQuorum(wrong).read();
+  ASSERT_FALSE(password);
+  EXPECT_EQ(password.error().kind, Kind::refused) << one_line(password.error());
+
+  auto stranger = cluster.access(kUs);
+  stranger.tls.certificate.clear();
+  EXPECT_FALSE(EtcdQuorum(stranger).read());
+
+  must(cluster.authority().issue(cluster.directory() / "named", {.common_name = "agent"}));
+  auto named = cluster.access(kUs);
+  named.tls.certificate = (cluster.directory() / "named.pem").string();
+  named.tls.key = (cluster.directory() / "named.key").string();
+  const auto common_name = EtcdQuorum(named).read();
+  ASSERT_FALSE(common_name);
+  EXPECT_EQ(common_name.error().kind, Kind::refused);
+  EXPECT_NE(one_line(common_name.error()).find("common name"), std::string::npos) << one_line(common_name.error());
+}
+
+TEST_F(SharedQuorum, StatusShowsMembersLeaderAndQuota) {
+  etcd::Client client(cluster.access(kUs));
+  const auto status = etcd::status(client);
+  EXPECT_EQ(status.problem, std::nullopt);
+  EXPECT_TRUE(status.available());
+  EXPECT_EQ(status.members.size(), 3U);
+  EXPECT_FALSE(status.leader().empty());
+  EXPECT_TRUE(status.alarms.empty());
+  for (const auto& endpoint : status.endpoints) {
+    EXPECT_EQ(endpoint.problem, "");
+    EXPECT_TRUE(endpoint.healthy);
+    EXPECT_EQ(endpoint.quota_bytes, 2147483648);
+    EXPECT_GT(endpoint.db_bytes, 0);
+  }
+  etcd::Client root(cluster.access("root"));
+  const auto alarm = [&](const char* action) {
+    must(root.call("/v3/maintenance/alarm",
+                   {{"action", action}, {"memberID", status.members[0].id}, {"alarm", "NOSPACE"}},
+                   etcd::Effect::writes));
+  };
+  alarm("ACTIVATE");
+  const auto full = etcd::status(client);
+  ASSERT_EQ(full.alarms.size(), 1U);
+  EXPECT_EQ(full.alarms[0].kind, "NOSPACE");
+  const auto write = EtcdQuorum(cluster.access(kUs)).beat({.region = kUs, .next = beat(1)});
+  ASSERT_FALSE(write);
+  EXPECT_EQ(write.error().kind, Kind::unavailable) << one_line(write.error());
+  alarm("DEACTIVATE");
+  EXPECT_TRUE(etcd::status(client).alarms.empty());
+}
+
 // A member that is stopped takes the request in without answering, and may still act on it when it wakes up.
+
 TEST(Quorum, StoppedMemberLeavesAnUnknownOutcomeThatIsWholeOrAbsent) {
   EtcdCluster cluster;
   EtcdQuorum us(cluster.access(kUs));
@@ -218,46 +305,6 @@ TEST(Quorum, WithoutAMajorityNothingIsReadOrWritten) {
   EXPECT_TRUE(eventually([&] { return us.read().has_value(); }));
 }
 
-TEST(Quorum, RegionsWriteOnlyWhatIsTheirs) {
-  EtcdCluster cluster;
-  EtcdQuorum us(cluster.access(kUs));
-  const auto foreign_beat = us.beat({.region = kEu, .next = beat(1)});
-  ASSERT_FALSE(foreign_beat);
-  EXPECT_EQ(foreign_beat.error().kind, Kind::refused) << one_line(foreign_beat.error());
-  const auto elsewhere = us.client().commit({.puts = {{"domicile/other", "x"}}});
-  ASSERT_FALSE(elsewhere);
-  EXPECT_EQ(elsewhere.error().kind, Kind::refused);
-  const auto outside = us.client().range("other/");
-  ASSERT_FALSE(outside);
-  EXPECT_EQ(outside.error().kind, Kind::refused);
-  const auto users = us.client().call("/v3/auth/user/add", {{"name", "x"}, {"password", "x"}}, etcd::Effect::writes);
-  ASSERT_FALSE(users);
-  EXPECT_EQ(users.error().kind, Kind::refused);
-
-  auto nobody = cluster.access(kUs);
-  nobody.user.clear();
-  EXPECT_FALSE(EtcdQuorum(nobody).read());
-
-  auto wrong = cluster.access(kUs);
-  wrong.password_file = cluster.password_file(kEu).string();
-  const auto password = EtcdQuorum(wrong).read();
-  ASSERT_FALSE(password);
-  EXPECT_EQ(password.error().kind, Kind::refused) << one_line(password.error());
-
-  auto stranger = cluster.access(kUs);
-  stranger.tls.certificate.clear();
-  EXPECT_FALSE(EtcdQuorum(stranger).read());
-
-  must(cluster.authority().issue(cluster.directory() / "named", {.common_name = "agent"}));
-  auto named = cluster.access(kUs);
-  named.tls.certificate = (cluster.directory() / "named.pem").string();
-  named.tls.key = (cluster.directory() / "named.key").string();
-  const auto common_name = EtcdQuorum(named).read();
-  ASSERT_FALSE(common_name);
-  EXPECT_EQ(common_name.error().kind, Kind::refused);
-  EXPECT_NE(one_line(common_name.error()).find("common name"), std::string::npos) << one_line(common_name.error());
-}
-
 TEST(Quorum, UsersAreSetUpOnceAndMendedAfterwards) {
   EtcdCluster cluster({kUs, kEu, kWest}, true);
   auto users = cluster.users();
@@ -281,6 +328,7 @@ TEST(Quorum, UsersAreSetUpOnceAndMendedAfterwards) {
 }
 
 // After a restore the revision comes back with other content; only values tell.
+
 TEST(Quorum, RestoreFromAnOlderBackupShowsInTheValues) {
   EtcdCluster cluster;
   EtcdQuorum us(cluster.access(kUs));
@@ -318,33 +366,6 @@ TEST(Quorum, WritesGoOnAfterTheLeaderIsKilled) {
   fmt::print("first write {} ms after the leader was killed, {} failed before it\n", took / kMillisecond, failures);
   EXPECT_LT(took, 10 * kSecond);
   EXPECT_NE(cluster.leader(), leader);
-}
-
-TEST(Quorum, StatusShowsMembersLeaderAndQuota) {
-  EtcdCluster cluster;
-  etcd::Client client(cluster.access(kUs));
-  const auto status = etcd::status(client);
-  EXPECT_EQ(status.problem, std::nullopt);
-  EXPECT_TRUE(status.available());
-  EXPECT_EQ(status.members.size(), 3U);
-  EXPECT_FALSE(status.leader().empty());
-  EXPECT_TRUE(status.alarms.empty());
-  for (const auto& endpoint : status.endpoints) {
-    EXPECT_EQ(endpoint.problem, "");
-    EXPECT_TRUE(endpoint.healthy);
-    EXPECT_EQ(endpoint.quota_bytes, 2147483648);
-    EXPECT_GT(endpoint.db_bytes, 0);
-  }
-  etcd::Client root(cluster.access("root"));
-  must(root.call("/v3/maintenance/alarm",
-                 {{"action", "ACTIVATE"}, {"memberID", status.members[0].id}, {"alarm", "NOSPACE"}},
-                 etcd::Effect::writes));
-  const auto full = etcd::status(client);
-  ASSERT_EQ(full.alarms.size(), 1U);
-  EXPECT_EQ(full.alarms[0].kind, "NOSPACE");
-  const auto write = EtcdQuorum(cluster.access(kUs)).beat({.region = kUs, .next = beat(1)});
-  ASSERT_FALSE(write);
-  EXPECT_EQ(write.error().kind, Kind::unavailable) << one_line(write.error());
 }
 
 }  // namespace
