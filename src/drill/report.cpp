@@ -1,0 +1,220 @@
+#include "drill/report.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace domicile::drill {
+namespace {
+
+constexpr Micros kPause = kSecond;
+constexpr Micros kRtoP50 = 7 * kSecond, kRtoP99 = 10 * kSecond;
+constexpr Micros kRpo = 250 * kMillisecond;
+
+double ms(Micros length) { return std::round(static_cast<double>(length) / 100) / 10; }
+Json ms_or_null(const std::optional<Micros>& length) { return length ? Json(ms(*length)) : Json(); }
+std::string words(const std::optional<Micros>& length) {
+  if (!length) return "-";
+  return *length < 10 * kSecond ? fmt::format("{:.0f} ms", ms(*length)) : fmt::format("{:.1f} s", ms(*length) / 1000);
+}
+
+std::vector<Phase> medians(const std::vector<RunResult>& runs) {
+  std::vector<std::string> order;
+  std::map<std::string, std::vector<Micros>> lengths;
+  for (const RunResult& run : runs) {
+    for (const Phase& phase : run.story.phases) {
+      if (!lengths.contains(phase.name)) order.push_back(phase.name);
+      lengths[phase.name].push_back(phase.length);
+    }
+  }
+  std::vector<Phase> result;
+  for (const auto& name : order) result.push_back({name, *percentile(lengths[name], 0.5)});
+  return result;
+}
+
+void expect(Report& report, bool holds, std::string otherwise) {
+  if (!holds) report.broken.push_back(std::move(otherwise));
+}
+
+void judge_planned(Report& report) {
+  const auto none = [&](std::size_t count, const char* what) {
+    expect(report, count == 0, fmt::format("{} {}", count, what));
+  };
+  none(report.counts.refused, "client errors");
+  none(report.counts.unknown, "writes with an unknown outcome");
+  none(report.missing.size(), "acknowledged writes are missing");
+  expect(report, report.pause_p99.has_value(), "the pause was not seen");
+  if (report.pause_p99)
+    expect(report, *report.pause_p99 <= kPause, fmt::format("pause p99 {} is over 1000 ms", words(report.pause_p99)));
+}
+
+void judge_loss(Report& report, std::size_t recovered) {
+  expect(report, recovered == report.runs, fmt::format("service came back in {} of {} runs", recovered, report.runs));
+  if (report.rto_p50)
+    expect(report, *report.rto_p50 <= kRtoP50, fmt::format("RTO p50 {} is over 7 s", words(report.rto_p50)));
+  if (report.rto_p99)
+    expect(report, *report.rto_p99 <= kRtoP99, fmt::format("RTO p99 {} is over 10 s", words(report.rto_p99)));
+  const Micros rpo = report.subject.kind == "cut" ? report.subject.ttl : kRpo;
+  if (report.rpo_max)
+    expect(report, *report.rpo_max <= rpo, fmt::format("RPO {} is over {} ms", words(report.rpo_max), ms(rpo)));
+}
+
+void add(Counts& sum, const Counts& more) {
+  sum.offered += more.offered;
+  sum.acknowledged += more.acknowledged;
+  sum.refused += more.refused;
+  sum.unknown += more.unknown;
+}
+
+// An event's name as a phase's: what had been done when it was written.
+std::string phase_name(const std::string& event) {
+  for (const std::string prefix : {"switch.drain.", "switch.open.", "record."})
+    if (event.starts_with(prefix)) {
+      std::string name = event.substr(prefix.size());
+      std::replace(name.begin(), name.end(), '_', ' ');
+      return name;
+    }
+  return event;
+}
+
+}  // namespace
+
+Result<std::vector<Event>> events_of(const Json& list) {
+  if (!list.is_array()) return fail(Kind::corrupt, "the agent's events are no list");
+  std::vector<Event> events;
+  for (const Json& each : list)
+    events.push_back({TRY(member<Micros>(each, "at_us")), TRY(member<std::string>(each, "event")),
+                      TRY(member_or<std::string>(each, "residency", "")),
+                      TRY(member_or<std::string>(each, "switch", ""))});
+  return events;
+}
+
+Story story_of(std::vector<Event> events, const std::string& residency, const std::string& switch_id, Micros begin) {
+  Story story;
+  std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.at < b.at; });
+  Micros last = begin;
+  bool published = false;
+  for (const Event& event : events) {
+    const bool step = event.name.starts_with("switch.drain.") || event.name.starts_with("switch.open.") ||
+                      event.name == "record.draining" || event.name == "record.moving";
+    if (event.residency != residency || event.switch_id != switch_id || event.at < begin || !step) continue;
+    if (event.name == "record.draining") story.hold = event.at;
+    if (event.name == "switch.open.swap_serving" && !published) story.release = event.at;
+    if (event.name == "switch.open.publish") story.release = event.at, published = true;
+    story.phases.push_back({phase_name(event.name), event.at - last});
+    last = event.at;
+  }
+  return story;
+}
+
+Report judge(const Subject& subject, const std::vector<RunResult>& runs) {
+  Report report;
+  report.subject = subject;
+  report.runs = runs.size();
+  std::vector<Micros> waiting, recovery;
+  Micros rpo = 0;
+  for (const RunResult& run : runs) {
+    expect(report, run.trouble.empty(), run.trouble);
+    std::vector<Write> all = run.writes;
+    all.insert(all.end(), run.inside.begin(), run.inside.end());
+    add(report.counts, count(all));
+    const Loss lost = loss(all, run.readable, run.fault);
+    report.readable += lost.readable;
+    report.missing.insert(report.missing.end(), lost.missing.begin(), lost.missing.end());
+    rpo = std::max(rpo, lost.rpo);
+    if (run.fault != 0) {
+      if (const auto back = rto(run.writes, run.fault)) recovery.push_back(*back);
+    } else if (run.story.hold != 0 && run.story.release != 0) {
+      const auto more = waits(run.writes, run.story.hold, run.story.release);
+      waiting.insert(waiting.end(), more.begin(), more.end());
+    }
+  }
+  report.phases = medians(runs);
+  if (subject.drill == "planned-switch") {
+    report.pause_p50 = percentile(waiting, 0.5);
+    report.pause_p99 = percentile(waiting, 0.99);
+    report.pause_max = percentile(waiting, 1);
+    judge_planned(report);
+  } else {
+    report.rto_p50 = percentile(recovery, 0.5);
+    report.rto_p99 = percentile(recovery, 0.99);
+    report.rpo_max = rpo;
+    judge_loss(report, recovery.size());
+  }
+  // A drill without acknowledged writes has shown nothing.
+  expect(report, report.counts.acknowledged > 0, "no write was acknowledged");
+  return report;
+}
+
+Json json_of(const Report& report) {
+  Json phases = Json::array();
+  for (const Phase& phase : report.phases) phases.push_back({{"name", phase.name}, {"ms", ms(phase.length)}});
+  return {{"drill", report.subject.drill},
+          {"kind", report.subject.kind.empty() ? Json() : Json(report.subject.kind)},
+          {"residency", report.subject.residency},
+          {"runs", report.runs},
+          {"clients", report.subject.clients},
+          {"offered_per_s", report.subject.per_s},
+          {"writes_acknowledged", report.counts.acknowledged},
+          {"writes_readable", report.readable},
+          {"writes_unknown", report.counts.unknown},
+          {"writes_missing", report.missing},
+          {"client_errors", report.counts.refused},
+          {"pause_ms_p50", ms_or_null(report.pause_p50)},
+          {"pause_ms_p99", ms_or_null(report.pause_p99)},
+          {"pause_ms_max", ms_or_null(report.pause_max)},
+          {"rto_ms_p50", ms_or_null(report.rto_p50)},
+          {"rto_ms_p99", ms_or_null(report.rto_p99)},
+          {"rpo_ms_max", ms_or_null(report.rpo_max)},
+          {"phases", std::move(phases)},
+          {"broken", report.broken},
+          {"held", report.held()}};
+}
+
+Json json_of(const std::vector<Report>& reports) {
+  Json drills = Json::array();
+  for (const Report& report : reports) drills.push_back(json_of(report));
+  return {{"drills", std::move(drills)}};
+}
+
+std::string bar(double value, double whole, int cells) {
+  static constexpr const char* kParts[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+  if (!(whole > 0) || !(value > 0)) return "";
+  // What took any time at all shows.
+  const int eighths = std::clamp(static_cast<int>(std::lround(value / whole * cells * 8)), 1, cells * 8);
+  std::string out;
+  for (int i = 0; i < eighths / 8; ++i) out += "█";
+  return out + kParts[eighths % 8];
+}
+
+std::string table(const std::vector<Report>& reports, bool colour) {
+  const auto paint = [&](const char* code, const std::string& text) {
+    return colour ? fmt::format("\033[{}m{}\033[0m", code, text) : text;
+  };
+  std::string out;
+  for (const Report& report : reports) {
+    const Subject& subject = report.subject;
+    const std::string name =
+        subject.drill + (subject.kind.empty() ? "" : " " + subject.kind) + ", " + subject.residency;
+    out += fmt::format("{:<34}", name) + (report.held() ? paint("32", "held") : paint("31", "BROKEN"));
+    out += fmt::format("   {} runs, {} clients, {:g} writes/s\n", report.runs, subject.clients, subject.per_s);
+    out += fmt::format("  writes: {} acknowledged, {} readable, {} missing, {} unknown, {} errors\n",
+                       report.counts.acknowledged, report.readable, report.missing.size(), report.counts.unknown,
+                       report.counts.refused);
+    if (subject.drill == "planned-switch")
+      out += fmt::format("  pause:  p50 {}, p99 {}, max {}\n", words(report.pause_p50), words(report.pause_p99),
+                         words(report.pause_max));
+    else
+      out += fmt::format("  RTO:    p50 {}, p99 {}   RPO: max {}\n", words(report.rto_p50), words(report.rto_p99),
+                         words(report.rpo_max));
+    double longest = 0;
+    for (const Phase& phase : report.phases) longest = std::max(longest, ms(phase.length));
+    for (const Phase& phase : report.phases)
+      out += fmt::format("  {:<22} {:>8.1f} ms  ", phase.name, ms(phase.length)) +
+             paint("36", bar(ms(phase.length), longest, 50)) + "\n";
+    for (const auto& broken : report.broken) out += "  " + paint("31", "broken: " + broken) + "\n";
+    out += "\n";
+  }
+  return out;
+}
+
+}  // namespace domicile::drill

@@ -1,0 +1,73 @@
+// What a drill has to show: one object per drill, its bars, and a short table for people.
+#pragma once
+#include <map>
+#include <optional>
+#include <set>
+
+#include "base/json.hpp"
+#include "drill/measure.hpp"
+
+namespace domicile::drill {
+
+struct Phase {
+  std::string name;
+  Micros length = 0;
+};
+
+// An event of an agent, as GET /v1/events gives it. All agents of a lab share one wall clock.
+struct Event {
+  Micros at = 0;
+  std::string name, residency, switch_id;
+};
+Result<std::vector<Event>> events_of(const Json& list);
+
+// A switch as its events tell it: `begin` is when it was ordered, or the fault that it answers.
+struct Story {
+  Micros hold = 0, release = 0;  // 0: the events do not tell
+  std::vector<Phase> phases;     // adjoining, from `begin` on
+};
+Story story_of(std::vector<Event> events, const std::string& residency, const std::string& switch_id, Micros begin);
+
+// What one run gathered.
+struct RunResult {
+  std::vector<Write> writes;       // of clients outside, who can reach any gateway
+  std::vector<Write> inside;       // of clients that a cut has locked in with the lost region
+  std::set<std::string> readable;  // every marker that the new owner has
+  Micros fault = 0;                // 0: none
+  Story story;
+  std::string trouble;  // why the run came to no end; empty: it did
+};
+
+struct Subject {
+  std::string drill;  // planned-switch, region-loss
+  std::string kind;   // kill, pause, cut; there, back; may be empty
+  std::string residency;
+  std::size_t clients = 0;
+  double per_s = 0;
+  Micros ttl = 5 * kSecond;  // the topology's: the RPO of a cut is at most this
+};
+
+struct Report {
+  Subject subject;
+  std::size_t runs = 0;
+  Counts counts;
+  std::size_t readable = 0;
+  std::vector<std::string> missing;
+  std::optional<Micros> pause_p50, pause_p99, pause_max, rto_p50, rto_p99, rpo_max;
+  std::vector<Phase> phases;        // medians over the runs
+  std::vector<std::string> broken;  // what did not hold, in words; empty: everything held
+  bool held() const { return broken.empty(); }
+};
+
+// Planned switch: no client error, no unknown outcome, nothing missing, pause p99 <= 1 s. Region loss: RTO p50 <= 7 s
+// and p99 <= 10 s; RPO <= 250 ms after kill and pause, <= ttl after a cut with clients inside.
+Report judge(const Subject& subject, const std::vector<RunResult>& runs);
+
+Json json_of(const Report& report);
+Json json_of(const std::vector<Report>& reports);  // {"drills": [...]}
+// For people: figures, verdicts and a bar per phase, at most 100 columns wide.
+std::string table(const std::vector<Report>& reports, bool colour);
+// A bar of `cells` character cells for value / whole, in eighths of a cell.
+std::string bar(double value, double whole, int cells);
+
+}  // namespace domicile::drill

@@ -1,0 +1,141 @@
+#include "drill/report.hpp"
+
+#include <gtest/gtest.h>
+
+namespace domicile::drill {
+namespace {
+
+constexpr Micros kBegin = 1'000 * kSecond;
+constexpr Micros kMs = kMillisecond;
+
+// 100 writes a second for ten seconds, answered after 5 ms; those that fall due in [from, until) wait until then.
+RunResult run_with_wait(Micros from, Micros until) {
+  RunResult run;
+  for (Micros at = 0; at < 10 * kSecond; at += 10 * kMs) {
+    const bool waits = at >= from && at < until;
+    const Micros done = (waits ? until : at) + 5 * kMs;
+    run.writes.push_back({fmt::format("w{}", at), 0, kBegin + at, kBegin + done, Outcome::acknowledged, 201, 1});
+    run.readable.insert(run.writes.back().id);
+  }
+  return run;
+}
+
+RunResult planned(Micros pause) {
+  RunResult run = run_with_wait(3 * kSecond, 3 * kSecond + pause);
+  run.story = {
+      kBegin + 3 * kSecond, kBegin + 3 * kSecond + pause, {{"fence", 40 * kMs}, {"publish", pause - 40 * kMs}}};
+  return run;
+}
+
+RunResult lost(Micros outage) {
+  RunResult run = run_with_wait(0, 0);
+  run.fault = kBegin + 2 * kSecond;
+  for (Write& write : run.writes)
+    if (write.intended >= run.fault && write.intended < run.fault + outage) {
+      write.outcome = Outcome::refused;
+      run.readable.erase(write.id);
+    }
+  return run;
+}
+
+TEST(Judge, APlannedSwitchHoldsOnlyIfNoClientNoticed) {
+  const Subject subject{"planned-switch", "there", "us", 4, 100};
+  struct {
+    const char* name;
+    std::function<void(RunResult&)> change;
+    std::size_t broken;
+  } cases[] = {
+      {"held", [](RunResult&) {}, 0},
+      {"a client error", [](RunResult& r) { r.writes[0].outcome = Outcome::refused; }, 1},
+      {"an unknown outcome", [](RunResult& r) { r.writes[0].outcome = Outcome::unknown; }, 1},
+      {"a missing write", [](RunResult& r) { r.readable.erase(r.writes[7].id); }, 1},
+      {"too long a pause", [](RunResult& r) { r = planned(1'200 * kMs); }, 1},
+      {"a pause that nobody saw", [](RunResult& r) { r.story = {}; }, 1},
+      {"no end", [](RunResult& r) { r.trouble = "rolled back"; }, 1},
+      {"nothing written at all", [](RunResult& r) { r.writes.clear(); }, 2},
+  };
+  for (const auto& c : cases) {
+    RunResult run = planned(600 * kMs);
+    c.change(run);
+    const Report report = judge(subject, {run});
+    EXPECT_EQ(report.broken.size(), c.broken) << c.name << "\n" << table({report}, false);
+    EXPECT_EQ(report.held(), c.broken == 0) << c.name;
+  }
+  const Report report = judge(subject, {planned(600 * kMs)});
+  EXPECT_EQ(report.pause_max, 605 * kMs);
+  EXPECT_EQ(report.rto_p50, std::nullopt);
+}
+
+TEST(Judge, ALossHoldsByTheBarsOfItsKind) {
+  struct {
+    const char* name;
+    const char* kind;
+    Micros outage, missing_before;  // acknowledged that long before the fault
+    std::size_t broken;
+  } cases[] = {
+      {"quick kill", "kill", 4 * kSecond, 100 * kMs, 0},
+      {"slow kill", "kill", 60 * kSecond, 100 * kMs, 1},
+      {"kill that loses much", "kill", 4 * kSecond, 600 * kMs, 1},
+      {"cut with clients inside", "cut", 4 * kSecond, 1'900 * kMs, 0},
+  };
+  for (const auto& c : cases) {
+    RunResult run = lost(c.outage);
+    for (const Write& write : run.writes)
+      if (write.done >= run.fault - c.missing_before && write.intended < run.fault) run.readable.erase(write.id);
+    const Report report = judge({"region-loss", c.kind, "us", 4, 100}, {run});
+    EXPECT_EQ(report.broken.size(), c.broken) << c.name << "\n" << table({report}, false);
+  }
+  // One bad run of ten is the p99.
+  std::vector<RunResult> runs(9, lost(kSecond));
+  for (RunResult& run : runs) run.fault = kBegin + kSecond;
+  runs.push_back(lost(4 * kSecond));
+  const Report report = judge({"region-loss", "kill", "us", 4, 100}, runs);
+  EXPECT_EQ(report.runs, 10U);
+  EXPECT_GT(*report.rto_p99, *report.rto_p50);
+}
+
+TEST(Story, IsTheEventsOfThatSwitchInTheirOrder) {
+  const std::vector<Event> events = {
+      {kBegin + 300, "switch.open.publish", "us", "s1"},
+      {kBegin + 10, "record.draining", "us", "s1"},
+      {kBegin + 250, "switch.open.swap_serving", "us", "s1"},
+      {kBegin + 50, "switch.drain.fence", "us", "s1"},
+      {kBegin + 60, "switch.drain.fence", "eu", "s2"},
+      {kBegin - 9, "record.draining", "us", "s1"},
+      {kBegin + 70, "trouble", "us", "s1"},
+  };
+  const Story story = story_of(events, "us", "s1", kBegin);
+  EXPECT_EQ(story.hold, kBegin + 10);
+  EXPECT_EQ(story.release, kBegin + 300);
+  std::string phases;
+  for (const Phase& phase : story.phases) phases += fmt::format("{} {}, ", phase.name, phase.length);
+  EXPECT_EQ(phases, "draining 10, fence 40, swap serving 200, publish 50, ");
+}
+
+TEST(ReportJson, HasEveryPromisedFieldOnOneLineAndNullWhereNothingApplies) {
+  const Json json = json_of(std::vector{judge({"planned-switch", "there", "us", 4, 100}, {planned(600 * kMs)}),
+                                        judge({"region-loss", "kill", "us", 4, 100}, {lost(4 * kSecond)})});
+  EXPECT_EQ(dump(json).find('\n'), std::string::npos);
+  ASSERT_EQ(json["drills"].size(), 2U);
+  for (const Json& drill : json["drills"])
+    for (const char* field : {"drill", "kind", "residency", "runs", "clients", "offered_per_s", "writes_acknowledged",
+                              "writes_readable", "writes_unknown", "writes_missing", "client_errors", "pause_ms_p99",
+                              "pause_ms_max", "rto_ms_p50", "rto_ms_p99", "rpo_ms_max", "phases", "held"})
+      EXPECT_TRUE(drill.contains(field)) << field;
+  EXPECT_TRUE(json["drills"][0]["rto_ms_p50"].is_null());
+  EXPECT_EQ(json["drills"][0]["phases"][0], (Json{{"name", "fence"}, {"ms", 40.0}}));
+  EXPECT_TRUE(json["drills"][1]["pause_ms_p99"].is_null());
+  EXPECT_EQ(json["drills"][1]["client_errors"], 400);
+}
+
+TEST(Bar, GrowsByEighthsAndShowsWhatIsSmall) {
+  struct {
+    double value, whole;
+    const char* want;
+  } cases[] = {{10, 10, "████"}, {5, 10, "██"},    {0.001, 10, "▏"}, {0, 10, ""},
+               {1, 0, ""},       {20, 10, "████"}, {9, 10, "███▋"}};
+  for (const auto& c : cases) EXPECT_EQ(bar(c.value, c.whole, 4), c.want) << c.value;
+}
+
+}  // namespace
+}  // namespace domicile::drill
