@@ -19,6 +19,7 @@ const std::vector<Verb>& verbs() {
       lab_start_verb(),      //
       lab_status_verb(),     //
       lab_up_verb(),         //
+      quorum_init_verb(),    //
       version_verb(),        //
   };
   return all;

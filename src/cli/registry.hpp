@@ -22,6 +22,7 @@ Verb lab_slow_verb();
 Verb lab_start_verb();
 Verb lab_status_verb();
 Verb lab_up_verb();
+Verb quorum_init_verb();
 Verb version_verb();
 
 const std::vector<Verb>& verbs();

@@ -244,7 +244,6 @@ TEST_F(SharedQuorum, StatusShowsMembersLeaderAndQuota) {
 }
 
 // A member that is stopped takes the request in without answering, and may still act on it when it wakes up.
-
 TEST(Quorum, StoppedMemberLeavesAnUnknownOutcomeThatIsWholeOrAbsent) {
   EtcdCluster cluster;
   EtcdQuorum us(cluster.access(kUs));
@@ -328,7 +327,6 @@ TEST(Quorum, UsersAreSetUpOnceAndMendedAfterwards) {
 }
 
 // After a restore the revision comes back with other content; only values tell.
-
 TEST(Quorum, RestoreFromAnOlderBackupShowsInTheValues) {
   EtcdCluster cluster;
   EtcdQuorum us(cluster.access(kUs));
