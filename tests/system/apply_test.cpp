@@ -2,18 +2,11 @@
 #include "engines/postgres/apply.hpp"
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <pwd.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <sstream>
-
-#include "base/file.hpp"
-#include "base/process.hpp"
-#include "base/temp_dir.hpp"
 #include "engines/postgres/catalog.hpp"
+#include "engines/postgres/provision/provision.hpp"
 #include "engines/postgres/tenants.hpp"
+#include "postgres_server.hpp"
 
 namespace domicile::postgres {
 namespace {
@@ -23,8 +16,6 @@ using topology::Identifier;
 using topology::Jurisdiction;
 using topology::RegionName;
 using topology::ResidencyName;
-
-const std::string kBin = "/usr/lib/postgresql/15/bin/";
 
 topology::Topology two_jurisdictions() {
   const auto region = [](const char* name) { return *RegionName::of(name); };
@@ -53,72 +44,6 @@ topology::Topology two_jurisdictions() {
   return out;
 }
 
-// One server for all tests of this file; each has its own database.
-class Server {
- public:
-  Server() {
-    if (geteuid() == 0) {
-      const passwd* user = getpwnam("postgres");
-      uid_ = user->pw_uid;
-      gid_ = user->pw_gid;
-      fs::permissions(dir_.path(), fs::perms::all);
-    }
-    EXPECT_TRUE(chown(dir_.path().c_str(), uid_, gid_) == 0);
-    const auto data = (dir_.path() / "data").string();
-    const auto made = run({{kBin + "initdb", "-D", data, "-U", "admin", "-A", "trust", "-E", "UTF8", "--no-sync"},
-                           {},
-                           "/",
-                           "",
-                           "",
-                           as_user()},
-                          60 * kSecond);
-    EXPECT_TRUE(made && made->exit_code == 0) << (made ? made->err : render(made.error()));
-    const auto log = (dir_.path() / "log").string();
-    auto started =
-        Process::start({{kBin + "postgres", "-D", data, "-k", dir_.path().string(), "-c", "listen_addresses=", "-c",
-                         "wal_level=logical", "-c", "max_replication_slots=40", "-c", "synchronous_commit=on"},
-                        {},
-                        "/",
-                        log,
-                        "",
-                        as_user()});
-    EXPECT_TRUE(started);
-    process_.emplace(*std::move(started));
-    for (const Micros end = monotonic_now() + 20 * kSecond; monotonic_now() < end;)
-      if (auto up = Connection::open(conninfo("postgres"))) break;
-  }
-  std::string conninfo(const std::string& database) const {
-    return "host=" + dir_.path().string() + " user=admin dbname=" + database;
-  }
-  Connection open(const std::string& database) const { return Connection::open(conninfo(database)).value(); }
-  std::string dump(const std::string& database, bool globals = false) const {
-    std::vector<std::string> argv{kBin + (globals ? "pg_dumpall" : "pg_dump"), "-h", dir_.path().string(), "-U",
-                                  "admin"};
-    if (globals)
-      argv.push_back("--globals-only");
-    else
-      argv.insert(argv.end(), {"--schema-only", database});
-    const auto outcome = run({argv}, 30 * kSecond);
-    EXPECT_TRUE(outcome && outcome->exit_code == 0) << (outcome ? outcome->err : render(outcome.error()));
-    // pg_dump guards its output with a fresh key each time (\\restrict, \\unrestrict); everything else has to be equal.
-    std::string text;
-    std::istringstream lines(outcome->out);
-    for (std::string line; std::getline(lines, line);)
-      if (!line.starts_with("\\restrict") && !line.starts_with("\\unrestrict")) text += line + "\n";
-    return text;
-  }
-
- private:
-  std::function<bool()> as_user() const {
-    if (geteuid() != 0) return {};
-    return [uid = uid_, gid = gid_] { return setgid(gid) == 0 && setuid(uid) == 0; };
-  }
-  TempDir dir_;
-  uid_t uid_ = geteuid();
-  gid_t gid_ = getegid();
-  std::optional<Process> process_;
-};
-
 const char* const kSchema = R"sql(
 CREATE SCHEMA app;
 CREATE TABLE app.orders (
@@ -132,33 +57,13 @@ CREATE TABLE app.theirs (id int PRIMARY KEY);
 CREATE PUBLICATION theirs FOR TABLE app.theirs;
 )sql";
 
-// The least guard that the port asks for: what the real one refuses is tested with the real one.
-GuardSql guard() {
-  return {"portable",
-          "CREATE OR REPLACE FUNCTION domicile.test_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
-          "CREATE OR REPLACE FUNCTION domicile.guard_form() RETURNS text LANGUAGE sql AS $$SELECT 'portable'$$;"
-          "CREATE OR REPLACE FUNCTION domicile.guard_observe(bool) RETURNS void LANGUAGE sql AS ''",
-          [](const std::string& schema, const std::string& table, const topology::Table&) {
-            const auto name = Connection::quote_identifier(schema) + "." + Connection::quote_identifier(table);
-            return fmt::format(
-                "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = "
-                "'{0}'::pg_catalog.regclass AND tgname = 'g_row') THEN "
-                "CREATE TRIGGER g_row AFTER INSERT OR UPDATE OR DELETE ON {0} FOR EACH ROW EXECUTE FUNCTION "
-                "domicile.test_row(); END IF; END $$;"
-                "CREATE OR REPLACE TRIGGER g_truncate BEFORE TRUNCATE ON {0} EXECUTE FUNCTION domicile.test_row();"
-                "ALTER TABLE {0} ENABLE ALWAYS TRIGGER g_row; ALTER TABLE {0} ENABLE ALWAYS TRIGGER g_truncate;",
-                name);
-          },
-          ""};
-}
-
-class Apply : public testing::Test {
+class Apply : public testing::TestWithParam<GuardForm> {
  protected:
   static void SetUpTestSuite() { server_ = std::make_unique<Server>(); }
   static void TearDownTestSuite() { server_.reset(); }
   void SetUp() override {
     database_ = std::string("db_") + testing::UnitTest::GetInstance()->current_test_info()->name();
-    for (char& c : database_) c = static_cast<char>(tolower(c));
+    for (char& c : database_) c = c == '/' ? '_' : static_cast<char>(tolower(c));
     ASSERT_TRUE(server_->open("postgres").exec("CREATE DATABASE " + database_));
     db_.emplace(server_->open(database_));
     ASSERT_TRUE(db_->exec(kSchema));
@@ -177,12 +82,15 @@ class Apply : public testing::Test {
     const auto made = apply(*db_, context, look(context).plan, guard());
     ASSERT_TRUE(made) << render(made.error());
   }
+  GuardSql guard() const { return guard_of(GetParam(), server_->library()); }
   static std::unique_ptr<Server> server_;
   std::string database_;
   std::optional<Connection> db_;
   topology::Topology topology_ = two_jurisdictions();
 };
 std::unique_ptr<Server> Apply::server_;
+INSTANTIATE_TEST_SUITE_P(Guard, Apply, testing::Values(GuardForm::c, GuardForm::portable),
+                         [](const auto& info) { return info.param == GuardForm::c ? "c" : "portable"; });
 
 std::string told(const Examined& examined) {
   std::string out;
@@ -191,7 +99,7 @@ std::string told(const Examined& examined) {
   return out;
 }
 
-TEST_F(Apply, AgainIsANoOpAndLeavesOnlyTheAgentsSteps) {
+TEST_P(Apply, AgainIsANoOpAndLeavesOnlyTheAgentsSteps) {
   const desired::Context context{topology_, "eu-central-1"};
   const auto before = look(context);
   EXPECT_TRUE(before.plan.changes());
@@ -204,7 +112,7 @@ TEST_F(Apply, AgainIsANoOpAndLeavesOnlyTheAgentsSteps) {
   EXPECT_FALSE(after.seen.publications.at("theirs").ours);
 }
 
-TEST_F(Apply, AReducedPublicationNamesNoPersonalColumn) {
+TEST_P(Apply, AReducedPublicationNamesNoPersonalColumn) {
   make({topology_, "eu-central-1"});
   const auto rows = db_->exec(
                            "SELECT pubname, attnames::text FROM pg_catalog.pg_publication_tables WHERE tablename = "
@@ -226,7 +134,7 @@ TEST_F(Apply, AReducedPublicationNamesNoPersonalColumn) {
   EXPECT_EQ(full, 1);
 }
 
-TEST_F(Apply, RefusesAPlanWhoseBaseHasChanged) {
+TEST_P(Apply, RefusesAPlanWhoseBaseHasChanged) {
   const desired::Context context{topology_, "eu-central-1"};
   const auto plan = look(context).plan;
   ASSERT_TRUE(db_->exec("ALTER TABLE app.orders ALTER COLUMN amount TYPE numeric(12,2)"));
@@ -236,7 +144,7 @@ TEST_F(Apply, RefusesAPlanWhoseBaseHasChanged) {
   EXPECT_FALSE(look(context).seen.schema_version);
 }
 
-TEST_F(Apply, WhatAPersonLoosenedIsNoticedAndMended) {
+TEST_P(Apply, WhatAPersonLoosenedIsNoticedAndMended) {
   const desired::Context context{topology_, "eu-central-1"};
   make(context);
   ASSERT_TRUE(
@@ -250,7 +158,7 @@ TEST_F(Apply, WhatAPersonLoosenedIsNoticedAndMended) {
   EXPECT_FALSE(look(context).plan.changes());
 }
 
-TEST_F(Apply, RemoveLeavesTheDatabaseAndItsRolesAsTheyWere) {
+TEST_P(Apply, RemoveLeavesTheDatabaseAndItsRolesAsTheyWere) {
   const auto schema = server_->dump(database_), globals = server_->dump(database_, true);
   make({topology_, "us-east-1"});
   ASSERT_NE(server_->dump(database_), schema);
@@ -264,7 +172,7 @@ TEST_F(Apply, RemoveLeavesTheDatabaseAndItsRolesAsTheyWere) {
   EXPECT_TRUE(remove(*db_, guard()).value().empty());
 }
 
-TEST_F(Apply, RemoveTouchesNothingWhenSomebodyBuiltOnOurSchema) {
+TEST_P(Apply, RemoveTouchesNothingWhenSomebodyBuiltOnOurSchema) {
   make({topology_, "us-east-1"});
   ASSERT_TRUE(db_->exec("CREATE VIEW app.tenants AS SELECT tenant_id FROM domicile.tenant"));
   EXPECT_FALSE(remove(*db_, guard()));
@@ -273,7 +181,7 @@ TEST_F(Apply, RemoveTouchesNothingWhenSomebodyBuiltOnOurSchema) {
   EXPECT_TRUE(remove(*db_, guard()));
 }
 
-TEST_F(Apply, ASchemaThatIsNotReadyIsToldWholeAndItsMigrationMendsIt) {
+TEST_P(Apply, ASchemaThatIsNotReadyIsToldWholeAndItsMigrationMendsIt) {
   ASSERT_TRUE(db_->exec(
       "CREATE ROLE shop LOGIN; DROP TABLE app.orders;"
       "CREATE TABLE app.orders (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, tenant_id text NOT NULL, "
@@ -294,7 +202,7 @@ TEST_F(Apply, ASchemaThatIsNotReadyIsToldWholeAndItsMigrationMendsIt) {
   ASSERT_TRUE(db_->exec("DROP OWNED BY shop; DROP ROLE shop"));
 }
 
-TEST_F(Apply, TheAgentMakesOnlySubscriptionsOfLinks) {
+TEST_P(Apply, TheAgentMakesOnlySubscriptionsOfLinks) {
   make({topology_, "us-east-1"});
   ASSERT_TRUE(db_->exec("SET ROLE domicile_agent"));
   const auto foreign = db_->exec("SELECT domicile.subscription_create('mine', 'dbname=x')");
@@ -307,7 +215,7 @@ TEST_F(Apply, TheAgentMakesOnlySubscriptionsOfLinks) {
   ASSERT_TRUE(db_->exec("RESET ROLE; DROP OWNED BY nobody; DROP ROLE nobody"));
 }
 
-TEST_F(Apply, ADeadlineCancelsAStatementAndTheSessionGoesOn) {
+TEST_P(Apply, ADeadlineCancelsAStatementAndTheSessionGoesOn) {
   const auto slept = db_->exec("SELECT pg_catalog.pg_sleep(60)", monotonic_now() + 100 * kMillisecond);
   ASSERT_FALSE(slept);
   EXPECT_EQ(sqlstate_of(slept.error()), "57014");
@@ -318,17 +226,28 @@ TEST_F(Apply, ADeadlineCancelsAStatementAndTheSessionGoesOn) {
 
 // ---- the directory -------------------------------------------------------------------------------------------------
 
-TEST_F(Apply, TenantsAreImportedWholeOrNotAtAll) {
+TEST_P(Apply, TenantsAreImportedWholeOrNotAtAll) {
   make({topology_, "us-east-1"});
   const auto v0 = directory_version(*db_).value();
   const std::vector<tenants::Entry> first{{"acme", "eu", {"a.example.com", "b.example.com"}, 2},
                                           {"beta", "us", {"c.example.com"}, 3}};
-  const auto report = import_tenants(*db_, first, {}, "f.csv");
+  const auto closed = import_tenants(*db_, first, {}, "f.csv");
+  ASSERT_FALSE(closed) << "no lease of the directory";
+  EXPECT_EQ(sqlstate_of(closed.error()), "DM001");
+  const auto report = import_tenants(*db_, first, {false, true}, "f.csv");
   ASSERT_TRUE(report) << render(report.error());
   EXPECT_EQ(report->tenants_added, 2);
   EXPECT_EQ(report->hosts_added, 3);
   const auto v1 = directory_version(*db_).value();
   EXPECT_NE(v0, v1);
+  // Once an owner is known it takes a lease, whoever asks.
+  ASSERT_TRUE(db_->exec("SELECT domicile.lease_close('directory', 1)"));
+  const std::vector<tenants::Entry> late{{"late", "us", {"late.example.com"}, 2}};
+  EXPECT_EQ(sqlstate_of(import_tenants(*db_, late, {false, true}, "f.csv").error()), "DM001");
+  const std::string open =
+      "SELECT domicile.lease_set('directory', 2, (SELECT now_us + 3600000000 FROM domicile.clock()), (SELECT clock_id "
+      "FROM domicile.clock()))";
+  ASSERT_TRUE(db_->exec(open));
   EXPECT_EQ(import_tenants(*db_, first, {}, "f.csv").value().unchanged, 2);
   EXPECT_EQ(directory_version(*db_).value(), v1);
   const struct {
@@ -346,7 +265,7 @@ TEST_F(Apply, TenantsAreImportedWholeOrNotAtAll) {
     EXPECT_FALSE(find_tenant(*db_, "fresh").value()) << "nothing may be imported";
   }
   EXPECT_EQ(directory_version(*db_).value(), v1);
-  ImportOptions add{true, {}};
+  ImportOptions add{true, false};
   const std::vector<tenants::Entry> more{{"acme", "eu", {"d.example.com"}, 2}};
   EXPECT_EQ(import_tenants(*db_, more, add, "f.csv").value().hosts_added, 1);
   EXPECT_EQ(find_tenant(*db_, "acme").value()->hosts.size(), 3u);

@@ -78,29 +78,27 @@ class Applier {
     return record(connection_, "role", role);
   }
 
-  Result<void> rights_of_agent() {
-    CHECK_OK(
-        exec("GRANT USAGE ON SCHEMA domicile TO domicile_agent;"
-             "GRANT SELECT ON ALL TABLES IN SCHEMA domicile TO domicile_agent;"
-             "GRANT INSERT, UPDATE, DELETE ON domicile.tenant, domicile.host, domicile.marker, domicile.copy_journal, "
-             "domicile.link_journal TO domicile_agent;"
-             "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA domicile TO domicile_agent"));
-    return {};
-  }
+  // What the agent calls and writes, by name: a function or table that is added later is closed until it is named here.
+  // The guard's own functions come with the guard.
+  Result<void> rights_of_agent() { return exec(agent_rights_sql()); }
 
   Result<void> install_guard() {
     CHECK_OK(exec(guard_.install));
     CHECK_OK(rights_of_agent());
-    return record(connection_, "guard", guard_.form, {{"observe", "false"}});
+    CHECK_OK(record(connection_, "guard", guard_.form));
+    // The C form keeps its mode in the server's memory, so that what an earlier installation left there may be on.
+    return set_observe();
   }
 
   Result<void> guard_table(const std::string& table) {
     const auto found = seen_.tables.find(table);
     if (found == seen_.tables.end()) return fail(Kind::conflict, "table " + table + " is gone");
+    // A partition is guarded with its table: the guard keeps one entry for both.
     const auto& parent = found->second.parent;
+    const auto root = parent.empty() ? found : seen_.tables.find(parent);
     const auto* mapped = topology::table_of(context_.topology, parent.empty() ? table : parent);
-    if (!mapped) return fail(Kind::failed, "table " + table + " is not in the topology");
-    CHECK_OK(exec(guard_.guard_table(found->second.schema, found->second.name, *mapped)));
+    if (!mapped || root == seen_.tables.end()) return fail(Kind::failed, "table " + table + " is not in the topology");
+    CHECK_OK(exec(guard_.guard_table(root->second.schema, root->second.name, *mapped)));
     return record(connection_, "guarded", table);
   }
 
@@ -311,8 +309,7 @@ Result<std::vector<std::string>> remove(Connection& connection, const GuardSql& 
     done.push_back("dropped publication " + publication);
   }
   // The guard first: its event trigger would put back every trigger that is dropped while it is there.
-  const auto guarded = TRY(registered(connection, "guard"));
-  if (!guarded.empty() && !guard.uninstall.empty()) CHECK_OK(connection.exec(guard.uninstall));
+  CHECK_OK(connection.exec(guard.uninstall));
   CHECK_OK(remove_tables_rights(connection, done));
   CHECK_OK(remove_schema(connection, done));
   CHECK_OK(remove_roles(connection, roles, done));

@@ -49,6 +49,9 @@ CREATE TABLE IF NOT EXISTS domicile.link_journal (
   reason    text NOT NULL DEFAULT '',
   at        timestamptz NOT NULL DEFAULT pg_catalog.now(),
   PRIMARY KEY (link, side));
+CREATE TABLE IF NOT EXISTS domicile.pulse (
+  "only" bool PRIMARY KEY DEFAULT true CHECK ("only"),
+  at     timestamptz NOT NULL);
 CREATE SEQUENCE IF NOT EXISTS domicile.directory_change;
 )sql";
 
@@ -202,7 +205,24 @@ BEGIN
 END $do$;
 )sql";
 
+// The registry is written by SECURITY DEFINER functions only; version and directory_log are read through functions.
+constexpr const char* kAgentRights = R"sql(
+GRANT USAGE ON SCHEMA domicile TO domicile_agent;
+GRANT SELECT ON domicile.version, domicile.object_registry TO domicile_agent;
+GRANT SELECT, INSERT, UPDATE, DELETE ON domicile.tenant, domicile.host, domicile.marker, domicile.copy_journal,
+  domicile.link_journal, domicile.pulse TO domicile_agent;
+GRANT EXECUTE ON FUNCTION domicile.directory_version(), domicile.subscription_create(text, text),
+  domicile.subscription_enable(text), domicile.subscription_disable(text), domicile.subscription_set_slot_none(text),
+  domicile.subscription_set_slot(text), domicile.subscription_drop(text), domicile.subscription_terminate(text),
+  domicile.subscription_position(text), domicile.subscription_advance(text, pg_lsn) TO domicile_agent;
+)sql";
+
 }  // namespace
+
+const std::string& agent_rights_sql() {
+  static const std::string sql = kAgentRights;
+  return sql;
+}
 
 const std::string& schema_sql() {
   static const std::string sql = std::string(kTables) + kDirectory + kSubscriptions + kRights;

@@ -6,5 +6,7 @@ namespace domicile::postgres {
 
 // Idempotent; run by a superuser in one transaction.
 const std::string& schema_sql();
+// What the role domicile_agent may do in the schema: each table and function by name. The guard grants its own.
+const std::string& agent_rights_sql();
 
 }  // namespace domicile::postgres

@@ -92,6 +92,14 @@ constexpr const char* kTenant =
     "SELECT t.tenant_id, t.residency, t.tombstone, (SELECT coalesce(pg_catalog.json_agg(h.host ORDER BY h.host), '[]') "
     "FROM domicile.host h WHERE h.tenant_id = t.tenant_id) FROM domicile.tenant t ";
 
+constexpr const char* kPermitFirst = R"sql(
+DO $do$ BEGIN
+  IF pg_catalog.to_regproc('domicile.guard_form') IS NOT NULL
+     AND NOT EXISTS (SELECT FROM domicile.guard_state() g WHERE g.residency = 'directory' AND g.epoch > 0) THEN
+    PERFORM domicile.permit('directory', 'first tenants');
+  END IF;
+END $do$)sql";
+
 }  // namespace
 
 Result<ImportReport> import_tenants(Connection& connection, std::span<const tenants::Entry> entries,
@@ -106,6 +114,7 @@ Result<ImportReport> import_tenants(Connection& connection, std::span<const tena
     error.kind = Kind::conflict;
     return tl::unexpected<Error>(std::move(error));
   }
+  if (options.before_agents) CHECK_OK(connection.exec(kPermitFirst));
   const auto tenants_added =
       TRY(connection.exec("INSERT INTO domicile.tenant (tenant_id, residency) SELECT n.tenant_id, n.residency FROM "
                           "pg_temp.domicile_new_tenant "

@@ -14,6 +14,9 @@ struct ImportReport {
 
 struct ImportOptions {
   bool add_hosts = false;  // a tenant that is there may get further hosts
+  // At the directory's home only: while no owner of it was ever known here, the guard lets the first tenants in. The
+  // session has to be a superuser's or the agent's.
+  bool before_agents = false;
   std::function<void(std::size_t entries)> progress = {};
 };
 
