@@ -14,8 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto json = parse_json(text, "etcd's answer");
   const auto error = etcd::error_of(500, text, etcd::Effect::writes);
   if (!json && error.kind != Kind::unknown_outcome && error.kind != Kind::refused) std::abort();
-  if (const auto bytes = etcd::from_base64(text); bytes && etcd::from_base64(etcd::to_base64(*bytes)) != bytes)
-    std::abort();
+  if (const auto bytes = etcd::from_base64(text))
+    if (const auto again = etcd::from_base64(etcd::to_base64(*bytes)); !again || *again != *bytes) std::abort();
   (void)etcd::quota_of(text);
   (void)etcd::view_of({{"domicile/authority/eu", text}, {"domicile/beat/eu-central-1", text}});
   if (!json) return 0;

@@ -92,10 +92,15 @@ class Bootstrap {
   Result<void> permissions(const SiteUser& site) {
     const Json perms = TRY(shown("auth/role/get", {{"role", site.site}}, "perm")).value_or(Json::array());
     std::set<Permission> have;
-    for (const auto& perm : perms)
-      have.insert({TRY(member_or<std::string>(perm, "permType", "READ")),  // the first of the enumeration is left out
-                   TRY(from_base64(TRY(member_or<std::string>(perm, "key", "")))),
-                   TRY(from_base64(TRY(member_or<std::string>(perm, "range_end", ""))))});
+    for (const auto& perm : perms) {
+      const auto key = TRY(member_or<std::string>(perm, "key", ""));
+      const auto range_end = TRY(member_or<std::string>(perm, "range_end", ""));
+      Permission permission;
+      permission.type = TRY(member_or<std::string>(perm, "permType", "READ"));  // the enumeration's first is left out
+      permission.key = TRY(from_base64(key));
+      permission.range_end = TRY(from_base64(range_end));
+      have.insert(std::move(permission));
+    }
     const auto want = permissions_of(site);
     for (const auto& permission : have) {
       if (want.contains(permission)) continue;

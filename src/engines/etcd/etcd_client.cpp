@@ -104,8 +104,11 @@ Result<std::map<std::string, std::string>> values_of(const Json& range_response)
   const Json kvs = TRY(member_or<Json>(range_response, "kvs", Json::array()));
   if (!kvs.is_array()) return fail(Kind::corrupt, "etcd's answer has no list of keys");
   for (const auto& kv : kvs) {
-    const auto key = TRY(from_base64(TRY(member<std::string>(kv, "key"))));
-    values[key] = TRY(from_base64(TRY(member_or<std::string>(kv, "value", ""))));  // an empty value is left out
+    const auto key = TRY(member<std::string>(kv, "key"));
+    const auto value = TRY(member_or<std::string>(kv, "value", ""));  // an empty one is left out
+    const auto decoded_key = TRY(from_base64(key));
+    const auto decoded_value = TRY(from_base64(value));
+    values[decoded_key] = decoded_value;
   }
   return values;
 }

@@ -39,8 +39,10 @@ Result<void> ask_endpoint(Client& client, std::size_t at, EndpointStatus& into) 
 }
 
 Result<void> ask_cluster(Client& client, std::size_t at, Status& into) {
-  into.members = TRY(members_of(TRY(client.call_at(at, "/v3/cluster/member/list", Json::object(), Effect::reads))));
-  into.alarms = TRY(alarms_of(TRY(client.call_at(at, "/v3/maintenance/alarm", Json::object(), Effect::reads))));
+  const Json members = TRY(client.call_at(at, "/v3/cluster/member/list", Json::object(), Effect::reads));
+  into.members = TRY(members_of(members));
+  const Json alarms = TRY(client.call_at(at, "/v3/maintenance/alarm", Json::object(), Effect::reads));
+  into.alarms = TRY(alarms_of(alarms));
   return {};
 }
 
@@ -75,9 +77,14 @@ Result<std::vector<ClusterMember>> members_of(const Json& answer) {
   std::vector<ClusterMember> members;
   const Json list = TRY(member_or<Json>(answer, "members", Json::array()));
   if (!list.is_array()) return fail(Kind::corrupt, "etcd's answer has no list of members");
-  for (const auto& item : list)
-    members.push_back({TRY(member<std::string>(item, "ID")), TRY(member_or<std::string>(item, "name", "")),
-                       TRY(texts(item, "peerURLs")), TRY(texts(item, "clientURLs"))});
+  for (const auto& item : list) {
+    ClusterMember member;  // filled one by one: a return out of a half-made aggregate leaks what it already holds
+    member.id = TRY(domicile::member<std::string>(item, "ID"));
+    member.name = TRY(member_or<std::string>(item, "name", ""));
+    member.peer_urls = TRY(texts(item, "peerURLs"));
+    member.client_urls = TRY(texts(item, "clientURLs"));
+    members.push_back(std::move(member));
+  }
   return members;
 }
 
@@ -85,14 +92,18 @@ Result<std::vector<Alarm>> alarms_of(const Json& answer) {
   std::vector<Alarm> alarms;
   const Json list = TRY(member_or<Json>(answer, "alarms", Json::array()));
   if (!list.is_array()) return fail(Kind::corrupt, "etcd's answer has no list of alarms");
-  for (const auto& item : list)
-    alarms.push_back(
-        {TRY(member_or<std::string>(item, "memberID", "0")), TRY(member_or<std::string>(item, "alarm", "NONE"))});
+  for (const auto& item : list) {
+    Alarm alarm;
+    alarm.member_id = TRY(member_or<std::string>(item, "memberID", "0"));
+    alarm.kind = TRY(member_or<std::string>(item, "alarm", "NONE"));
+    alarms.push_back(std::move(alarm));
+  }
   return alarms;
 }
 
 Result<void> fill(EndpointStatus& status, const Json& answer) {
-  status.member_id = TRY(member<std::string>(TRY(member<Json>(answer, "header")), "member_id"));
+  const Json header = TRY(member<Json>(answer, "header"));
+  status.member_id = TRY(member<std::string>(header, "member_id"));
   status.leader_id = TRY(member_or<std::string>(answer, "leader", "0"));
   status.version = TRY(member_or<std::string>(answer, "version", ""));
   status.term = TRY(number<std::uint64_t>(answer, "raftTerm"));
