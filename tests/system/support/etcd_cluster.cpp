@@ -1,6 +1,7 @@
 #include "etcd_cluster.hpp"
 
 #include <arpa/inet.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -94,6 +95,7 @@ std::vector<etcd::SiteUser> EtcdCluster::users() const {
 
 void EtcdCluster::start(const std::string& site) {
   Command command{.argv = {"etcd"}, .output = (dir_.path() / (site + ".log")).string()};
+  command.in_child = [] { return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0; };  // a test that aborts runs no destructor
   const auto flags = etcd::member_flags(members_.at(site));
   command.argv.insert(command.argv.end(), flags.begin(), flags.end());
   processes_.insert_or_assign(site, must(Process::start(command)));
