@@ -1,0 +1,116 @@
+#include "postgres_fixture.hpp"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <stdexcept>
+
+#include "base/file.hpp"
+
+namespace domicile::test {
+namespace {
+
+const std::string kBin = "/usr/lib/postgresql/15/bin/";
+
+}  // namespace
+
+bool eventually(const std::function<bool()>& condition, Micros timeout) {
+  for (const Micros until = monotonic_now() + timeout; monotonic_now() < until; usleep(5'000))
+    if (condition()) return true;
+  return condition();
+}
+
+PostgresCluster::PostgresCluster(PostgresOptions options) : options_(std::move(options)) {
+  if (const passwd* user = geteuid() == 0 ? getpwnam("postgres") : nullptr) {
+    uid_ = user->pw_uid;
+    gid_ = user->pw_gid;
+    if (chown(dir_.path().c_str(), uid_, gid_) != 0) throw std::runtime_error("cannot give the folder to postgres");
+  }
+  std::string preload;
+  for (const auto& library : options_.libraries) {
+    const auto copy = dir_.path() / library.filename();
+    fs::copy_file(library, copy);
+    fs::permissions(copy, fs::perms::owner_all | fs::perms::group_read | fs::perms::others_read);
+    preload += (preload.empty() ? "" : ",") + copy.string();
+  }
+  if (!preload.empty()) options_.settings.push_back("shared_preload_libraries=" + preload);
+  const auto made = run(command({kBin + "initdb", "-D", data().string(), "-U", "admin", "-A", "trust", "--no-sync",
+                                 "--no-instructions", "--locale=C", "-E", "UTF8"}),
+                        60 * kSecond);
+  if (!made || made->exit_code != 0) throw std::runtime_error("initdb: " + (made ? made->err : one_line(made.error())));
+  start();
+}
+
+PostgresCluster::~PostgresCluster() { stop(); }
+
+void PostgresCluster::start() {
+  std::vector<std::string> argv;
+  if (options_.boot_clock_offset_s) {
+    // The namespace must be made before the privileges go, and its first process is a child of the one that made it.
+    argv = {
+        "unshare", "-T", "--boottime", std::to_string(*options_.boot_clock_offset_s), "--fork", "--kill-child=SIGQUIT"};
+    if (uid_ != 0)
+      argv.insert(argv.end(),
+                  {"setpriv", "--reuid=" + std::to_string(uid_), "--regid=" + std::to_string(gid_), "--clear-groups"});
+  }
+  for (const auto& word : {kBin + "postgres", std::string("-D"), data().string(), std::string("-k"),
+                           dir_.path().string(), std::string("-c"), std::string("listen_addresses=")})
+    argv.push_back(word);
+  for (const auto& setting : options_.settings) argv.insert(argv.end(), {"-c", setting});
+  auto start = command(argv);
+  if (options_.boot_clock_offset_s) start.in_child = {};
+  start.env = options_.environment;
+  start.output = (dir_.path() / "log").string();
+  // The orphans of a killed postmaster hold its shared memory for a moment: until then a new one ends at once.
+  const bool up = eventually([&] {
+    if (!server_ || !server_->running()) {
+      auto process = Process::start(start);
+      if (!process) return false;
+      server_.emplace(*std::move(process));
+    }
+    return static_cast<bool>(postgres::Connection::open(conninfo()));
+  });
+  if (!up) throw std::runtime_error("PostgreSQL does not start: " + log());
+}
+
+void PostgresCluster::stop() {
+  if (!server_) return;
+  server_->signal(options_.boot_clock_offset_s ? SIGKILL : SIGQUIT);
+  server_->wait();
+  server_.reset();
+}
+
+void PostgresCluster::kill() {
+  if (!server_) return;
+  server_->signal(SIGKILL);
+  server_->wait();
+  server_.reset();
+}
+
+std::string PostgresCluster::conninfo(const std::string& user, const std::string& database) const {
+  return "host=" + dir_.path().string() + " user=" + user + " dbname=" + database;
+}
+
+postgres::Connection PostgresCluster::connect(const std::string& user) const {
+  auto opened = postgres::Connection::open(conninfo(user));
+  if (!opened) throw std::runtime_error(one_line(opened.error()));
+  return *std::move(opened);
+}
+
+std::string PostgresCluster::log() const { return read_file(dir_.path() / "log").value_or(""); }
+
+Result<Outcome> PostgresCluster::run_client(std::vector<std::string> argv) {
+  argv[0] = kBin + argv[0];
+  argv.insert(argv.begin() + 1, {"-h", dir_.path().string(), "-U", "admin"});
+  return run(command(std::move(argv)), 120 * kSecond);
+}
+
+Command PostgresCluster::command(std::vector<std::string> argv) const {
+  Command out{std::move(argv)};
+  out.directory = dir_.path().string();
+  if (uid_ != 0) out.in_child = [uid = uid_, gid = gid_] { return setgid(gid) == 0 && setuid(uid) == 0; };
+  return out;
+}
+
+}  // namespace domicile::test
