@@ -16,7 +16,7 @@ using namespace domicile;
 
 namespace {
 
-constexpr int kRuns = 9, kSeconds = 5, kBulkRuns = 7, kBulkRows = 200'000;
+constexpr int kRuns = 9, kSeconds = 5, kBulkRuns = 5, kBulkRows = 200'000;
 constexpr std::string_view kPortable = "domicile_portable";
 const char* const kVariants[] = {"plain", "plain_again", "guarded_c", "guarded_portable"};
 

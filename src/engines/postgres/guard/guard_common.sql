@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS {{schema}}.host (
 CREATE TABLE IF NOT EXISTS {{schema}}.guard_table (
   relid oid PRIMARY KEY, tenant_column text NOT NULL, residency_column text NOT NULL, row_function text NOT NULL);
 CREATE TABLE IF NOT EXISTS {{schema}}.guard_found_acl (function oid PRIMARY KEY, acl aclitem[]);
+CREATE TABLE IF NOT EXISTS {{schema}}.guard_repairing (xid xid8 PRIMARY KEY);
 
 -- Every trigger that must exist: on the tables named, their partitions and their children.
 CREATE OR REPLACE VIEW {{schema}}.guard_want AS
@@ -45,9 +46,10 @@ CREATE OR REPLACE FUNCTION {{schema}}.guard_repair() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
 DECLARE w record;
 BEGIN
-  -- The commands below fire the event trigger again; a value that only this transaction has ends that.
-  IF current_setting('domicile.repairing', true) = pg_current_xact_id()::text THEN RETURN; END IF;
-  PERFORM set_config('domicile.repairing', pg_current_xact_id()::text, true);
+  -- The commands below fire the event trigger again. What ends that is a row that only this transaction sees and no
+  -- other role can write: a setting could be made by a table's owner, who then drops the trigger unnoticed.
+  INSERT INTO {{schema}}.guard_repairing VALUES (pg_current_xact_id()) ON CONFLICT DO NOTHING;
+  IF NOT FOUND THEN RETURN; END IF;
   FOR w IN SELECT g.* FROM {{schema}}.guard_want g
            JOIN {{schema}}.guard_missing() m ON m.table_oid = g.relid AND m.missing = g.trigger ORDER BY g.depth LOOP
     -- A partition's row trigger is a clone of its parent's: it can be enabled, not replaced.
@@ -58,7 +60,7 @@ BEGIN
     END IF;
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', w.relid::regclass, w.trigger);
   END LOOP;
-  PERFORM set_config('domicile.repairing', '', true);
+  DELETE FROM {{schema}}.guard_repairing;
 END $f$;
 
 CREATE OR REPLACE FUNCTION {{schema}}.guard_follow() RETURNS event_trigger
@@ -79,7 +81,7 @@ CREATE OR REPLACE FUNCTION {{schema}}.guard_uninstall_table(name regclass) RETUR
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
 DECLARE w record;
 BEGIN
-  PERFORM set_config('domicile.repairing', pg_current_xact_id()::text, true);
+  INSERT INTO {{schema}}.guard_repairing VALUES (pg_current_xact_id());
   FOR w IN SELECT t.tgname, t.tgrelid FROM pg_trigger t JOIN {{schema}}.guard_want g
              ON g.relid = t.tgrelid AND g.trigger = t.tgname
            WHERE t.tgparentid = 0 AND t.tgrelid IN (
@@ -89,7 +91,7 @@ BEGIN
     EXECUTE format('DROP TRIGGER %I ON %s', w.tgname, w.tgrelid::regclass);
   END LOOP;
   DELETE FROM {{schema}}.guard_table g WHERE g.relid = $1;
-  PERFORM set_config('domicile.repairing', '', true);
+  DELETE FROM {{schema}}.guard_repairing;
 END $f$;
 
 CREATE OR REPLACE FUNCTION {{schema}}.guard_grant(role text) RETURNS void LANGUAGE plpgsql

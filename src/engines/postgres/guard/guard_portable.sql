@@ -62,8 +62,10 @@ BEGIN
 END $f$;
 
 -- The shared part of all row triggers. Lock first, then the sequences: a fence that has the lock has set them.
+-- Its callers are SECURITY DEFINER and call it in an expression: PERFORM would start an executor for each row. They name
+-- a collation, which becomes that of its variables: another one, such as that of TG_TABLE_NAME, is not the index's.
 CREATE OR REPLACE FUNCTION {{schema}}.guard_check(residency text, tenant text, name text, directory boolean)
-RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $f$
+RETURNS boolean LANGUAGE plpgsql AS $f$
 DECLARE id int; end_sequence oid; set_sequence oid; home text; tombstone boolean;
   until bigint; since bigint; present bigint; inbound boolean;
 BEGIN
@@ -74,40 +76,41 @@ BEGIN
   inbound := pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.=) 'replica'
              AND {{schema}}.guard_import($1);
   IF id IS NULL THEN
-    IF inbound OR {{schema}}.guard_import($1) THEN RETURN; END IF;
+    IF inbound OR {{schema}}.guard_import($1) THEN RETURN true; END IF;
     PERFORM {{schema}}.guard_refuse('DM001', name, 'this site does not own the residency');
-    RETURN;
+    RETURN true;
   END IF;
   IF inbound THEN
     IF pg_catalog.pg_sequence_last_value(end_sequence) OPERATOR(pg_catalog.>) 0 THEN
       PERFORM {{schema}}.guard_refuse('DM001', name, 'rows from elsewhere for a residency that this site owns');
     END IF;
-    RETURN;
+    RETURN true;
   END IF;
   IF pg_catalog.pg_advisory_xact_lock_shared(4476749, id) IS NULL THEN NULL; END IF;
   until := pg_catalog.pg_sequence_last_value(end_sequence);
   since := pg_catalog.pg_sequence_last_value(set_sequence);
   present := (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000::float8)::bigint;
   IF until OPERATOR(pg_catalog.=) 0 THEN
-    IF {{schema}}.guard_import($1) THEN RETURN; END IF;
+    IF {{schema}}.guard_import($1) THEN RETURN true; END IF;
     PERFORM {{schema}}.guard_refuse('DM001', name, 'this site does not own the residency');
   ELSIF present OPERATOR(pg_catalog.>=) until OR present OPERATOR(pg_catalog.<) since THEN
     PERFORM {{schema}}.guard_refuse('DM001', name, 'this site''s lease of the residency is over');
   END IF;
-  IF directory THEN RETURN; END IF;
+  IF directory THEN RETURN true; END IF;
   IF home IS NULL THEN
     PERFORM {{schema}}.guard_refuse('DM002', name, 'its tenant is not in the directory');
   ELSIF home OPERATOR(pg_catalog.<>) residency THEN
     PERFORM {{schema}}.guard_refuse('DM002', name, 'its tenant belongs to another residency');
   ELSIF tombstone THEN
-    IF {{schema}}.guard_import($1) THEN RETURN; END IF;
+    IF {{schema}}.guard_import($1) THEN RETURN true; END IF;
     PERFORM {{schema}}.guard_refuse('DM006', name, 'its tenant is moving or has moved');
   END IF;
+  RETURN true;
 END $f$;
 
 CREATE OR REPLACE FUNCTION {{schema}}.guard_directory() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $f$
 BEGIN
-  PERFORM {{schema}}.guard_check('directory', NULL, TG_TABLE_NAME::text, true);
+  IF {{schema}}.guard_check('directory' COLLATE pg_catalog."default", NULL, TG_TABLE_NAME::text, true) THEN END IF;
   RETURN NULL;
 END $f$;
 CREATE OR REPLACE FUNCTION {{schema}}.guard_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $f$
@@ -124,18 +127,18 @@ BEGIN
   EXECUTE format($g$CREATE OR REPLACE FUNCTION {{schema}}.%1$I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $b$
 BEGIN
   IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-    PERFORM {{schema}}.guard_check(OLD.%3$I::text, OLD.%2$I::text, TG_TABLE_NAME::text, false);
+    IF {{schema}}.guard_check(OLD.%3$I::text COLLATE pg_catalog."default", OLD.%2$I::text, TG_TABLE_NAME::text, false) THEN END IF;
     RETURN NULL;
   END IF;
   IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-    IF NOT (OLD.%3$I::text OPERATOR(pg_catalog.=) NEW.%3$I::text) THEN
+    IF (OLD.%3$I::text OPERATOR(pg_catalog.=) NEW.%3$I::text) IS NOT TRUE THEN
       PERFORM {{schema}}.guard_refuse('DM003', TG_TABLE_NAME::text, 'a row''s residency cannot be changed');
     END IF;
-    IF NOT (OLD.%2$I::text OPERATOR(pg_catalog.=) NEW.%2$I::text) THEN
-      PERFORM {{schema}}.guard_check(OLD.%3$I::text, OLD.%2$I::text, TG_TABLE_NAME::text, false);
+    IF (OLD.%2$I::text OPERATOR(pg_catalog.=) NEW.%2$I::text) IS NOT TRUE THEN
+      IF {{schema}}.guard_check(OLD.%3$I::text COLLATE pg_catalog."default", OLD.%2$I::text, TG_TABLE_NAME::text, false) THEN END IF;
     END IF;
   END IF;
-  PERFORM {{schema}}.guard_check(NEW.%3$I::text, NEW.%2$I::text, TG_TABLE_NAME::text, false);
+  IF {{schema}}.guard_check(NEW.%3$I::text COLLATE pg_catalog."default", NEW.%2$I::text, TG_TABLE_NAME::text, false) THEN END IF;
   RETURN NULL;
 END $b$$g$, name, tenant_column, residency_column);
   EXECUTE format('REVOKE ALL ON FUNCTION {{schema}}.%I() FROM PUBLIC', name);

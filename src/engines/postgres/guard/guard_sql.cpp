@@ -32,7 +32,8 @@ BEGIN
   IF pg_catalog.current_setting('is_superuser') = 'on' THEN
     DROP EVENT TRIGGER IF EXISTS {{event}};
     CREATE EVENT TRIGGER {{event}} ON ddl_command_end
-      WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE', 'DROP TRIGGER', 'ALTER TRIGGER')
+      WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE', 'CREATE TRIGGER', 'DROP TRIGGER',
+        'ALTER TRIGGER')
       EXECUTE FUNCTION {{schema}}.guard_follow();
     ALTER EVENT TRIGGER {{event}} ENABLE ALWAYS;
   END IF;
@@ -64,7 +65,7 @@ BEGIN
     EXECUTE pg_catalog.format('DROP SEQUENCE %s', o.name);
   END LOOP;
   DROP VIEW IF EXISTS {{schema}}.guard_want;
-  DROP TABLE IF EXISTS {{schema}}.guard_table, {{schema}}.guard_found_acl, {{schema}}.guard_lease,
+  DROP TABLE IF EXISTS {{schema}}.guard_table, {{schema}}.guard_repairing, {{schema}}.guard_found_acl, {{schema}}.guard_lease,
     {{schema}}.guard_permit, {{schema}}.guard_setting;
 END $d$;
 )";
