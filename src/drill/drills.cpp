@@ -1,0 +1,223 @@
+#include "drill/drills.hpp"
+
+#include <signal.h>
+
+#include <thread>
+
+#include "base/temp_dir.hpp"
+
+namespace domicile::drill {
+namespace {
+
+constexpr auto kLook = std::chrono::milliseconds(50);
+
+void rest(Micros length) { std::this_thread::sleep_for(std::chrono::microseconds(length)); }
+
+void append(std::vector<Write>& to, std::vector<Write> more) {
+  to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+std::string tally(const std::vector<Write>& writes) {
+  std::map<int, int> by_status;
+  for (const Write& write : writes)
+    if (write.outcome != Outcome::acknowledged) ++by_status[write.status];
+  std::string out;
+  for (const auto& [status, number] : by_status)
+    out += fmt::format(" {} x {}", number, status == 0 ? "no answer" : std::to_string(status));
+  return out.empty() ? " none ended" : out;
+}
+
+// Waits until `residency` is served by `owner` (any but `not_of` when empty), as the agents beside `not_of` see it.
+Result<Authority> await_serving(const Field& field, const std::string& residency, const std::string& owner,
+                                const std::string& not_of, Micros patience) {
+  std::string last = "no agent answers";
+  for (const Micros deadline = monotonic_now() + patience; monotonic_now() < deadline;
+       std::this_thread::sleep_for(kLook)) {
+    const auto seen = owner_of(field, residency, not_of);
+    if (!seen) {
+      last = seen.error().what;
+      continue;
+    }
+    last = fmt::format("{} is {} by {} at epoch {}", residency, seen->mode, seen->owner, seen->epoch);
+    const bool wanted = owner.empty() ? seen->owner != not_of : seen->owner == owner;
+    if (wanted && seen->mode == "serving") return *seen;
+  }
+  return fail(Kind::unavailable, fmt::format("{} is not served after {} s: {}", residency, patience / kSecond, last));
+}
+
+// Clients that share a region's fate, as a process inside its network.
+class Inside {
+ public:
+  static Result<std::unique_ptr<Inside>> start(const Field& field, const fs::path& program, const std::string& region,
+                                               const LoadSpec& load) {
+    auto inside = std::make_unique<Inside>();
+    const fs::path spec = inside->folder_.path() / "load.json";
+    CHECK_OK(write_file(spec, to_text(load)));
+    inside->process_ = std::make_unique<Process>(TRY(field.start_inside(
+        region, {.argv = {program.string(), "drill", "client", spec.string(), inside->result().string()}})));
+    return inside;
+  }
+  Result<std::vector<Write>> stop() {
+    process_->signal(SIGTERM);
+    if (!process_->wait_for(30 * kSecond)) return fail(Kind::unavailable, "the clients inside do not come to an end");
+    return writes_of(TRY(read_file(result())));
+  }
+
+ private:
+  fs::path result() const { return folder_.path() / "writes.txt"; }
+  TempDir folder_;
+  std::unique_ptr<Process> process_;
+};
+
+Result<void> strike(const Field& field, const std::string& kind, const std::string& region) {
+  if (kind != "cut") {
+    (void)TRY(field.lab(kind, {{"site", region}}));
+    return {};
+  }
+  const Json status = TRY(field.lab_status());
+  std::vector<std::string> others{lab::kHost};
+  for (const Json& site : status["sites"]) others.push_back(TRY(member<std::string>(site, "site")));
+  for (const std::string& other : others)
+    if (other != region) (void)TRY(field.lab("cut", {{"from", region}, {"to", other}}));
+  return {};
+}
+
+}  // namespace
+
+Result<Authority> owner_of(const Field& field, const std::string& residency, const std::string& not_of) {
+  std::optional<Authority> newest;
+  Error last{Kind::unavailable, "no agent answers"};
+  for (const std::string& region : field.regions()) {
+    if (region == not_of) continue;
+    const auto seen = field.authority(residency, region);
+    if (!seen)
+      last = seen.error();
+    else if (!newest || seen->epoch > newest->epoch || (seen->epoch == newest->epoch && seen->mode == "serving"))
+      newest = *seen;
+  }
+  if (!newest) return tl::unexpected<Error>(last);
+  return *newest;
+}
+
+Result<std::string> other_owner(const Field& field, const std::string& residency) {
+  const auto* rules = topology::residency_of(field.topology(), residency);
+  if (rules == nullptr) return fail(Kind::invalid_input, "the topology has no residency " + residency);
+  if (TRY(owner_of(field, residency)).owner != rules->home.str()) return rules->home.str();
+  if (rules->standby.empty()) return fail(Kind::refused, residency + " has no other lawful owner");
+  return rules->standby[0].str();
+}
+
+Result<LoadSpec> load_for(const Field& field, const DrillSpec& spec) {
+  const Authority directory = TRY(await_serving(field, std::string(topology::kDirectory), "", "", spec.patience));
+  (void)TRY(await_serving(field, spec.residency, "", "", spec.patience));
+  LoadSpec load;
+  load.clients = TRY(field.clients(spec.residency, spec.clients, directory.owner));
+  load.per_s = spec.per_s;
+  load.ca = field.ca();
+  return load;
+}
+
+Result<void> warm_up(const LoadSpec& load, Micros patience) {
+  const auto running = TRY(Load::start(load));
+  std::vector<Write> recent;
+  for (const Micros deadline = monotonic_now() + patience; monotonic_now() < deadline;) {
+    rest(kSecond / 4);
+    append(recent, running->take());
+    const Micros now = wall_now();
+    std::erase_if(recent, [&](const Write& write) { return write.done < now - 2 * kSecond; });
+    std::size_t prompt = 0, late = 0;
+    for (const Write& write : recent) {
+      if (write.done < now - kSecond) continue;
+      const bool good = write.outcome == Outcome::acknowledged && write.done - write.intended < kSecond / 2;
+      ++(good ? prompt : late);
+    }
+    if (late == 0 && static_cast<double>(prompt) >= 0.9 * load.per_s) return {};
+  }
+  return fail(Kind::unavailable,
+              fmt::format("the clients are not served after {} s:{}", patience / kSecond, tally(recent)),
+              "domicile status");
+}
+
+Result<RunResult> planned_switch(const Field& field, const DrillSpec& spec, const std::string& to, const Talk& talk) {
+  const LoadSpec load = TRY(load_for(field, spec));
+  talk(fmt::format("{} clients write to {}, {:g}/s", load.clients.size(), spec.residency, spec.per_s));
+  CHECK_OK(warm_up(load, spec.patience));
+  const Authority before = TRY(owner_of(field, spec.residency));
+  if (before.owner == to) return fail(Kind::conflict, fmt::format("{} owns {} already", to, spec.residency));
+  RunResult run;
+  const auto running = TRY(Load::start(load));
+  rest(spec.before);
+  talk(fmt::format("switching {} from {} to {}", spec.residency, before.owner, to));
+  // A copy that is still catching up makes the owner say no; that is not yet a failed drill.
+  Result<Json> ordered = fail(Kind::unavailable, "not ordered yet");
+  Micros begin = 0;
+  for (const Micros deadline = monotonic_now() + spec.patience; !ordered && monotonic_now() < deadline;) {
+    begin = wall_now();
+    ordered = field.agent(before.owner, "POST", "/v1/switch",
+                          {{"residency", spec.residency}, {"to", to}, {"reason", "drill"}}, 15 * kSecond);
+    if (!ordered && ordered.error().kind == Kind::unknown_outcome) break;
+    if (!ordered) rest(kSecond / 2);
+  }
+  std::string switch_id;
+  if (ordered) {
+    switch_id = member_or<std::string>(*ordered, "switch", "").value_or("");
+    const auto served = await_serving(field, spec.residency, to, "", spec.patience);
+    if (!served) run.trouble = served.error().what;
+  } else {
+    run.trouble = ordered.error().what;
+  }
+  rest(spec.after);
+  run.writes = running->stop();
+  run.story = story_of(field.events(), spec.residency, switch_id, begin);
+  talk("reading every marker back");
+  run.readable = TRY(field.markers(spec.residency, TRY(owner_of(field, spec.residency)).owner));
+  return run;
+}
+
+Result<RunResult> region_loss(const Field& field, const DrillSpec& spec, const std::string& kind, const Talk& talk) {
+  LoadSpec load = TRY(load_for(field, spec));
+  talk(fmt::format("{} clients write to {}, {:g}/s", load.clients.size(), spec.residency, spec.per_s));
+  CHECK_OK(warm_up(load, spec.patience));
+  const std::string lost = TRY(owner_of(field, spec.residency)).owner;
+  std::unique_ptr<Inside> inside;
+  if (kind == "cut") {
+    load.per_s = spec.per_s / 2;
+    LoadSpec locked_in = load;
+    locked_in.deadline = 3 * kSecond;
+    for (ClientSpec& client : locked_in.clients) client.gateways = {TRY(field.gateway_inside(lost))};
+    inside = TRY(Inside::start(field, spec.program, lost, locked_in));
+  }
+  RunResult run;
+  const auto running = TRY(Load::start(load));
+  rest(spec.before);
+  talk(fmt::format("{} is lost now ({})", lost, kind));
+  run.fault = wall_now();
+  CHECK_OK(strike(field, kind, lost));
+  const auto served = await_serving(field, spec.residency, "", lost, spec.patience);
+  if (!served) run.trouble = served.error().what;
+  std::optional<Micros> back;
+  for (const Micros deadline = monotonic_now() + spec.patience; served && !back && monotonic_now() < deadline;) {
+    rest(kSecond / 4);
+    append(run.writes, running->take());
+    back = rto(run.writes, run.fault);
+  }
+  append(run.writes, running->stop());
+  if (inside) {
+    auto writes = inside->stop();
+    if (writes)
+      run.inside = std::move(*writes);
+    else
+      run.trouble = writes.error().what;
+  }
+  if (!served) return run;
+  talk(fmt::format("{} serves; reading every marker back", served->owner));
+  run.story = story_of(field.events(), spec.residency, served->switch_id, run.fault);
+  // From the last step of the switch until the clients are served: their own search for a gateway.
+  Micros told = 0;
+  for (const Phase& phase : run.story.phases) told += phase.length;
+  if (back && *back > told) run.story.phases.push_back({"clients find it", *back - told});
+  run.readable = TRY(field.markers(spec.residency, served->owner));
+  return run;
+}
+
+}  // namespace domicile::drill

@@ -1,0 +1,33 @@
+// The drills themselves: faults and switches done on purpose to a running lab while clients write.
+#pragma once
+#include "drill/field.hpp"
+
+namespace domicile::drill {
+
+using Talk = std::function<void(const std::string&)>;  // what is being done, for people
+
+struct DrillSpec {
+  std::string residency;
+  std::size_t clients = 20;  // each a tenant of its own
+  double per_s = 500;
+  Micros before = 3 * kSecond, after = 3 * kSecond;  // steady traffic around the switch
+  Micros patience = 40 * kSecond;                    // for service to come up, to switch, to come back
+  fs::path program;                                  // the domicile binary, for clients inside a region
+};
+
+// Waits until every client's writes are acknowledged promptly for a second; those writes are no drill's.
+Result<void> warm_up(const LoadSpec& load, Micros patience);
+Result<LoadSpec> load_for(const Field& field, const DrillSpec& spec);
+
+// Orders the switch, waits until `to` serves, reads every marker back there. A switch that does not come off is the
+// run's trouble, not an error.
+Result<RunResult> planned_switch(const Field& field, const DrillSpec& spec, const std::string& to, const Talk& talk);
+// Loses the owner of the residency: kill, pause, or cut with half of the clients inside.
+Result<RunResult> region_loss(const Field& field, const DrillSpec& spec, const std::string& kind, const Talk& talk);
+
+// The region where the residency is to be switched next: its first standby, or home when it is away.
+Result<std::string> other_owner(const Field& field, const std::string& residency);
+// Who owns it now, asked of any agent that answers, other than `not_of`'s.
+Result<Authority> owner_of(const Field& field, const std::string& residency, const std::string& not_of = {});
+
+}  // namespace domicile::drill

@@ -1,0 +1,56 @@
+// A running lab as a drill sees it: its faults, its agents, its databases, and clients for it. Everything is asked over
+// sockets below the lab's directory, so that any process may drill any lab.
+#pragma once
+#include "base/process.hpp"
+#include "core/topology/topology.hpp"
+#include "drill/load.hpp"
+#include "drill/report.hpp"
+#include "lab/control.hpp"
+
+namespace domicile::drill {
+
+struct Authority {
+  std::string owner, mode, switch_id;
+  std::int64_t epoch = 0;
+};
+
+class Field {
+ public:
+  // `unavailable` when no lab runs there.
+  static Result<Field> open(const fs::path& directory, topology::Topology topology);
+
+  const topology::Topology& topology() const { return topology_; }
+  const fs::path& directory() const { return directory_; }
+  std::vector<std::string> regions() const;
+
+  Result<Json> lab(const std::string& verb, const Json& body) const;  // POST /VERB: cut, kill, …
+  Result<Json> lab_status() const;
+  Result<Json> agent(const std::string& region, const std::string& method, const std::string& path,
+                     const Json& body = {}, Micros timeout = 5 * kSecond) const;
+  Result<Json> agent_status(const std::string& region) const { return agent(region, "GET", "/v1/status"); }
+  // As the agent of `region` knows it.
+  Result<Authority> authority(const std::string& residency, const std::string& region) const;
+  // The events of every agent that answers.
+  std::vector<Event> events(std::size_t count = 1000) const;
+
+  // Ids of all orders of the residency that this region's database holds.
+  Result<std::set<std::string>> markers(const std::string& residency, const std::string& region) const;
+  // `count` clients of as many tenants; tenants that are not there yet are added at `at`, the directory's owner.
+  Result<std::vector<ClientSpec>> clients(const std::string& residency, std::size_t count, const std::string& at) const;
+  Result<Gateway> gateway_inside(const std::string& region) const;  // as clients in that region reach it
+  std::string ca() const { return (directory_ / "certs" / "ca.pem").string(); }
+  // A process inside a region's network, as a client that is locked in with it.
+  Result<Process> start_inside(const std::string& region, Command command) const;
+
+ private:
+  Field() = default;
+  std::string database(const std::string& region) const;
+  fs::path directory_;
+  topology::Topology topology_;
+  std::map<std::string, std::string> address_;  // of gateways, for clients outside
+  std::map<std::string, std::string> inner_address_;
+  int base_ = 0;
+  bool flat_ = false;
+};
+
+}  // namespace domicile::drill
