@@ -9,6 +9,9 @@ namespace domicile::cli {
 
 Verb check_verb();
 Verb completion_verb();
+Verb drill_client_verb();
+Verb drill_planned_switch_verb();
+Verb drill_region_loss_verb();
 Verb explain_table_verb();
 Verb help_verb();
 Verb lab_cut_verb();
@@ -16,6 +19,7 @@ Verb lab_down_verb();
 Verb lab_flap_verb();
 Verb lab_heal_verb();
 Verb lab_kill_verb();
+Verb lab_once_verb();
 Verb lab_pause_verb();
 Verb lab_resume_verb();
 Verb lab_slow_verb();

@@ -1,0 +1,108 @@
+#include "cli/drill_common.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "core/topology/parse.hpp"
+
+namespace domicile::cli {
+namespace {
+
+sigset_t ends() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  return set;
+}
+
+Result<std::size_t> positive(const Args& args, const char* name, const char* otherwise) {
+  const std::int64_t value = TRY(lab_figure(args.get(name, otherwise)));
+  if (value < 1 || value > 1'000'000) return fail(Kind::invalid_input, fmt::format("--{} is out of range", name));
+  return static_cast<std::size_t>(value);
+}
+
+}  // namespace
+
+std::vector<Option> drill_options(std::vector<Option> own) {
+  own.push_back({"residency", "R", "Whose writes are drilled (default: us)."});
+  own.push_back({"clients", "N", "Clients, each a tenant of its own (default: 20)."});
+  own.push_back({"rate", "N", "Writes per second of all clients together (default: 500)."});
+  own.push_back({"topology", "FILE", "The lab's topology (default: examples/three-regions)."});
+  own.push_back(base_option());
+  own.push_back(json_option());
+  return own;
+}
+
+Result<DrillSettings> drill_settings(const Args& args) {
+  DrillSettings settings;
+  settings.base = TRY(lab_base(args));
+  settings.directory = TRY(lab_directory(args));
+  settings.topology_file = args.get("topology", (checkout() / "examples/three-regions/topology.yaml").string());
+  settings.topology = TRY(topology::load(TRY(read_file(settings.topology_file)), settings.topology_file.string()));
+  settings.spec.residency = args.get("residency", "us");
+  if (topology::residency_of(settings.topology, settings.spec.residency) == nullptr)
+    return fail(Kind::invalid_input, "the topology has no residency " + settings.spec.residency);
+  settings.spec.clients = TRY(positive(args, "clients", "20"));
+  settings.spec.per_s = static_cast<double>(TRY(positive(args, "rate", "500")));
+  settings.spec.program = fs::read_symlink("/proc/self/exe");
+  settings.runs = TRY(positive(args, "runs", "1"));
+  return settings;
+}
+
+drill::Talk talk_to(Io& io) {
+  return [&io, begin = monotonic_now()](const std::string& text) {
+    io.err << fmt::format("{:6.1f} s  {}", static_cast<double>(monotonic_now() - begin) / kSecond, text) << std::endl;
+  };
+}
+
+bool lab_runs(const fs::path& directory) { return lab::ask(directory, "GET", "/status").has_value(); }
+
+TemporaryLab::TemporaryLab(fs::path directory) : directory_(std::move(directory)) {
+  const sigset_t set = ends();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  watch_ = std::jthread([directory = directory_](const std::stop_token& stop) {
+    const sigset_t set = ends();
+    const timespec wait{0, 100'000'000};
+    while (!stop.stop_requested()) {
+      const int number = ::sigtimedwait(&set, nullptr, &wait);
+      if (number <= 0) continue;
+      (void)lab::down(directory);
+      ::_exit(128 + number);
+    }
+  });
+}
+
+Result<std::unique_ptr<TemporaryLab>> TemporaryLab::up(const DrillSettings& settings) {
+  if (lab_runs(settings.directory)) return fail(Kind::conflict, "a lab runs there already", "domicile lab down");
+  std::unique_ptr<TemporaryLab> lab(new TemporaryLab(settings.directory));
+  // In a process of its own: the lab's daemon must be forked from one that has no threads.
+  const auto started =
+      TRY(domicile::run({{settings.spec.program.string(), "lab", "up", "--base", std::to_string(settings.base),
+                          "--topology", settings.topology_file.string()}},
+                        300 * kSecond));
+  if (started.exit_code != 0) return fail(Kind::failed, "the lab does not come up: " + started.err);
+  return lab;
+}
+
+TemporaryLab::~TemporaryLab() {
+  (void)lab::down(directory_);
+  watch_.request_stop();
+  watch_.join();
+  const sigset_t set = ends();
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+Exit show_reports(Io& io, bool json, const std::vector<drill::Report>& reports) {
+  if (json)
+    io.out << dump(drill::json_of(reports)) << "\n";
+  else
+    io.out << drill::table(reports, io.terminal);
+  io.out.flush();
+  for (const auto& report : reports)
+    if (!report.held()) return Exit::broken;
+  return Exit::ok;
+}
+
+}  // namespace domicile::cli

@@ -1,0 +1,39 @@
+// What the drill verbs share: the lab that they drill, which they bring up and down where none runs.
+#pragma once
+#include <thread>
+
+#include "cli/lab_common.hpp"
+#include "drill/drills.hpp"
+
+namespace domicile::cli {
+
+std::vector<Option> drill_options(std::vector<Option> own);
+struct DrillSettings {
+  int base = 0;
+  fs::path topology_file, directory;
+  topology::Topology topology;
+  drill::DrillSpec spec;
+  std::size_t runs = 1;
+};
+Result<DrillSettings> drill_settings(const Args& args);
+drill::Talk talk_to(Io& io);
+
+// A lab that is up for as long as this lives. SIGINT and SIGTERM take it down and end the process.
+class TemporaryLab {
+ public:
+  static Result<std::unique_ptr<TemporaryLab>> up(const DrillSettings& settings);
+  ~TemporaryLab();
+  TemporaryLab(const TemporaryLab&) = delete;
+  TemporaryLab& operator=(const TemporaryLab&) = delete;
+
+ private:
+  explicit TemporaryLab(fs::path directory);
+  fs::path directory_;
+  std::jthread watch_;  // for signals
+};
+bool lab_runs(const fs::path& directory);
+
+// Prints the report: one line of JSON, or the table. `broken` when something did not hold.
+Exit show_reports(Io& io, bool json, const std::vector<drill::Report>& reports);
+
+}  // namespace domicile::cli

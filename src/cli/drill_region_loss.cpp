@@ -1,0 +1,42 @@
+#include "cli/drill_common.hpp"
+#include "cli/registry.hpp"
+
+namespace domicile::cli {
+namespace {
+
+Result<Exit> run(const Args& args, Io& io) {
+  const DrillSettings settings = TRY(drill_settings(args));
+  const std::string kind = args.get("kind", "kill");
+  if (kind != "kill" && kind != "pause" && kind != "cut")
+    return fail(Kind::invalid_input, "--kind is kill, pause or cut");
+  const auto talk = talk_to(io);
+  const bool running = lab_runs(settings.directory);
+  if (running && settings.runs > 1)
+    return fail(Kind::conflict, "a lab runs, and each of several losses needs a fresh one", "domicile lab down");
+  std::vector<drill::RunResult> runs;
+  for (std::size_t i = 0; i < settings.runs; ++i) {
+    if (!running) talk(fmt::format("run {} of {}: bringing a lab up", i + 1, settings.runs));
+    const auto own = running ? nullptr : TRY(TemporaryLab::up(settings));
+    const auto field = TRY(drill::Field::open(settings.directory, settings.topology));
+    runs.push_back(TRY(drill::region_loss(field, settings.spec, kind, talk)));
+  }
+  return show_reports(io, args.has("json"),
+                      {drill::judge({"region-loss", kind, settings.spec.residency, settings.spec.clients,
+                                     settings.spec.per_s, settings.topology.lease.ttl},
+                                    runs)});
+}
+
+}  // namespace
+
+Verb drill_region_loss_verb() {
+  return {"drill region-loss",
+          "Lose the region that owns a residency while clients write, and measure what they saw.",
+          {},
+          drill_options(
+              {{"kind", "K", "kill (SIGKILL, the default), pause (SIGSTOP) or cut (with half of the clients inside)."},
+               {"runs", "N", "So many losses, each of a fresh lab (default: 1)."}}),
+          {"domicile drill region-loss", "domicile drill region-loss --kind cut --runs 10 --json"},
+          run};
+}
+
+}  // namespace domicile::cli
