@@ -48,6 +48,12 @@ Result<std::vector<MappedTable>> parents_first(const Sql& sql, std::vector<Mappe
   return sorted;
 }
 
+// Which rows of a table belong to the link. A table without a residency column is the residency's whole.
+std::string belongs(const Sql& sql, const LinkSpec& link, const MappedTable& table) {
+  if (table.residency_column.empty()) return "true";
+  return fmt::format("{} = {}", sql.name(table.residency_column), sql.literal(link.residency));
+}
+
 Result<void> permit(const Sql& sql, const LinkSpec& link) {
   CHECK_OK(sql.query("SELECT domicile.permit($1, 'link')", {link.residency}));
   return {};
@@ -61,9 +67,8 @@ Result<void> delete_rows(const Sql& sql, const LinkSpec& link, const MappedTable
       // tableoid: a partitioned table's ctids are unique only per leaf.
       const auto rows = TRY(sql.query(
           fmt::format("WITH gone AS (DELETE FROM {0} WHERE (tableoid, ctid) IN (SELECT tableoid, ctid FROM {0} "
-                      "WHERE {1} = $1 LIMIT 20000) RETURNING 1) SELECT count(*) FROM gone",
-                      name, sql.name(table.residency_column)),
-          {link.residency}));
+                      "WHERE {1} LIMIT 20000) RETURNING 1) SELECT count(*) FROM gone",
+                      name, belongs(sql, link, table))));
       more = *rows[0][0] != "0";
       return {};
     }));
@@ -173,9 +178,8 @@ Result<void> Exporter::read(const std::string& session, const MappedTable& table
   auto transaction = TRY(Transaction::begin(reader_, "ISOLATION LEVEL REPEATABLE READ READ ONLY"));
   CHECK_OK(sql.simple("SET TRANSACTION SNAPSHOT " + sql.literal(snapshot_name_)));
   if (!link_.read_role.empty()) CHECK_OK(sql.simple("SET LOCAL ROLE " + sql.name(link_.read_role)));
-  const std::string copy =
-      fmt::format("COPY (SELECT {} FROM {} WHERE {} = {}) TO STDOUT", column_list(sql, *own), table_name(sql, *own),
-                  sql.name(own->residency_column), sql.literal(link_.residency));
+  const std::string copy = fmt::format("COPY (SELECT {} FROM {} WHERE {}) TO STDOUT", column_list(sql, *own),
+                                       table_name(sql, *own), belongs(sql, link_, *own));
   CHECK_OK(sql.connection().copy_out(copy, sink));
   return {};
 }

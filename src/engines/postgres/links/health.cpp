@@ -47,6 +47,8 @@ std::string_view name_of(Health::State state) {
       return "unknown";
     case Health::State::healthy:
       return "healthy";
+    case Health::State::down:
+      return "down";
     case Health::State::stopped:
       return "stopped";
     case Health::State::failed:
@@ -125,7 +127,7 @@ Result<Health> subscription_health(const Sql& sql, const LinkSpec& link, const s
       return Health{failed, fmt::format("disabled by an error of apply ({} so far); see the server's log", *row[2])};
     return Health{stopped, "the link is not enabled"};
   }
-  if (*row[3] == "0") return Health{failed, "its worker is not running"};
+  if (*row[3] == "0") return Health{down, "its worker is not running"};
   return Health{healthy, "streaming"};
 }
 

@@ -15,7 +15,8 @@ Result<Fingerprints> fingerprints(const Sql& sql, const LinkSpec& link);
 std::string schema_difference(const Fingerprints& owner, const Fingerprints& here);
 
 struct Health {
-  enum class State { unknown, healthy, stopped, failed, resync };
+  // `down`: enabled, but nobody streams now, as when the source does not answer. That alone harms no copy.
+  enum class State { unknown, healthy, down, stopped, failed, resync };
   State state = State::unknown;
   std::string reason;  // one sentence; never row values
 };

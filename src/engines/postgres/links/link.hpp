@@ -17,7 +17,7 @@ using authority::Position;
 
 struct MappedTable {
   std::string schema, name;
-  std::string residency_column;      // of type text, NOT NULL, part of the replica identity
+  std::string residency_column;      // of type text, NOT NULL, part of the replica identity; empty: every row belongs
   std::vector<std::string> columns;  // what this link's form lets out; the residency is one of them
   std::string qualified() const { return schema + "." + name; }
   bool operator==(const MappedTable&) const = default;

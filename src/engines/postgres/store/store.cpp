@@ -1,0 +1,277 @@
+#include "engines/postgres/store/store.hpp"
+
+#include <charconv>
+
+#include "base/json.hpp"
+#include "engines/postgres/links/copy.hpp"
+#include "engines/postgres/links/health.hpp"
+#include "engines/postgres/links/marker.hpp"
+#include "engines/postgres/links/position.hpp"
+#include "engines/postgres/links/slots.hpp"
+#include "engines/postgres/links/subscription.hpp"
+
+namespace domicile::postgres {
+
+using authority::Epoch;
+using authority::Marker;
+using authority::Position;
+using links::LinkSpec;
+using replication::CopyHealth;
+using replication::Fence;
+using replication::GuardState;
+using replication::LinkName;
+using replication::ReceiverProgress;
+using replication::StoreClock;
+
+namespace {
+
+links::MappedTable mapped(const topology::Table& table, topology::Form form) {
+  return {table.schema, table.name, table.residency, residency::columns_for(table, form)};
+}
+
+std::vector<links::MappedTable> directory_tables() {
+  // The residency that these tables name is data: no filter, see is_directory in links.
+  return {{"domicile", "tenant", "", {"tenant_id", "residency", "tombstone"}},
+          {"domicile", "host", "", {"host", "tenant_id"}}};
+}
+
+std::int64_t integer_of(const links::Cell& cell) {
+  std::int64_t value = 0;
+  if (cell) std::from_chars(cell->data(), cell->data() + cell->size(), value);
+  return value;
+}
+
+// {1,2,3}
+std::vector<int> integers_of(const std::string& array) {
+  std::vector<int> out;
+  const char* at = array.data() + 1;
+  const char* end = array.data() + array.size();
+  while (at < end) {
+    int value = 0;
+    const auto [next, error] = std::from_chars(at, end, value);
+    if (error != std::errc{}) break;
+    out.push_back(value);
+    at = next + 1;
+  }
+  return out;
+}
+
+class PostgresStore final : public replication::Store {
+ public:
+  explicit PostgresStore(StoreSettings settings) : settings_(std::move(settings)) {}
+
+  Result<StoreClock> clock() override {
+    return with<StoreClock>([&](const links::Sql& sql) -> Result<StoreClock> {
+      const auto rows = TRY(sql.query("SELECT clock_id, now_us, wall_us FROM domicile.clock()"));
+      return StoreClock{rows.at(0).at(0).value_or(""), integer_of(rows[0][1]), integer_of(rows[0][2])};
+    });
+  }
+
+  Result<void> lease_set(const std::string& residency, Epoch epoch, Micros end, const std::string& clock_id) override {
+    return call("SELECT domicile.lease_set($1, $2, $3, $4)",
+                {residency, std::to_string(epoch), std::to_string(end), clock_id});
+  }
+
+  Result<Fence> fence(const std::string& residency, Epoch epoch, const std::string& switch_id,
+                      Micros lock_timeout) override {
+    return with<Fence>([&](const links::Sql& sql) -> Result<Fence> {
+      const auto rows =
+          TRY(sql.query("SELECT fenced, lsn, holders FROM domicile.lease_fence($1, $2, $3, $4)",
+                        {residency, std::to_string(epoch), switch_id, std::to_string(lock_timeout / kMillisecond)}));
+      Fence fence;
+      fence.fenced = rows.at(0).at(0) == "t";
+      if (!fence.fenced) {
+        fence.holders = integers_of(rows[0][2].value_or("{}"));
+        return fence;
+      }
+      fence.position = TRY(links::identity_of(sql));
+      const auto lsn = authority::lsn_of(rows[0][1].value_or(""));
+      if (!lsn) return fail(Kind::corrupt, "the guard's fence has no log position");
+      fence.position.lsn = *lsn;
+      return fence;
+    });
+  }
+
+  Result<void> close(const std::string& residency, Epoch epoch) override {
+    return call("SELECT domicile.lease_close($1, $2)", {residency, std::to_string(epoch)});
+  }
+
+  Result<std::vector<GuardState>> guard_state() override {
+    return with<std::vector<GuardState>>([&](const links::Sql& sql) -> Result<std::vector<GuardState>> {
+      std::vector<GuardState> states;
+      for (const auto& row :
+           TRY(sql.query("SELECT residency, epoch, state, end_us, clock_id, switch_id FROM domicile.guard_state()")))
+        states.push_back({row[0].value_or(""), integer_of(row[1]), row[2].value_or(""), integer_of(row[3]),
+                          row[4].value_or(""), row[5].value_or("")});
+      return states;
+    });
+  }
+
+  Result<void> pulse() override {
+    return call(
+        "INSERT INTO domicile.pulse (only, at) VALUES (true, pg_catalog.now()) ON CONFLICT (only) DO UPDATE SET at = "
+        "EXCLUDED.at",
+        {});
+  }
+
+  Result<Marker> commit_marker(const std::string& residency, Epoch epoch) override {
+    return with<Marker>([&](const links::Sql& sql) -> Result<Marker> {
+      const auto sequences = TRY(links::sequence_values(sql, tables_of(residency, topology::Form::full)));
+      return links::commit_marker(sql, residency, epoch, sequences);
+    });
+  }
+
+  Result<CopyHealth> copy_health(const LinkName& inbound) override {
+    return with<CopyHealth>([&](const links::Sql& sql) -> Result<CopyHealth> {
+      const LinkSpec link = link_spec(*settings_.topology, inbound);
+      CopyHealth health;
+      health.complete = TRY(links::copy_complete(sql, link));
+      const auto applied = TRY(links::applied_marker(sql, inbound.residency));
+      if (applied) health.applied = applied->marker;
+      if (const auto position = links::applied_position(sql, link)) health.position = *position;
+      const auto state = TRY(links::subscription_health(sql, link, std::nullopt));
+      health.streaming = state.state == links::Health::State::healthy;
+      if (state.state == links::Health::State::failed || state.state == links::Health::State::resync)
+        health.trouble = state.reason;
+      return health;
+    });
+  }
+
+  Result<Position> stop_inbound(const LinkName& inbound, bool fence_known) override {
+    return with<Position>([&](const links::Sql& sql) -> Result<Position> {
+      return TRY(links::disable_inbound(sql, link_spec(*settings_.topology, inbound), fence_known)).position;
+    });
+  }
+
+  Result<void> follow(const LinkName& inbound, bool has_all) override {
+    return with<void>([&](const links::Sql& sql) -> Result<void> {
+      const LinkSpec link = link_spec(*settings_.topology, inbound);
+      const auto peer = settings_.peers.find(inbound.from);
+      if (peer == settings_.peers.end())
+        return fail(Kind::invalid_input, "no address of " + inbound.from + " for links");
+      CHECK_OK(links::ensure_subscription(sql, link, peer->second));
+      if (has_all) {
+        // Nothing of the source's own numbering is applied yet: its zero is the safe side.
+        Position begin = TRY(links::identify(peer->second + " replication=database"));
+        begin.lsn = 0;
+        CHECK_OK(links::journal_without_copy(sql, link, begin));
+      }
+      return links::enable_subscription(sql, link);
+    });
+  }
+
+  Result<std::vector<ReceiverProgress>> receivers(const std::string& residency, const Position& position) override {
+    return with<std::vector<ReceiverProgress>>([&](const links::Sql& sql) -> Result<std::vector<ReceiverProgress>> {
+      const auto names = outbound(residency);
+      std::vector<LinkSpec> specs;
+      for (const auto& name : names) specs.push_back(link_spec(*settings_.topology, name));
+      std::vector<ReceiverProgress> out;
+      for (const auto& progress : TRY(links::receivers_have(sql, specs, position, 0)))
+        for (const auto& name : names)
+          if (residency::link_name(name.residency, name.from, name.to) == progress.link)
+            out.push_back({name.to, progress.live, progress.has});
+      return out;
+    });
+  }
+
+  Result<void> keep_reverse_slots(const std::string& residency) override {
+    return with<void>([&](const links::Sql& sql) -> Result<void> {
+      for (const auto& name : outbound(residency)) {
+        const LinkSpec link = link_spec(*settings_.topology, name);
+        TRY(links::ensure_reverse_slot(settings_.database, link));
+        TRY(links::advance_reverse_slot(sql, link));
+      }
+      return {};
+    });
+  }
+
+  Result<void> open_slots(const std::string& residency) override {
+    return with<void>([&](const links::Sql& sql) -> Result<void> {
+      std::vector<LinkSpec> specs;
+      for (const auto& name : outbound(residency)) specs.push_back(link_spec(*settings_.topology, name));
+      TRY(links::open_reverse_slots(sql, specs));
+      return {};
+    });
+  }
+
+  Result<void> return_slots(const std::string& residency, const Position& fence) override {
+    return with<void>([&](const links::Sql& sql) -> Result<void> {
+      for (const auto& name : outbound(residency))
+        CHECK_OK(links::return_to_reverse(sql, link_spec(*settings_.topology, name), fence));
+      return {};
+    });
+  }
+
+  Result<void> advance_sequences(const LinkName& inbound, const std::string& switch_id, Micros gap) override {
+    return with<void>([&](const links::Sql& sql) -> Result<void> {
+      const LinkSpec link = link_spec(*settings_.topology, inbound);
+      TRY(links::advance_sequences(sql, link, switch_id, links::sequence_margin({0, gap})));
+      return {};
+    });
+  }
+
+ private:
+  std::vector<links::MappedTable> tables_of(const std::string& residency, topology::Form form) const {
+    if (residency == topology::kDirectory) return directory_tables();
+    std::vector<links::MappedTable> tables;
+    for (const auto& table : settings_.topology->tables) tables.push_back(mapped(table, form));
+    return tables;
+  }
+
+  std::vector<LinkName> outbound(const std::string& residency) const {
+    std::vector<LinkName> names;
+    for (const auto& link : residency::links_of(*settings_.topology))
+      if (link.residency == residency && link.from == settings_.region)
+        names.push_back({link.residency, link.from, link.to});
+    return names;
+  }
+
+  // A session that answered an error of the connection is not used again.
+  template <class T, class Work>
+  Result<T> with(Work work) {
+    if (!connection_ || !connection_->alive()) connection_ = TRY(open());
+    auto result = work(links::Sql(*connection_));
+    if (!result && (!connection_->alive() || sqlstate_of(result.error()).empty())) connection_.reset();
+    return result;
+  }
+
+  Result<Connection> open() { return open_session(settings_, "domicile-agent"); }
+
+  Result<void> call(const std::string& text, const std::vector<links::Cell>& parameters) {
+    return with<void>([&](const links::Sql& sql) -> Result<void> {
+      TRY(sql.query(text, parameters));
+      return {};
+    });
+  }
+
+  StoreSettings settings_;
+  std::optional<Connection> connection_;
+};
+
+}  // namespace
+
+LinkSpec link_spec(const topology::Topology& topology, const LinkName& name) {
+  LinkSpec link{name.residency, name.from, name.to, residency::link_name(name.residency, name.from, name.to), {}};
+  const auto* residency = topology::residency_of(topology, name.residency);
+  if (name.residency == topology::kDirectory) {
+    link.tables = directory_tables();
+  } else if (residency != nullptr) {
+    const auto form = topology::form_at(topology, *residency, name.to);
+    for (const auto& table : topology.tables) link.tables.push_back(mapped(table, form));
+  }
+  return link;
+}
+
+std::unique_ptr<replication::Store> make_store(StoreSettings settings) {
+  return std::make_unique<PostgresStore>(std::move(settings));
+}
+
+Result<Connection> open_session(const StoreSettings& settings, const char* application_name) {
+  OpenOptions options;
+  options.connect_timeout = settings.deadline;
+  options.statement_timeout = settings.deadline * 4;
+  options.application_name = application_name;
+  return Connection::open(settings.database, options);
+}
+
+}  // namespace domicile::postgres
