@@ -38,7 +38,8 @@ std::uint64_t next_generation(std::uint64_t last) { return std::max(last + 1, st
 
 }  // namespace
 
-GatewayLoop::GatewayLoop(GatewaySetup setup, Bell& changes) : setup_(std::move(setup)), changes_(changes) {}
+GatewayLoop::GatewayLoop(GatewaySetup setup, Published<GatewaySeen>& board, Bell& changes)
+    : setup_(std::move(setup)), changes_(changes), board_(board) {}
 
 snapshot::AuthorityRow GatewayLoop::row_of(const topology::Residency& residency, const ResidencySeen& seen,
                                            const QuorumSeen& quorum) const {
@@ -95,7 +96,7 @@ void GatewayLoop::write_authority() {
       setup_.log.error("gateway.snapshot", "cannot write authority.snap", {{Field::reason, next.trouble}});
   }
   last_ = next;
-  seen_.set(std::move(next));
+  board_.set(std::move(next));
 }
 
 void GatewayLoop::write_tenants() {

@@ -33,9 +33,9 @@ struct GatewaySetup {
 
 class GatewayLoop {
  public:
-  GatewayLoop(GatewaySetup setup, Bell& changes);  // `changes` rings when an input has changed
+  // `changes` rings when an input has changed.
+  GatewayLoop(GatewaySetup setup, Published<GatewaySeen>& board, Bell& changes);
   void run(const std::stop_token& stop);
-  const Published<GatewaySeen>& seen() const { return seen_; }
 
  private:
   snapshot::AuthorityRow row_of(const topology::Residency& residency, const ResidencySeen& seen,
@@ -45,7 +45,7 @@ class GatewayLoop {
 
   GatewaySetup setup_;
   Bell& changes_;
-  Published<GatewaySeen> seen_;
+  Published<GatewaySeen>& board_;
   GatewaySeen last_;
   std::string written_;  // the content of the last file, generation apart
   std::int64_t directory_version_ = -1;

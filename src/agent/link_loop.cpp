@@ -9,7 +9,7 @@ constexpr Micros kPeriod = 300 * kMillisecond;
 constexpr int kSlotRounds = 4;  // slots are kept every so many rounds
 }  // namespace
 
-LinkLoop::LinkLoop(LinkSetup setup, Bell& readers) : setup_(std::move(setup)), seen_(&readers) {}
+LinkLoop::LinkLoop(LinkSetup setup, Published<CopiesSeen>& board) : setup_(std::move(setup)), board_(board) {}
 
 std::optional<Micros> lag_of(const replication::CopyHealth& health, const std::optional<authority::Marker>& committed) {
   if (!health.complete || !health.trouble.empty() || !health.applied || !committed) return {};
@@ -66,7 +66,7 @@ void LinkLoop::run(const std::stop_token& stop) {
       look_at(residency);
       if (round % kSlotRounds == 0) keep_slots(residency);
     }
-    seen_.set(last_);
+    board_.set(last_);
     clock.wait(0, monotonic_now() + kPeriod);
   }
 }

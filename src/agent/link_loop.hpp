@@ -20,9 +20,8 @@ struct LinkSetup {
 
 class LinkLoop {
  public:
-  LinkLoop(LinkSetup setup, Bell& readers);
+  LinkLoop(LinkSetup setup, Published<CopiesSeen>& board);
   void run(const std::stop_token& stop);
-  const Published<CopiesSeen>& seen() const { return seen_; }
 
  private:
   void look_at(const topology::Residency& residency);
@@ -30,7 +29,7 @@ class LinkLoop {
   void trouble(const std::string& residency, const char* doing, const Error& error);
 
   LinkSetup setup_;
-  Published<CopiesSeen> seen_;
+  Published<CopiesSeen>& board_;
   CopiesSeen last_;
   std::map<std::string, std::string> troubles_;
 };

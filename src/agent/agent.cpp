@@ -1,0 +1,249 @@
+#include "agent/agent.hpp"
+
+#include <sys/random.h>
+
+#include <thread>
+
+#include "agent/api.hpp"
+#include "agent/gateway_loop.hpp"
+#include "agent/link_loop.hpp"
+#include "agent/marker_loop.hpp"
+#include "agent/metrics.hpp"
+#include "agent/quorum_repair.hpp"
+#include "core/topology/parse.hpp"
+#include "engines/etcd/etcd_quorum.hpp"
+
+namespace domicile::agent {
+
+namespace {
+
+std::string boot_id() {
+  std::uint64_t bits[2] = {};
+  if (::getrandom(bits, sizeof bits, 0) != sizeof bits) bits[0] = static_cast<std::uint64_t>(wall_now());
+  return fmt::format("{:016x}{:016x}", bits[0], bits[1]);
+}
+
+authority::Timing timing_of(const topology::Lease& lease) { return {lease.ttl, lease.beat, lease.margin, lease.patience}; }
+
+authority::Rules rules_of(const topology::Residency& residency) {
+  authority::Rules rules{residency.name, residency.home, {}, residency.rpo, residency.failover == topology::Failover::automatic, residency.calm};
+  for (const auto& standby : residency.standby) rules.standbys.push_back(standby);
+  return rules;
+}
+
+std::function<std::unique_ptr<authority::Quorum>()> quorum_factory(const AgentConfig& config) {
+  return [etcd = config.etcd] {
+    return std::make_unique<etcd::EtcdQuorum>(etcd::Access{etcd.endpoints, etcd.tls, etcd.user, etcd.password_file});
+  };
+}
+
+// The directory as the database here holds it, read only when it has changed.
+ReadDirectory directory_reader(const postgres::StoreSettings& settings) {
+  struct State {
+    std::optional<postgres::Connection> connection;
+    std::string version;
+    std::int64_t number = 0;
+  };
+  return [settings, state = std::make_shared<State>()](std::int64_t known) -> Result<std::optional<Directory>> {
+    if (!state->connection || !state->connection->alive()) state->connection = TRY(postgres::open_session(settings, "domicile-directory"));
+    auto& connection = *state->connection;
+    const auto version = TRY(connection.exec_params("SELECT domicile.directory_version()", {}));
+    if (known == state->number && known > 0 && version.at(0, 0) == state->version) return std::optional<Directory>();
+    const auto rows = TRY(connection.exec_params(
+        "SELECT h.host, h.tenant_id, t.residency FROM domicile.host h JOIN domicile.tenant t USING (tenant_id) WHERE NOT t.tombstone", {}));
+    Directory directory;
+    directory.version = ++state->number;
+    directory.hosts.reserve(static_cast<std::size_t>(rows.size()));
+    for (int i = 0; i < rows.size(); ++i) directory.hosts.push_back({rows.text(i, 0), rows.text(i, 1), rows.text(i, 2)});
+    state->version = version.text(0, 0);
+    return std::optional<Directory>(std::move(directory));
+  };
+}
+
+// Everything that lives as long as the daemon, in the order in which it is made; ended in the opposite one.
+class Daemon {
+ public:
+  Daemon(const AgentConfig& config, topology::Topology topology, std::string version, std::unique_ptr<SiteDisk> disk)
+      : config_(config),
+        topology_(std::make_shared<const topology::Topology>(std::move(topology))),
+        version_(std::move(version)),
+        log_(2, config.log, Level::info, config.region),
+        disk_(std::move(disk)),
+        peers_(config_, *disk_),
+        events_(log_),
+        stall_(config.stall_directory),
+        store_{config.region, config.database, {}, topology_},
+        make_quorum_(quorum_factory(config)),
+        quorum_(make_quorum_()),
+        beat_(beat_setup(), changes_) {
+    for (const auto& [site, settings] : config.sites)
+      if (!settings.link.empty()) store_.peers[site] = settings.link;
+    if (!config.database.empty()) make_loops();
+  }
+
+  Result<void> run(const std::stop_token& stop) {
+    Api api(api_setup());
+    const auto answer = [&api](const HttpCall& call) { return api.answer(call); };
+    HttpListen local;
+    local.unix_socket = config_.api.socket;
+    auto on_socket = TRY(HttpServer::start(local, answer));
+    HttpListen remote{config_.api.host, config_.api.port, "", config_.api.tls, 24};
+    auto on_port = TRY(HttpServer::start(remote, answer));
+    log_.info("agent.start", "running", {{Field::detail, version_}});
+    {
+      std::jthread beat([this](const std::stop_token& s) { beat_.run(s); });
+      std::vector<std::jthread> loops;
+      if (markers_) loops.emplace_back([this](const std::stop_token& s) { markers_->run(s); });
+      if (links_) loops.emplace_back([this](const std::stop_token& s) { links_->run(s); });
+      if (gateway_) loops.emplace_back([this](const std::stop_token& s) { gateway_->run(s); });
+      for (auto& [name, loop] : residencies_) loops.emplace_back([&loop = *loop](const std::stop_token& s) { loop.run(s); });
+      wait(stop);
+      for (auto& loop : loops) loop.request_stop();
+      changes_.ring();
+      loops.clear();  // before the beat loop: they may wait for a ride
+      beat.request_stop();
+      beat_.look_now();
+    }
+    log_.info("agent.stop", "stopped");
+    return {};
+  }
+
+ private:
+  static void wait(const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::unique_lock lock(mutex);
+    changed.wait(lock, stop, [] { return false; });
+  }
+
+  replication::StoreFactory store_factory() {
+    if (config_.database.empty()) return {};
+    return [this] { return postgres::make_store(store_); };
+  }
+
+  BeatSetup beat_setup() {
+    BeatSetup setup;
+    setup.region = config_.region;
+    setup.boot_id = boot_id();
+    for (const auto& site : topology::sites_of(*topology_)) setup.regions.push_back(site);
+    setup.timing = timing_of(topology_->lease);
+    setup.quorum = quorum_.get();
+    setup.make_store = store_factory();
+    setup.disk = disk_.get();
+    setup.markers = &last_markers_;
+    setup.log = log_;
+    setup.stall = stall_;
+    return setup;
+  }
+
+  void make_loops() {
+    const auto make_store = store_factory();
+    markers_ = std::make_unique<MarkerLoop>(make_store(), beat_.seen(), last_markers_, log_, changes_);
+    exports_ = std::make_unique<FirstRowsExports>(store_);
+    // Loops refer to each other's boards, so those that read many are made last.
+    for (const auto& residency : topology_->residencies)
+      residencies_.emplace(residency.name, std::make_unique<ResidencyLoop>(residency_setup(residency, make_store()), changes_));
+    for (const auto& [name, loop] : residencies_) residency_boards_[name] = &loop->seen();
+    links_ = std::make_unique<LinkLoop>(LinkSetup{config_.region, topology_.get(), make_store(), disk_.get(), &beat_.seen(), residency_boards_, log_}, copies_);
+    if (!config_.gateway) return;
+    gateway_ = std::make_unique<GatewayLoop>(
+        GatewaySetup{config_.region, residency::policy_hash(*topology_), config_.gateway->directory, topology_.get(), &config_.sites,
+                     &beat_.seen(), residency_boards_, directory_reader(store_), log_},
+        gateway_seen_, changes_);
+  }
+
+  ResidencySetup residency_setup(const topology::Residency& residency, std::unique_ptr<replication::Store> store) {
+    ResidencySetup setup;
+    setup.region = config_.region;
+    setup.timing = timing_of(topology_->lease);
+    setup.rules = rules_of(residency);
+    setup.receives = topology::form_at(*topology_, residency, config_.region) != topology::Form::none;
+    setup.config = &config_;
+    setup.quorum = make_quorum_();
+    setup.store = std::move(store);
+    setup.disk = disk_.get();
+    setup.peers = &peers_;
+    setup.beat = &beat_;
+    setup.bell = &changes_;
+    setup.markers = &markers_->seen();
+    setup.copies = &copies_;
+    setup.gateway = &gateway_seen_;
+    setup.bring_first_rows = [this](const replication::LinkName& inbound, const std::stop_token&) { return bring_first_rows(config_, store_, inbound, log_); };
+    setup.events = &events_;
+    setup.log = log_;
+    setup.stall = stall_;
+    return setup;
+  }
+
+  ApiSetup api_setup() {
+    ApiSetup setup;
+    setup.config = &config_;
+    setup.topology = topology_.get();
+    setup.policy_hash = residency::policy_hash(*topology_);
+    setup.version = version_;
+    setup.disk = disk_.get();
+    setup.peers = &peers_;
+    setup.beat = &beat_;
+    setup.events = &events_;
+    for (const auto& [name, loop] : residencies_) setup.residencies[name] = loop.get();
+    if (markers_) setup.markers = &markers_->seen();
+    if (links_) setup.copies = &copies_;
+    if (gateway_) setup.gateway = &gateway_seen_;
+    setup.exports = exports_.get();
+    setup.adopt = [this](const Json& question, const std::string& who) {
+      return adopt_quorum({&config_, topology_.get(), make_quorum_, &peers_, disk_.get(), &beat_, &events_}, question, who);
+    };
+    setup.break_glass = [](const Json&, const std::string&) -> Result<Json> {
+      return fail(Kind::refused, "a quorum that is gone cannot be replaced by this agent yet", "restore etcd, then: domicile quorum adopt");
+    };
+    setup.metrics = [this] {
+      MetricsInput input{config_.region, topology_.get(), &beat_.seen()};
+      if (markers_) input.markers = &markers_->seen();
+      if (links_) input.copies = &copies_;
+      for (const auto& [name, loop] : residencies_) input.residencies[name] = &loop->seen();
+      if (config_.gateway) input.edge_state = config_.gateway->directory / "edge.state";
+      return render_metrics(input);
+    };
+    return setup;
+  }
+
+  const AgentConfig& config_;
+  std::shared_ptr<const topology::Topology> topology_;
+  std::string version_;
+  Log log_;
+  std::unique_ptr<SiteDisk> disk_;
+  Peers peers_;
+  Events events_;
+  StallPoints stall_;
+  postgres::StoreSettings store_;
+  std::function<std::unique_ptr<authority::Quorum>()> make_quorum_;
+  std::unique_ptr<authority::Quorum> quorum_;
+  Bell changes_;  // any published value has changed
+  Published<std::map<std::string, authority::Marker>> last_markers_;
+  Published<CopiesSeen> copies_{&changes_};
+  Published<GatewaySeen> gateway_seen_{&changes_};
+  BeatLoop beat_;
+  std::unique_ptr<MarkerLoop> markers_;
+  std::unique_ptr<FirstRowsExports> exports_;
+  std::map<std::string, std::unique_ptr<ResidencyLoop>> residencies_;
+  std::map<std::string, const Published<ResidencySeen>*> residency_boards_;
+  std::unique_ptr<LinkLoop> links_;
+  std::unique_ptr<GatewayLoop> gateway_;
+};
+
+}  // namespace
+
+Result<void> run_agent(const AgentConfig& config, const std::string& version, const std::stop_token& stop) {
+  auto topology = TRY(topology::load(TRY(read_file(config.topology)), config.topology.string()));
+  const auto sites = topology::sites_of(topology);
+  if (std::ranges::none_of(sites, [&](const auto& site) { return site.str() == config.region; }))
+    return fail(Kind::invalid_input, fmt::format("{} is no site of {}", config.region, config.topology.string()), "correct 'region' in agent.yaml", "DOM-E602");
+  for (const auto& site : sites)
+    if (site.str() != config.region && !config.sites.contains(site))
+      return fail(Kind::invalid_input, fmt::format("agent.yaml has no addresses of site {}", site.str()), "add it under 'sites'", "DOM-E603");
+  auto disk = TRY(SiteDisk::open(config.state));
+  Daemon daemon(config, std::move(topology), version, std::move(disk));
+  return daemon.run(stop);
+}
+
+}  // namespace domicile::agent

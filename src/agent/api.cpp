@@ -1,0 +1,296 @@
+#include "agent/api.hpp"
+
+namespace domicile::agent {
+
+namespace {
+
+int status_of(Kind kind) {
+  switch (kind) {
+    case Kind::invalid_input: return 400;
+    case Kind::conflict: return 409;
+    case Kind::refused: return 403;
+    case Kind::unsafe: return 412;
+    case Kind::unavailable: return 503;
+    case Kind::unknown_outcome: return 504;
+    case Kind::corrupt:
+    case Kind::failed: return 500;
+  }
+  return 500;
+}
+
+HttpReply reply(const Json& json, int status = 200) { return {status, dump(json)}; }
+
+HttpReply refuse(const Error& error) {
+  std::string fix = error.fix;
+  for (auto cause = error.cause; cause; cause = cause->cause)
+    if (!cause->fix.empty()) fix = cause->fix;
+  return reply({{"what", one_line(error)}, {"fix", fix}, {"code", error.id}, {"kind", name_of(error.kind)}}, status_of(error.kind));
+}
+
+std::optional<Role> role_of(const std::string& name) {
+  if (name == "view") return Role::view;
+  if (name == "operate") return Role::operate;
+  if (name == "approve") return Role::approve;
+  if (name == "break-glass") return Role::break_glass;
+  return {};
+}
+
+std::string upper(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return text;
+}
+
+}  // namespace
+
+bool Roles::revoked(const std::string& serial) {
+  if (config_.api.revoked_file.empty()) return false;
+  const std::lock_guard lock(mutex_);
+  if (monotonic_now() - read_at_ > 10 * kSecond || read_at_ == 0) {
+    const auto text = read_file(config_.api.revoked_file);
+    // A list that cannot be read keeps the last one: it must not let a revoked certificate in again.
+    if (text) {
+      revoked_.clear();
+      std::string line;
+      for (const char c : *text + "\n") {
+        if (c == '\n') {
+          if (!line.empty()) revoked_.insert(upper(line));
+          line.clear();
+        } else if (std::isxdigit(static_cast<unsigned char>(c)) != 0) {
+          line += c;
+        }
+      }
+    }
+    read_at_ = monotonic_now();
+  }
+  return revoked_.contains(upper(serial));
+}
+
+std::set<Role> Roles::of(const HttpCall& call) {
+  if (call.local) return {Role::view, Role::operate, Role::approve, Role::break_glass};
+  if (call.peer_name.empty() || revoked(call.peer_serial)) return {};
+  if (config_.sites.contains(call.peer_name)) return {Role::agent, Role::view, Role::operate, Role::approve};
+  std::set<Role> roles;
+  const auto named = config_.api.roles.find(call.peer_name);
+  if (named == config_.api.roles.end()) return {};
+  for (const auto& name : named->second)
+    if (const auto role = role_of(name)) roles.insert(*role);
+  return roles;
+}
+
+HttpReply Api::answer(const HttpCall& call) {
+  if (call.path == "/healthz") return reply({{"ok", true}});
+  if (call.path == "/readyz") return ready();
+  return route(call, roles_.of(call));
+}
+
+HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
+  const auto need = [&](Role role) { return roles.contains(role); };
+  const HttpReply forbidden = reply({{"what", fmt::format("'{}' may not {} {}", Roles::who(call), call.method, call.path)}, {"kind", "refused"}, {"code", "DOM-E610"}, {"fix", "give its certificate the role in agent.yaml: api.roles"}}, 403);
+  const auto rest_of = [&](std::string_view prefix) { return call.path.substr(prefix.size()); };
+
+  if (call.path == "/v1/epochs" || call.path.starts_with("/v1/epochs/")) {
+    if (!need(call.method == "PUT" ? Role::agent : Role::view)) return forbidden;
+    return epochs(call, call.path == "/v1/epochs" ? "" : rest_of("/v1/epochs/"));
+  }
+  if (call.path == "/v1/look" && call.method == "POST") return need(Role::agent) ? look(call) : forbidden;
+  if (call.path.starts_with("/v1/first-rows/")) return need(Role::agent) ? first_rows(call, rest_of("/v1/first-rows/")) : forbidden;
+  if (call.path == "/v1/switch" && call.method == "POST") return need(Role::operate) ? order_switch(call) : forbidden;
+  if (call.path == "/v1/approve" && call.method == "POST") return need(Role::approve) ? approve(call) : forbidden;
+  if ((call.path == "/v1/quorum/adopt" || call.path == "/v1/break-glass") && call.method == "POST") {
+    const bool adopt = call.path == "/v1/quorum/adopt";
+    if (!need(adopt ? Role::operate : Role::break_glass)) return forbidden;
+    const auto question = parse_json(call.body, "the question");
+    if (!question) return refuse(Error{Kind::invalid_input, one_line(question.error())});
+    const auto done = (adopt ? setup_.adopt : setup_.break_glass)(*question, Roles::who(call));
+    return done ? reply(*done) : refuse(done.error());
+  }
+  if (!need(Role::view)) return forbidden;
+  if (call.path == "/v1/status") return reply(status());
+  if (call.path == "/v1/events") {
+    Json list = Json::array();
+    const auto count = call.query.find("count");
+    for (const auto& event : setup_.events->last(count == call.query.end() ? 100 : std::strtoul(count->second.c_str(), nullptr, 10))) list.push_back(json_of(event));
+    return reply(list);
+  }
+  if (call.path.starts_with("/v1/copies/")) return copy(rest_of("/v1/copies/"));
+  if (call.path == "/metrics") return {200, setup_.metrics(), "text/plain; version=0.0.4"};
+  return reply({{"what", "no such route: " + call.path}, {"kind", "invalid_input"}}, 404);
+}
+
+HttpReply Api::epochs(const HttpCall& call, const std::string& residency) {
+  if (residency.empty()) {
+    Json all = Json::object();
+    for (const auto& [name, known] : setup_.disk->epochs()) all[name] = {{"epoch", known.epoch}, {"owner", known.owner}};
+    return reply(all);
+  }
+  if (topology::residency_of(*setup_.topology, residency) == nullptr) return reply({{"what", "no residency is called " + residency}}, 404);
+  if (call.method == "PUT") {
+    const auto kept = [&]() -> Result<void> {
+      const Json json = TRY(parse_json(call.body, "the epoch"));
+      const KnownEpoch known{TRY(member<authority::Epoch>(json, "epoch")), TRY(member<std::string>(json, "owner"))};
+      // Only its future owner puts an epoch on our disk, and only where the law lets it own.
+      const auto* rules = topology::residency_of(*setup_.topology, residency);
+      if (known.owner != call.peer_name || !topology::may_own(*rules, known.owner))
+        return fail(Kind::refused, fmt::format("{} may not announce {} as owner of {}", call.peer_name, known.owner, residency));
+      return setup_.disk->persist_epoch(residency, known);
+    }();
+    // A conflict is an answer, not a failure: the asker must see what is known here.
+    if (!kept && kept.error().kind != Kind::conflict) return refuse(kept.error());
+  }
+  const auto known = setup_.disk->epoch(residency);
+  return reply({{"epoch", known.epoch}, {"owner", known.owner}});
+}
+
+HttpReply Api::look(const HttpCall& call) {
+  const auto json = parse_json(call.body, "the hint");
+  const auto residency = json ? member_or<std::string>(*json, "residency", "").value_or("") : "";
+  const auto text = json ? member_or<std::string>(*json, "record", "").value_or("") : "";
+  if (const auto loop = setup_.residencies.find(residency); loop != setup_.residencies.end() && !text.empty()) loop->second->hints.put(text);
+  setup_.beat->look_now();
+  return reply({{"ok", true}});
+}
+
+HttpReply Api::copy(const std::string& residency) const {
+  const auto copy = setup_.disk->copy(residency);
+  Json json{{"state", authority::name_of(copy.state)}, {"source", copy.source}, {"epoch", copy.epoch}, {"candidate", false}};
+  if (setup_.copies != nullptr) {
+    const auto copies = setup_.copies->get();
+    if (const auto seen = copies->find(residency); seen != copies->end() && seen->second.health.position) {
+      json["system"] = seen->second.health.position->system_id;
+      json["timeline"] = seen->second.health.position->timeline;
+      json["lsn"] = authority::lsn_text(seen->second.health.position->lsn);
+      json["candidate"] = seen->second.health.complete && seen->second.health.trouble.empty() && copy.state != authority::Copy::State::resync;
+    }
+  }
+  return reply(json);
+}
+
+HttpReply Api::first_rows(const HttpCall& call, const std::string& rest) {
+  if (setup_.exports == nullptr) return reply({{"what", "a voter has no rows"}}, 404);
+  const auto slash = rest.find('/');
+  const std::string residency = rest.substr(0, slash), what = slash == std::string::npos ? "" : rest.substr(slash + 1);
+  // The peer's certificate says to whom; the topology says whether, and in which form.
+  const auto* rules = topology::residency_of(*setup_.topology, residency);
+  if (rules == nullptr || !topology::may_own(*rules, setup_.config->region) ||
+      topology::form_at(*setup_.topology, *rules, call.peer_name) == topology::Form::none)
+    return reply({{"what", fmt::format("no link of {} goes from here to {}", residency, call.peer_name)}}, 403);
+  if (what.empty()) return setup_.exports->session(residency, call.peer_name);
+  if (what == "rows") return setup_.exports->rows(residency, call.peer_name, call.body);
+  if (what == "close") return setup_.exports->close(residency, call.peer_name, call.body);
+  return reply({{"what", "no such route"}}, 404);
+}
+
+HttpReply Api::order_switch(const HttpCall& call) {
+  const auto done = [&]() -> Result<Json> {
+    const Json json = TRY(parse_json(call.body, "the order"));
+    const auto residency = TRY(member<std::string>(json, "residency"));
+    SwitchOrder order;
+    order.to = TRY(member<std::string>(json, "to"));
+    order.reason = TRY(member<std::string>(json, "reason"));
+    if (order.reason.empty()) return fail(Kind::invalid_input, "a switch needs a reason");
+    order.by = call.local || call.peer_name.empty() ? Roles::who(call) : TRY(member_or<std::string>(json, "by", Roles::who(call)));
+    order.switch_id = fresh_switch_id();
+    const auto loop = setup_.residencies.find(residency);
+    if (loop == setup_.residencies.end()) return fail(Kind::invalid_input, "this agent knows no residency " + residency);
+    const auto seen = loop->second->seen().get();
+    if (!seen->record) return fail(Kind::unavailable, "nobody owns " + residency + " yet", "domicile status");
+    const std::string owner = seen->record->value.owner;
+    if (owner != setup_.config->region) {
+      Json onward = json;
+      onward["by"] = order.by;
+      return setup_.peers->call(owner, "POST", "/v1/switch", onward, 10 * kSecond);
+    }
+    auto answer = order.answer->get_future();
+    loop->second->orders.put(order);
+    if (answer.wait_for(std::chrono::seconds(8)) != std::future_status::ready)
+      return fail(Kind::unknown_outcome, "the order was not answered in time", "look at domicile status");
+    const auto record = TRY(answer.get());
+    return Json{{"switch", record.switch_id}, {"residency", residency}, {"from", record.from}, {"to", record.to}, {"epoch", record.epoch}};
+  }();
+  return done ? reply(*done, 202) : refuse(done.error());
+}
+
+HttpReply Api::approve(const HttpCall& call) {
+  const auto done = [&]() -> Result<Json> {
+    const Json json = TRY(parse_json(call.body, "the approval"));
+    const auto proposal = TRY(member<std::string>(json, "proposal"));
+    const auto reason = TRY(member<std::string>(json, "reason"));
+    if (reason.empty()) return fail(Kind::invalid_input, "an approval needs a reason");
+    for (const auto& [name, loop] : setup_.residencies) {
+      if (loop->seen().get()->proposal != proposal) continue;
+      CHECK_OK(setup_.disk->approve(proposal));
+      setup_.events->add("switch.approved", fmt::format("{} by {}: {}", proposal, Roles::who(call), reason), name);
+      setup_.beat->look_now();
+      return Json{{"approved", proposal}};
+    }
+    return fail(Kind::conflict, "nothing here waits for " + proposal, "domicile status shows what waits, and at which region");
+  }();
+  return done ? reply(*done) : refuse(done.error());
+}
+
+HttpReply Api::ready() const {
+  const auto quorum = setup_.beat->seen().get();
+  const bool quorum_ok = quorum->sent_at != 0 && quorum->trouble.empty();
+  const bool database_ok = setup_.markers == nullptr || setup_.markers->get()->trouble.empty();
+  return reply({{"quorum", quorum_ok}, {"database", database_ok}}, quorum_ok && database_ok ? 200 : 503);
+}
+
+Json Api::residency_status(const topology::Residency& residency) const {
+  const std::string& name = residency.name;
+  const auto loop = setup_.residencies.find(name);
+  const auto quorum = setup_.beat->seen().get();
+  Json json{{"residency", name}};
+  std::optional<authority::Stored<authority::Record>> record;
+  if (loop != setup_.residencies.end()) {
+    const auto seen = loop->second->seen().get();
+    record = seen->record;
+    json["why"] = seen->why;
+    json["proposal"] = seen->proposal;
+    json["distrusted"] = seen->distrusted;
+    json["owner_expired"] = seen->owner_expired;
+    json["copy"] = {{"state", authority::name_of(seen->copy.state)}, {"source", seen->copy.source}, {"epoch", seen->copy.epoch}, {"why", seen->copy.why}};
+  } else if (const auto stored = quorum->view.authorities.find(name); stored != quorum->view.authorities.end()) {
+    record = stored->second;
+  }
+  if (record) {
+    const auto& r = record->value;
+    json["owner"] = r.owner;
+    json["epoch"] = r.epoch;
+    json["mode"] = authority::name_of(r.mode);
+    json["switch"] = r.switch_id;
+    json["from"] = r.from;
+    json["to"] = r.to;
+    json["cause"] = authority::name_of(r.cause);
+  }
+  json["form"] = topology::name_of(topology::form_at(*setup_.topology, residency, setup_.config->region));
+  const auto lease = quorum->leases.find(name);
+  json["lease_ms"] = lease == quorum->leases.end() ? Json() : Json((lease->second.gateway_end.at - boottime_now()) / 1000);
+  json["lag_ms"] = nullptr;
+  if (setup_.copies != nullptr) {
+    const auto copies = setup_.copies->get();
+    if (const auto seen = copies->find(name); seen != copies->end()) {
+      if (seen->second.lag) json["lag_ms"] = *seen->second.lag / 1000;
+      json["link"] = {{"complete", seen->second.health.complete}, {"streaming", seen->second.health.streaming}, {"trouble", seen->second.health.trouble}};
+    }
+  }
+  return json;
+}
+
+Json Api::status() const {
+  const auto quorum = setup_.beat->seen().get();
+  Json residencies = Json::array();
+  for (const auto& residency : setup_.topology->residencies) residencies.push_back(residency_status(residency));
+  Json lives = Json::object();
+  for (const auto& [region, life] : quorum->observed.lives)
+    lives[region] = {{"boot", life.boot}, {"counter", life.counter}, {"seen_ms_ago", (monotonic_now() - life.changed_at) / 1000}};
+  return {{"region", setup_.config->region},
+          {"version", setup_.version},
+          {"policy", setup_.policy_hash},
+          {"at", iso8601(wall_now())},
+          {"quorum", {{"trouble", quorum->trouble}, {"answered_ms_ago", quorum->sent_at == 0 ? Json() : Json((monotonic_now() - quorum->sent_at) / 1000)}, {"etcd", setup_.quorum_status ? setup_.quorum_status() : Json()}}},
+          {"lives", lives},
+          {"database", setup_.markers == nullptr ? Json() : Json(setup_.markers->get()->trouble)},
+          {"residencies", residencies}};
+}
+
+}  // namespace domicile::agent

@@ -1,0 +1,79 @@
+// The control API: what peers, operators and the console ask an agent. The same routes over a Unix socket (whoever may open
+// it is this host's operator) and over mutual TLS (the certificate's name decides). docs/reference/api.md lists them.
+#pragma once
+#include <set>
+
+#include "agent/beat_loop.hpp"
+#include "agent/boards.hpp"
+#include "agent/events.hpp"
+#include "agent/first_rows.hpp"
+#include "agent/peers.hpp"
+#include "agent/residency_loop.hpp"
+#include "base/http_server.hpp"
+
+namespace domicile::agent {
+
+enum class Role {
+  agent,        // a peer's agent: epochs, hints, first rows
+  view,         // status, events, metrics
+  operate,      // planned switches, adopting a quorum
+  approve,      // yes to a switch that asks
+  break_glass,  // opening without a quorum
+};
+
+// Who a call comes from. Reads the list of revoked serial numbers again when it is older than ten seconds.
+class Roles {
+ public:
+  explicit Roles(const AgentConfig& config) : config_(config) {}
+  // The caller's roles; empty: nobody whom we know, or revoked.
+  std::set<Role> of(const HttpCall& call);
+  static std::string who(const HttpCall& call) { return call.local ? "local" : call.peer_name; }
+
+ private:
+  bool revoked(const std::string& serial);
+  const AgentConfig& config_;
+  std::mutex mutex_;
+  std::set<std::string> revoked_;
+  Micros read_at_ = 0;
+};
+
+struct ApiSetup {
+  const AgentConfig* config = nullptr;
+  const topology::Topology* topology = nullptr;
+  std::string policy_hash, version;
+  SiteDisk* disk = nullptr;
+  Peers* peers = nullptr;
+  BeatLoop* beat = nullptr;
+  Events* events = nullptr;
+  std::map<std::string, ResidencyLoop*> residencies;  // empty at a voter
+  const Published<MarkersSeen>* markers = nullptr;
+  const Published<CopiesSeen>* copies = nullptr;
+  const Published<GatewaySeen>* gateway = nullptr;
+  FirstRowsExports* exports = nullptr;  // null at a voter
+  std::function<Result<Json>(const Json& question, const std::string& who)> adopt, break_glass;
+  std::function<std::string()> metrics;
+  std::function<Json()> quorum_status;  // etcd's members, quota, alarms
+};
+
+class Api {
+ public:
+  explicit Api(ApiSetup setup) : setup_(std::move(setup)), roles_(*setup_.config) {}
+  HttpReply answer(const HttpCall& call);
+  Json status() const;
+
+ private:
+  HttpReply route(const HttpCall& call, const std::set<Role>& roles);
+  HttpReply epochs(const HttpCall& call, const std::string& residency);
+  HttpReply look(const HttpCall& call);
+  HttpReply copy(const std::string& residency) const;
+  HttpReply first_rows(const HttpCall& call, const std::string& rest);
+  HttpReply order_switch(const HttpCall& call);
+  HttpReply approve(const HttpCall& call);
+  HttpReply ready() const;
+  Json residency_status(const topology::Residency& residency) const;
+
+  ApiSetup setup_;
+  Roles roles_;
+};
+
+}  // namespace domicile::agent

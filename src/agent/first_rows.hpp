@@ -1,0 +1,44 @@
+// First rows of a link between two agents: the exporting one reads them at its slot's snapshot and streams them over its
+// control API, the importing one writes them.
+#pragma once
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+
+#include "agent/config.hpp"
+#include "base/http_server.hpp"
+#include "core/replication/store.hpp"
+#include "engines/postgres/links/copy.hpp"
+#include "engines/postgres/store/store.hpp"
+
+namespace domicile::agent {
+
+// The sessions that this region exports, one per link. Thread-safe.
+class FirstRowsExports {
+ public:
+  explicit FirstRowsExports(postgres::StoreSettings settings) : settings_(std::move(settings)) {}
+  // Begins a session for the link to `peer`, or answers with the one that runs.
+  HttpReply session(const std::string& residency, const std::string& peer);
+  // Streams one table's rows; body: {session, schema, name}.
+  HttpReply rows(const std::string& residency, const std::string& peer, const std::string& body);
+  HttpReply close(const std::string& residency, const std::string& peer, const std::string& body);
+
+ private:
+  struct Running {
+    std::mutex mutex;  // one call at a time
+    std::unique_ptr<postgres::links::Exporter> exporter;
+  };
+  std::shared_ptr<Running> running(const std::string& residency, const std::string& peer);
+
+  postgres::StoreSettings settings_;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Running>> sessions_;  // by link name
+};
+
+// Brings the first rows of `inbound` from its source's agent; returns when every table is journaled complete and the link
+// streams.
+Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings, const replication::LinkName& inbound,
+                              const Log& log);
+
+}  // namespace domicile::agent
