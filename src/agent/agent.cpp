@@ -23,10 +23,14 @@ std::string boot_id() {
   return fmt::format("{:016x}{:016x}", bits[0], bits[1]);
 }
 
-authority::Timing timing_of(const topology::Lease& lease) { return {lease.ttl, lease.beat, lease.margin, lease.patience}; }
+authority::Timing timing_of(const topology::Lease& lease) {
+  return {lease.ttl, lease.beat, lease.margin, lease.patience};
+}
 
 authority::Rules rules_of(const topology::Residency& residency) {
-  authority::Rules rules{residency.name, residency.home, {}, residency.rpo, residency.failover == topology::Failover::automatic, residency.calm};
+  authority::Rules rules{
+      residency.name, residency.home, {}, residency.rpo, residency.failover == topology::Failover::automatic,
+      residency.calm};
   for (const auto& standby : residency.standby) rules.standbys.push_back(standby);
   return rules;
 }
@@ -45,16 +49,20 @@ ReadDirectory directory_reader(const postgres::StoreSettings& settings) {
     std::int64_t number = 0;
   };
   return [settings, state = std::make_shared<State>()](std::int64_t known) -> Result<std::optional<Directory>> {
-    if (!state->connection || !state->connection->alive()) state->connection = TRY(postgres::open_session(settings, "domicile-directory"));
+    if (!state->connection || !state->connection->alive())
+      state->connection = TRY(postgres::open_session(settings, "domicile-directory"));
     auto& connection = *state->connection;
     const auto version = TRY(connection.exec_params("SELECT domicile.directory_version()", {}));
     if (known == state->number && known > 0 && version.at(0, 0) == state->version) return std::optional<Directory>();
-    const auto rows = TRY(connection.exec_params(
-        "SELECT h.host, h.tenant_id, t.residency FROM domicile.host h JOIN domicile.tenant t USING (tenant_id) WHERE NOT t.tombstone", {}));
+    const auto rows =
+        TRY(connection.exec_params("SELECT h.host, h.tenant_id, t.residency FROM domicile.host h JOIN domicile.tenant "
+                                   "t USING (tenant_id) WHERE NOT t.tombstone",
+                                   {}));
     Directory directory;
     directory.version = ++state->number;
     directory.hosts.reserve(static_cast<std::size_t>(rows.size()));
-    for (int i = 0; i < rows.size(); ++i) directory.hosts.push_back({rows.text(i, 0), rows.text(i, 1), rows.text(i, 2)});
+    for (int i = 0; i < rows.size(); ++i)
+      directory.hosts.push_back({rows.text(i, 0), rows.text(i, 1), rows.text(i, 2)});
     state->version = version.text(0, 0);
     return std::optional<Directory>(std::move(directory));
   };
@@ -96,7 +104,8 @@ class Daemon {
       if (markers_) loops.emplace_back([this](const std::stop_token& s) { markers_->run(s); });
       if (links_) loops.emplace_back([this](const std::stop_token& s) { links_->run(s); });
       if (gateway_) loops.emplace_back([this](const std::stop_token& s) { gateway_->run(s); });
-      for (auto& [name, loop] : residencies_) loops.emplace_back([&loop = *loop](const std::stop_token& s) { loop.run(s); });
+      for (auto& [name, loop] : residencies_)
+        loops.emplace_back([&loop = *loop](const std::stop_token& s) { loop.run(s); });
       wait(stop);
       for (auto& loop : loops) loop.request_stop();
       changes_.ring();
@@ -142,13 +151,16 @@ class Daemon {
     exports_ = std::make_unique<FirstRowsExports>(store_);
     // Loops refer to each other's boards, so those that read many are made last.
     for (const auto& residency : topology_->residencies)
-      residencies_.emplace(residency.name, std::make_unique<ResidencyLoop>(residency_setup(residency, make_store()), changes_));
+      residencies_.emplace(residency.name,
+                           std::make_unique<ResidencyLoop>(residency_setup(residency, make_store()), changes_));
     for (const auto& [name, loop] : residencies_) residency_boards_[name] = &loop->seen();
-    links_ = std::make_unique<LinkLoop>(LinkSetup{config_.region, topology_.get(), make_store(), disk_.get(), &beat_.seen(), residency_boards_, log_}, copies_);
+    links_ = std::make_unique<LinkLoop>(
+        LinkSetup{config_.region, topology_.get(), make_store(), disk_.get(), &beat_.seen(), residency_boards_, log_},
+        copies_);
     if (!config_.gateway) return;
     gateway_ = std::make_unique<GatewayLoop>(
-        GatewaySetup{config_.region, residency::policy_hash(*topology_), config_.gateway->directory, topology_.get(), &config_.sites,
-                     &beat_.seen(), residency_boards_, directory_reader(store_), log_},
+        GatewaySetup{config_.region, residency::policy_hash(*topology_), config_.gateway->directory, topology_.get(),
+                     &config_.sites, &beat_.seen(), residency_boards_, directory_reader(store_), log_},
         gateway_seen_, changes_);
   }
 
@@ -168,7 +180,9 @@ class Daemon {
     setup.markers = &markers_->seen();
     setup.copies = &copies_;
     setup.gateway = &gateway_seen_;
-    setup.bring_first_rows = [this](const replication::LinkName& inbound, const std::stop_token&) { return bring_first_rows(config_, store_, inbound, log_); };
+    setup.bring_first_rows = [this](const replication::LinkName& inbound, const std::stop_token&) {
+      return bring_first_rows(config_, store_, inbound, log_);
+    };
     setup.events = &events_;
     setup.log = log_;
     setup.stall = stall_;
@@ -191,10 +205,12 @@ class Daemon {
     if (gateway_) setup.gateway = &gateway_seen_;
     setup.exports = exports_.get();
     setup.adopt = [this](const Json& question, const std::string& who) {
-      return adopt_quorum({&config_, topology_.get(), make_quorum_, &peers_, disk_.get(), &beat_, &events_}, question, who);
+      return adopt_quorum({&config_, topology_.get(), make_quorum_, &peers_, disk_.get(), &beat_, &events_}, question,
+                          who);
     };
     setup.break_glass = [](const Json&, const std::string&) -> Result<Json> {
-      return fail(Kind::refused, "a quorum that is gone cannot be replaced by this agent yet", "restore etcd, then: domicile quorum adopt");
+      return fail(Kind::refused, "a quorum that is gone cannot be replaced by this agent yet",
+                  "restore etcd, then: domicile quorum adopt");
     };
     setup.metrics = [this] {
       MetricsInput input{config_.region, topology_.get(), &beat_.seen()};
@@ -237,10 +253,12 @@ Result<void> run_agent(const AgentConfig& config, const std::string& version, co
   auto topology = TRY(topology::load(TRY(read_file(config.topology)), config.topology.string()));
   const auto sites = topology::sites_of(topology);
   if (std::ranges::none_of(sites, [&](const auto& site) { return site.str() == config.region; }))
-    return fail(Kind::invalid_input, fmt::format("{} is no site of {}", config.region, config.topology.string()), "correct 'region' in agent.yaml", "DOM-E602");
+    return fail(Kind::invalid_input, fmt::format("{} is no site of {}", config.region, config.topology.string()),
+                "correct 'region' in agent.yaml", "DOM-E602");
   for (const auto& site : sites)
     if (site.str() != config.region && !config.sites.contains(site))
-      return fail(Kind::invalid_input, fmt::format("agent.yaml has no addresses of site {}", site.str()), "add it under 'sites'", "DOM-E603");
+      return fail(Kind::invalid_input, fmt::format("agent.yaml has no addresses of site {}", site.str()),
+                  "add it under 'sites'", "DOM-E603");
   auto disk = TRY(SiteDisk::open(config.state));
   Daemon daemon(config, std::move(topology), version, std::move(disk));
   return daemon.run(stop);

@@ -6,14 +6,21 @@ namespace {
 
 int status_of(Kind kind) {
   switch (kind) {
-    case Kind::invalid_input: return 400;
-    case Kind::conflict: return 409;
-    case Kind::refused: return 403;
-    case Kind::unsafe: return 412;
-    case Kind::unavailable: return 503;
-    case Kind::unknown_outcome: return 504;
+    case Kind::invalid_input:
+      return 400;
+    case Kind::conflict:
+      return 409;
+    case Kind::refused:
+      return 403;
+    case Kind::unsafe:
+      return 412;
+    case Kind::unavailable:
+      return 503;
+    case Kind::unknown_outcome:
+      return 504;
     case Kind::corrupt:
-    case Kind::failed: return 500;
+    case Kind::failed:
+      return 500;
   }
   return 500;
 }
@@ -24,7 +31,8 @@ HttpReply refuse(const Error& error) {
   std::string fix = error.fix;
   for (auto cause = error.cause; cause; cause = cause->cause)
     if (!cause->fix.empty()) fix = cause->fix;
-  return reply({{"what", one_line(error)}, {"fix", fix}, {"code", error.id}, {"kind", name_of(error.kind)}}, status_of(error.kind));
+  return reply({{"what", one_line(error)}, {"fix", fix}, {"code", error.id}, {"kind", name_of(error.kind)}},
+               status_of(error.kind));
 }
 
 std::optional<Role> role_of(const std::string& name) {
@@ -85,7 +93,12 @@ HttpReply Api::answer(const HttpCall& call) {
 
 HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
   const auto need = [&](Role role) { return roles.contains(role); };
-  const HttpReply forbidden = reply({{"what", fmt::format("'{}' may not {} {}", Roles::who(call), call.method, call.path)}, {"kind", "refused"}, {"code", "DOM-E610"}, {"fix", "give its certificate the role in agent.yaml: api.roles"}}, 403);
+  const HttpReply forbidden =
+      reply({{"what", fmt::format("'{}' may not {} {}", Roles::who(call), call.method, call.path)},
+             {"kind", "refused"},
+             {"code", "DOM-E610"},
+             {"fix", "give its certificate the role in agent.yaml: api.roles"}},
+            403);
   const auto rest_of = [&](std::string_view prefix) { return call.path.substr(prefix.size()); };
 
   if (call.path == "/v1/epochs" || call.path.starts_with("/v1/epochs/")) {
@@ -93,7 +106,8 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
     return epochs(call, call.path == "/v1/epochs" ? "" : rest_of("/v1/epochs/"));
   }
   if (call.path == "/v1/look" && call.method == "POST") return need(Role::agent) ? look(call) : forbidden;
-  if (call.path.starts_with("/v1/first-rows/")) return need(Role::agent) ? first_rows(call, rest_of("/v1/first-rows/")) : forbidden;
+  if (call.path.starts_with("/v1/first-rows/"))
+    return need(Role::agent) ? first_rows(call, rest_of("/v1/first-rows/")) : forbidden;
   if (call.path == "/v1/switch" && call.method == "POST") return need(Role::operate) ? order_switch(call) : forbidden;
   if (call.path == "/v1/approve" && call.method == "POST") return need(Role::approve) ? approve(call) : forbidden;
   if ((call.path == "/v1/quorum/adopt" || call.path == "/v1/break-glass") && call.method == "POST") {
@@ -109,7 +123,9 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
   if (call.path == "/v1/events") {
     Json list = Json::array();
     const auto count = call.query.find("count");
-    for (const auto& event : setup_.events->last(count == call.query.end() ? 100 : std::strtoul(count->second.c_str(), nullptr, 10))) list.push_back(json_of(event));
+    for (const auto& event :
+         setup_.events->last(count == call.query.end() ? 100 : std::strtoul(count->second.c_str(), nullptr, 10)))
+      list.push_back(json_of(event));
     return reply(list);
   }
   if (call.path.starts_with("/v1/copies/")) return copy(rest_of("/v1/copies/"));
@@ -120,10 +136,12 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
 HttpReply Api::epochs(const HttpCall& call, const std::string& residency) {
   if (residency.empty()) {
     Json all = Json::object();
-    for (const auto& [name, known] : setup_.disk->epochs()) all[name] = {{"epoch", known.epoch}, {"owner", known.owner}};
+    for (const auto& [name, known] : setup_.disk->epochs())
+      all[name] = {{"epoch", known.epoch}, {"owner", known.owner}};
     return reply(all);
   }
-  if (topology::residency_of(*setup_.topology, residency) == nullptr) return reply({{"what", "no residency is called " + residency}}, 404);
+  if (topology::residency_of(*setup_.topology, residency) == nullptr)
+    return reply({{"what", "no residency is called " + residency}}, 404);
   if (call.method == "PUT") {
     const auto kept = [&]() -> Result<void> {
       const Json json = TRY(parse_json(call.body, "the epoch"));
@@ -131,7 +149,8 @@ HttpReply Api::epochs(const HttpCall& call, const std::string& residency) {
       // Only its future owner puts an epoch on our disk, and only where the law lets it own.
       const auto* rules = topology::residency_of(*setup_.topology, residency);
       if (known.owner != call.peer_name || !topology::may_own(*rules, known.owner))
-        return fail(Kind::refused, fmt::format("{} may not announce {} as owner of {}", call.peer_name, known.owner, residency));
+        return fail(Kind::refused,
+                    fmt::format("{} may not announce {} as owner of {}", call.peer_name, known.owner, residency));
       return setup_.disk->persist_epoch(residency, known);
     }();
     // A conflict is an answer, not a failure: the asker must see what is known here.
@@ -145,21 +164,24 @@ HttpReply Api::look(const HttpCall& call) {
   const auto json = parse_json(call.body, "the hint");
   const auto residency = json ? member_or<std::string>(*json, "residency", "").value_or("") : "";
   const auto text = json ? member_or<std::string>(*json, "record", "").value_or("") : "";
-  if (const auto loop = setup_.residencies.find(residency); loop != setup_.residencies.end() && !text.empty()) loop->second->hints.put(text);
+  if (const auto loop = setup_.residencies.find(residency); loop != setup_.residencies.end() && !text.empty())
+    loop->second->hints.put(text);
   setup_.beat->look_now();
   return reply({{"ok", true}});
 }
 
 HttpReply Api::copy(const std::string& residency) const {
   const auto copy = setup_.disk->copy(residency);
-  Json json{{"state", authority::name_of(copy.state)}, {"source", copy.source}, {"epoch", copy.epoch}, {"candidate", false}};
+  Json json{
+      {"state", authority::name_of(copy.state)}, {"source", copy.source}, {"epoch", copy.epoch}, {"candidate", false}};
   if (setup_.copies != nullptr) {
     const auto copies = setup_.copies->get();
     if (const auto seen = copies->find(residency); seen != copies->end() && seen->second.health.position) {
       json["system"] = seen->second.health.position->system_id;
       json["timeline"] = seen->second.health.position->timeline;
       json["lsn"] = authority::lsn_text(seen->second.health.position->lsn);
-      json["candidate"] = seen->second.health.complete && seen->second.health.trouble.empty() && copy.state != authority::Copy::State::resync;
+      json["candidate"] = seen->second.health.complete && seen->second.health.trouble.empty() &&
+                          copy.state != authority::Copy::State::resync;
     }
   }
   return reply(json);
@@ -188,10 +210,12 @@ HttpReply Api::order_switch(const HttpCall& call) {
     order.to = TRY(member<std::string>(json, "to"));
     order.reason = TRY(member<std::string>(json, "reason"));
     if (order.reason.empty()) return fail(Kind::invalid_input, "a switch needs a reason");
-    order.by = call.local || call.peer_name.empty() ? Roles::who(call) : TRY(member_or<std::string>(json, "by", Roles::who(call)));
+    order.by = call.local || call.peer_name.empty() ? Roles::who(call)
+                                                    : TRY(member_or<std::string>(json, "by", Roles::who(call)));
     order.switch_id = fresh_switch_id();
     const auto loop = setup_.residencies.find(residency);
-    if (loop == setup_.residencies.end()) return fail(Kind::invalid_input, "this agent knows no residency " + residency);
+    if (loop == setup_.residencies.end())
+      return fail(Kind::invalid_input, "this agent knows no residency " + residency);
     const auto seen = loop->second->seen().get();
     if (!seen->record) return fail(Kind::unavailable, "nobody owns " + residency + " yet", "domicile status");
     const std::string owner = seen->record->value.owner;
@@ -205,7 +229,11 @@ HttpReply Api::order_switch(const HttpCall& call) {
     if (answer.wait_for(std::chrono::seconds(8)) != std::future_status::ready)
       return fail(Kind::unknown_outcome, "the order was not answered in time", "look at domicile status");
     const auto record = TRY(answer.get());
-    return Json{{"switch", record.switch_id}, {"residency", residency}, {"from", record.from}, {"to", record.to}, {"epoch", record.epoch}};
+    return Json{{"switch", record.switch_id},
+                {"residency", residency},
+                {"from", record.from},
+                {"to", record.to},
+                {"epoch", record.epoch}};
   }();
   return done ? reply(*done, 202) : refuse(done.error());
 }
@@ -223,7 +251,8 @@ HttpReply Api::approve(const HttpCall& call) {
       setup_.beat->look_now();
       return Json{{"approved", proposal}};
     }
-    return fail(Kind::conflict, "nothing here waits for " + proposal, "domicile status shows what waits, and at which region");
+    return fail(Kind::conflict, "nothing here waits for " + proposal,
+                "domicile status shows what waits, and at which region");
   }();
   return done ? reply(*done) : refuse(done.error());
 }
@@ -248,7 +277,10 @@ Json Api::residency_status(const topology::Residency& residency) const {
     json["proposal"] = seen->proposal;
     json["distrusted"] = seen->distrusted;
     json["owner_expired"] = seen->owner_expired;
-    json["copy"] = {{"state", authority::name_of(seen->copy.state)}, {"source", seen->copy.source}, {"epoch", seen->copy.epoch}, {"why", seen->copy.why}};
+    json["copy"] = {{"state", authority::name_of(seen->copy.state)},
+                    {"source", seen->copy.source},
+                    {"epoch", seen->copy.epoch},
+                    {"why", seen->copy.why}};
   } else if (const auto stored = quorum->view.authorities.find(name); stored != quorum->view.authorities.end()) {
     record = stored->second;
   }
@@ -264,13 +296,16 @@ Json Api::residency_status(const topology::Residency& residency) const {
   }
   json["form"] = topology::name_of(topology::form_at(*setup_.topology, residency, setup_.config->region));
   const auto lease = quorum->leases.find(name);
-  json["lease_ms"] = lease == quorum->leases.end() ? Json() : Json((lease->second.gateway_end.at - boottime_now()) / 1000);
+  json["lease_ms"] =
+      lease == quorum->leases.end() ? Json() : Json((lease->second.gateway_end.at - boottime_now()) / 1000);
   json["lag_ms"] = nullptr;
   if (setup_.copies != nullptr) {
     const auto copies = setup_.copies->get();
     if (const auto seen = copies->find(name); seen != copies->end()) {
       if (seen->second.lag) json["lag_ms"] = *seen->second.lag / 1000;
-      json["link"] = {{"complete", seen->second.health.complete}, {"streaming", seen->second.health.streaming}, {"trouble", seen->second.health.trouble}};
+      json["link"] = {{"complete", seen->second.health.complete},
+                      {"streaming", seen->second.health.streaming},
+                      {"trouble", seen->second.health.trouble}};
     }
   }
   return json;
@@ -282,12 +317,16 @@ Json Api::status() const {
   for (const auto& residency : setup_.topology->residencies) residencies.push_back(residency_status(residency));
   Json lives = Json::object();
   for (const auto& [region, life] : quorum->observed.lives)
-    lives[region] = {{"boot", life.boot}, {"counter", life.counter}, {"seen_ms_ago", (monotonic_now() - life.changed_at) / 1000}};
+    lives[region] = {
+        {"boot", life.boot}, {"counter", life.counter}, {"seen_ms_ago", (monotonic_now() - life.changed_at) / 1000}};
   return {{"region", setup_.config->region},
           {"version", setup_.version},
           {"policy", setup_.policy_hash},
           {"at", iso8601(wall_now())},
-          {"quorum", {{"trouble", quorum->trouble}, {"answered_ms_ago", quorum->sent_at == 0 ? Json() : Json((monotonic_now() - quorum->sent_at) / 1000)}, {"etcd", setup_.quorum_status ? setup_.quorum_status() : Json()}}},
+          {"quorum",
+           {{"trouble", quorum->trouble},
+            {"answered_ms_ago", quorum->sent_at == 0 ? Json() : Json((monotonic_now() - quorum->sent_at) / 1000)},
+            {"etcd", setup_.quorum_status ? setup_.quorum_status() : Json()}}},
           {"lives", lives},
           {"database", setup_.markers == nullptr ? Json() : Json(setup_.markers->get()->trouble)},
           {"residencies", residencies}};

@@ -1,5 +1,6 @@
-// The control API: what peers, operators and the console ask an agent. The same routes over a Unix socket (whoever may open
-// it is this host's operator) and over mutual TLS (the certificate's name decides). docs/reference/api.md lists them.
+// The control API: what peers, operators and the console ask an agent. The same routes over a Unix socket (whoever may
+// open it is this host's operator) and over mutual TLS (the certificate's name decides). docs/reference/api.md lists
+// them.
 #pragma once
 #include <set>
 
@@ -50,7 +51,7 @@ struct ApiSetup {
   const Published<CopiesSeen>* copies = nullptr;
   const Published<GatewaySeen>* gateway = nullptr;
   FirstRowsExports* exports = nullptr;  // null at a voter
-  std::function<Result<Json>(const Json& question, const std::string& who)> adopt, break_glass;
+  std::function<Result<Json>(const Json&question, const std::string&who)> adopt, break_glass;
   std::function<std::string()> metrics;
   std::function<Json()> quorum_status;  // etcd's members, quota, alarms
 };

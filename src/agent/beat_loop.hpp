@@ -56,7 +56,7 @@ struct BeatSetup {
   replication::StoreFactory make_store;  // empty at a voter
   const SiteDisk* disk = nullptr;
   const Published<std::map<std::string, authority::Marker>>* markers = nullptr;  // last committed, by owned residency
-  Log log;
+  Log log{2, Log::Format::text, Level::info, ""};
   StallPoints stall;
 };
 

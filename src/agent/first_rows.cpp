@@ -24,7 +24,8 @@ HttpReply refusal(const Error& error) {
 class RemoteSource final : public postgres::links::CopySource {
  public:
   RemoteSource(const AgentConfig& config, const replication::LinkName& link)
-      : client_(config.api.tls), url_(fmt::format("{}/v1/first-rows/{}", config.sites.at(link.from).api, link.residency)) {}
+      : client_(config.api.tls),
+        url_(fmt::format("{}/v1/first-rows/{}", config.sites.at(link.from).api, link.residency)) {}
 
   Result<CopySession> session() override {
     const Json json = TRY(post("", Json::object()));
@@ -39,7 +40,12 @@ class RemoteSource final : public postgres::links::CopySource {
   Result<void> read(const std::string& session, const MappedTable& table, const RowSink& sink) override {
     std::string pending;
     Result<void> sunk;
-    HttpRequest request{"POST", url_ + "/rows", {"Expect:"}, dump({{"session", session}, {"schema", table.schema}, {"name", table.name}, {"columns", table.columns}}), kLong};
+    HttpRequest request{
+        "POST",
+        url_ + "/rows",
+        {"Expect:"},
+        dump({{"session", session}, {"schema", table.schema}, {"name", table.name}, {"columns", table.columns}}),
+        kLong};
     request.on_body = [&](std::string_view piece) {
       pending += piece;
       const auto end = pending.rfind('\n');  // whole lines only
@@ -64,7 +70,8 @@ class RemoteSource final : public postgres::links::CopySource {
     if (response.status < 400) return {};
     const auto json = parse_json(response.body, "the source's answer");
     const auto what = json ? member_or<std::string>(*json, "what", "").value_or("") : "";
-    return fail(response.status == 409 ? Kind::conflict : Kind::unavailable, fmt::format("the source answered {} {}", response.status, what));
+    return fail(response.status == 409 ? Kind::conflict : Kind::unavailable,
+                fmt::format("the source answered {} {}", response.status, what));
   }
   Result<Json> post(const std::string& path, const Json& body) {
     const auto response = TRY(client_.send({"POST", url_ + path, {"Expect:"}, dump(body), 60 * kSecond}));
@@ -78,7 +85,8 @@ class RemoteSource final : public postgres::links::CopySource {
 
 }  // namespace
 
-std::shared_ptr<FirstRowsExports::Running> FirstRowsExports::running(const std::string& residency, const std::string& peer) {
+std::shared_ptr<FirstRowsExports::Running> FirstRowsExports::running(const std::string& residency,
+                                                                     const std::string& peer) {
   const std::lock_guard lock(mutex_);
   auto& running = sessions_[residency::link_name(residency, settings_.region, peer)];
   if (!running) running = std::make_shared<Running>();
@@ -89,7 +97,8 @@ HttpReply FirstRowsExports::session(const std::string& residency, const std::str
   const auto held = running(residency, peer);
   const std::lock_guard lock(held->mutex);
   if (!held->exporter) {
-    auto begun = Exporter::begin(settings_.database, postgres::link_spec(*settings_.topology, {residency, settings_.region, peer}));
+    auto begun = Exporter::begin(settings_.database,
+                                 postgres::link_spec(*settings_.topology, {residency, settings_.region, peer}));
     if (!begun) return refusal(begun.error());
     held->exporter = std::make_unique<Exporter>(std::move(*begun));
   }
@@ -125,10 +134,11 @@ HttpReply FirstRowsExports::rows(const std::string& residency, const std::string
       piece.clear();
       return {};
     };
-    const auto read = held->exporter->read(question.first, question.second, [&](std::string_view lines) -> Result<void> {
-      piece += lines;
-      return piece.size() < kPiece ? Result<void>() : flush();
-    });
+    const auto read =
+        held->exporter->read(question.first, question.second, [&](std::string_view lines) -> Result<void> {
+          piece += lines;
+          return piece.size() < kPiece ? Result<void>() : flush();
+        });
     return read && flush();
   };
   return reply;
@@ -139,7 +149,8 @@ HttpReply FirstRowsExports::close(const std::string& residency, const std::strin
   const std::lock_guard lock(held->mutex);
   if (!held->exporter) return {409, dump({{"what", "no session of first rows runs"}})};
   const auto json = parse_json(body, "the question");
-  const auto session = json ? member<std::string>(*json, "session") : Result<std::string>(tl::unexpected<Error>(json.error()));
+  const auto session =
+      json ? member<std::string>(*json, "session") : Result<std::string>(tl::unexpected<Error>(json.error()));
   if (!session) return {400, dump({{"what", one_line(session.error())}})};
   const auto closed = held->exporter->close(*session);
   if (!closed) return refusal(closed.error());
@@ -147,15 +158,16 @@ HttpReply FirstRowsExports::close(const std::string& residency, const std::strin
   return {200, "{}"};
 }
 
-Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings, const replication::LinkName& inbound,
-                              const Log& log) {
+Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings,
+                              const replication::LinkName& inbound, const Log& log) {
   if (!config.sites.contains(inbound.from)) return fail(Kind::invalid_input, "no address of " + inbound.from);
   auto connection = TRY(postgres::open_session(settings, "domicile-first-rows"));
   const auto link = postgres::link_spec(*settings.topology, inbound);
   RemoteSource source(config, inbound);
   postgres::links::ImportOptions options;
   options.progress = [&](const std::string& table, std::int64_t rows) {
-    log.info("copy.progress", "first rows", {{Field::residency, inbound.residency}, {Field::table, table}, {Field::rows, rows}});
+    log.info("copy.progress", "first rows",
+             {{Field::residency, inbound.residency}, {Field::table, table}, {Field::rows, rows}});
   };
   const postgres::links::Sql sql(connection);
   TRY(postgres::links::import_first_rows(sql, link, source, options));

@@ -1,5 +1,5 @@
-// First rows of a link between two agents: the exporting one reads them at its slot's snapshot and streams them over its
-// control API, the importing one writes them.
+// First rows of a link between two agents: the exporting one reads them at its slot's snapshot and streams them over
+// its control API, the importing one writes them.
 #pragma once
 #include <map>
 #include <memory>
@@ -36,9 +36,9 @@ class FirstRowsExports {
   std::map<std::string, std::shared_ptr<Running>> sessions_;  // by link name
 };
 
-// Brings the first rows of `inbound` from its source's agent; returns when every table is journaled complete and the link
-// streams.
-Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings, const replication::LinkName& inbound,
-                              const Log& log);
+// Brings the first rows of `inbound` from its source's agent; returns when every table is journaled complete and the
+// link streams.
+Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings,
+                              const replication::LinkName& inbound, const Log& log);
 
 }  // namespace domicile::agent

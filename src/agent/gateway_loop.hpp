@@ -28,7 +28,7 @@ struct GatewaySetup {
   const Published<QuorumSeen>* quorum = nullptr;
   std::map<std::string, const Published<ResidencySeen>*> residencies;
   ReadDirectory read_directory;
-  Log log;
+  Log log{2, Log::Format::text, Level::info, ""};
 };
 
 class GatewayLoop {

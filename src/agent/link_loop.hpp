@@ -15,7 +15,7 @@ struct LinkSetup {
   const SiteDisk* disk = nullptr;
   const Published<QuorumSeen>* quorum = nullptr;
   std::map<std::string, const Published<ResidencySeen>*> residencies;
-  Log log;
+  Log log{2, Log::Format::text, Level::info, ""};
 };
 
 class LinkLoop {

@@ -27,25 +27,31 @@ class Page {
 };
 
 void add_quorum(Page& page, const QuorumSeen& quorum) {
-  page.set("domicile_quorum_answered", "1 when the last beat was answered", {}, quorum.trouble.empty() && quorum.sent_at != 0 ? 1 : 0);
+  page.set("domicile_quorum_answered", "1 when the last beat was answered", {},
+           quorum.trouble.empty() && quorum.sent_at != 0 ? 1 : 0);
   if (quorum.sent_at != 0)
-    page.set("domicile_quorum_answer_age_seconds", "Since the last answered beat", {}, static_cast<double>(monotonic_now() - quorum.sent_at) / kSecond);
+    page.set("domicile_quorum_answer_age_seconds", "Since the last answered beat", {},
+             static_cast<double>(monotonic_now() - quorum.sent_at) / kSecond);
   for (const auto& [region, life] : quorum.observed.lives)
-    page.set("domicile_life_age_seconds", "Since a region's beat last changed, on this observer's clock", {{"peer", region}},
-             static_cast<double>(monotonic_now() - life.changed_at) / kSecond);
+    page.set("domicile_life_age_seconds", "Since a region's beat last changed, on this observer's clock",
+             {{"peer", region}}, static_cast<double>(monotonic_now() - life.changed_at) / kSecond);
   for (const auto& [residency, lease] : quorum.leases)
     page.set("domicile_lease_seconds", "Left of the lease that this region holds", {{"residency", residency}},
              static_cast<double>(lease.gateway_end.at - boottime_now()) / kSecond);
 }
 
 void add_residency(Page& page, const std::string& name, const ResidencySeen& seen) {
-  page.set("domicile_distrusted", "1 when the quorum is behind this site's disk", {{"residency", name}}, seen.distrusted.empty() ? 0 : 1);
-  page.set("domicile_approval_pending", "1 when a switch waits for a person", {{"residency", name}}, seen.proposal.empty() ? 0 : 1);
-  page.set("domicile_copy_state", "1 for the state that the copy here is in", {{"residency", name}, {"state", std::string(authority::name_of(seen.copy.state))}}, 1);
+  page.set("domicile_distrusted", "1 when the quorum is behind this site's disk", {{"residency", name}},
+           seen.distrusted.empty() ? 0 : 1);
+  page.set("domicile_approval_pending", "1 when a switch waits for a person", {{"residency", name}},
+           seen.proposal.empty() ? 0 : 1);
+  page.set("domicile_copy_state", "1 for the state that the copy here is in",
+           {{"residency", name}, {"state", std::string(authority::name_of(seen.copy.state))}}, 1);
   if (!seen.record) return;
   const auto& record = seen.record->value;
   page.set("domicile_epoch", "Epoch of a residency", {{"residency", name}}, static_cast<double>(record.epoch));
-  page.set("domicile_owner", "1 for the owner and the mode of a residency", {{"residency", name}, {"owner", record.owner}, {"mode", std::string(authority::name_of(record.mode))}}, 1);
+  page.set("domicile_owner", "1 for the owner and the mode of a residency",
+           {{"residency", name}, {"owner", record.owner}, {"mode", std::string(authority::name_of(record.mode))}}, 1);
 }
 
 void add_edge(Page& page, const std::string& path) {
@@ -53,7 +59,8 @@ void add_edge(Page& page, const std::string& path) {
   if (!state) return;
   page.set("domicile_edge_workers", "Living gateway workers", {}, static_cast<double>(state->workers.size()));
   for (const auto& [decision, count] : state->decisions())
-    page.set("domicile_edge_decisions", "Decisions of the living gateway workers", {{"decision", decision}}, static_cast<double>(count));
+    page.set("domicile_edge_decisions", "Decisions of the living gateway workers", {{"decision", decision}},
+             static_cast<double>(count));
 }
 
 }  // namespace
@@ -64,9 +71,12 @@ std::string render_metrics(const MetricsInput& input) {
   for (const auto& [name, seen] : input.residencies) add_residency(page, name, *seen->get());
   if (input.copies != nullptr)
     for (const auto& [name, copy] : *input.copies->get())
-      if (copy.lag) page.set("domicile_lag_seconds", "Lag of the copy here on the owner's clock; absent when unknown", {{"residency", name}}, static_cast<double>(*copy.lag) / kSecond);
+      if (copy.lag)
+        page.set("domicile_lag_seconds", "Lag of the copy here on the owner's clock; absent when unknown",
+                 {{"residency", name}}, static_cast<double>(*copy.lag) / kSecond);
   if (input.markers != nullptr)
-    page.set("domicile_database_commits", "1 when the database here commits", {}, input.markers->get()->trouble.empty() ? 1 : 0);
+    page.set("domicile_database_commits", "1 when the database here commits", {},
+             input.markers->get()->trouble.empty() ? 1 : 0);
   if (!input.edge_state.empty()) add_edge(page, input.edge_state);
   return page.text();
 }

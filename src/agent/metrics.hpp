@@ -3,8 +3,8 @@
 #pragma once
 #include <string>
 
-#include "agent/boards.hpp"
 #include "agent/beat_loop.hpp"
+#include "agent/boards.hpp"
 #include "core/topology/topology.hpp"
 
 namespace domicile::agent {

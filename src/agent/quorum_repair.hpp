@@ -15,8 +15,8 @@ struct RepairSetup {
   Events* events = nullptr;
 };
 
-// The quorum was restored and is behind: puts every residency at the highest epoch that a majority of the sites knows, plus
-// one. Body: {reason, residency?, owner?}. Without an owner the one that the highest epoch belongs to.
+// The quorum was restored and is behind: puts every residency at the highest epoch that a majority of the sites knows,
+// plus one. Body: {reason, residency?, owner?}. Without an owner the one that the highest epoch belongs to.
 Result<Json> adopt_quorum(const RepairSetup& setup, const Json& question, const std::string& who);
 
 }  // namespace domicile::agent

@@ -27,7 +27,7 @@ struct ResidencySetup {
   const Published<GatewaySeen>* gateway = nullptr;
   BringFirstRows bring_first_rows;
   Events* events = nullptr;
-  Log log;
+  Log log{2, Log::Format::text, Level::info, ""};
   StallPoints stall;
 };
 

@@ -7,6 +7,7 @@
 
 namespace domicile::cli {
 
+Verb agent_verb();
 Verb check_verb();
 Verb completion_verb();
 Verb drill_client_verb();

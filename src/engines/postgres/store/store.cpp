@@ -88,6 +88,10 @@ class PostgresStore final : public replication::Store {
       const auto lsn = authority::lsn_of(rows[0][1].value_or(""));
       if (!lsn) return fail(Kind::corrupt, "the guard's fence has no log position");
       fence.position.lsn = *lsn;
+      // Only a commit that the link carries moves a receiver's position: without one behind the fence nobody could ever
+      // prove to have reached it.
+      TRY(links::commit_marker(sql, residency, epoch,
+                               TRY(links::sequence_values(sql, tables_of(residency, topology::Form::full)))));
       return fence;
     });
   }
