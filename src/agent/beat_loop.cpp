@@ -60,6 +60,10 @@ void BeatLoop::fail_ride(std::optional<Ride>& ride, const Error& error) {
 // True: applied. After an unknown outcome the quorum is read and our own value is recognised; the clocks stay those
 // that were read before the beat was sent, and a read by itself extends nothing.
 Result<bool> BeatLoop::transact(const BeatRequest& request, View& view) {
+  if (!store_) {  // a voter owns nothing: it has no beat and only looks
+    view = TRY(setup_.quorum->read());
+    return true;
+  }
   auto outcome = setup_.quorum->beat(request);
   if (outcome) {
     view = std::move(outcome->view);
@@ -126,8 +130,19 @@ void BeatLoop::take_in(const View& view, const Clocks& clocks, const std::map<st
   last_.trouble.clear();
 }
 
+// A lease that was over for a moment is not simply continued: somebody may have taken the residency and given it back by a
+// restored quorum. Its residency asks a majority of the sites first.
+void BeatLoop::drop_lapsed() {
+  for (auto it = ends_.begin(); it != ends_.end();) {
+    const bool over = it->second < monotonic_now();
+    if (over) allowed_.erase(it->first);
+    it = over ? ends_.erase(it) : std::next(it);
+  }
+}
+
 void BeatLoop::extend_leases(const View& view, const Clocks& clocks, const std::map<std::string, KnownEpoch>& before) {
   const Micros length = setup_.timing.ttl - setup_.timing.margin;
+  drop_lapsed();
   last_.leases.clear();
   for (const auto& [residency, epoch] : allowed_) {
     const auto stored = view.authorities.find(residency);
@@ -146,6 +161,7 @@ void BeatLoop::extend_leases(const View& view, const Clocks& clocks, const std::
                       {{Field::residency, residency}, {Field::epoch, epoch}, {Field::reason, one_line(set.error())}});
       continue;
     }
+    ends_[residency] = clocks.sent + length;
     last_.leases[residency] = {epoch, {clocks.gateway.boot_id, clocks.gateway.at + length}};
   }
 }

@@ -79,6 +79,7 @@ class BeatLoop {
   void beat_once();
   Result<bool> transact(const authority::BeatRequest& request, authority::View& view);
   void take_in(const authority::View& view, const Clocks& clocks, const std::map<std::string, KnownEpoch>& before);
+  void drop_lapsed();
   void extend_leases(const authority::View& view, const Clocks& clocks,
                      const std::map<std::string, KnownEpoch>& before);
   void fail_ride(std::optional<Ride>& ride, const Error& error);
@@ -90,6 +91,7 @@ class BeatLoop {
   std::optional<std::string> own_text_;
   std::int64_t counter_ = 0;
   std::map<std::string, authority::Epoch> allowed_;
+  std::map<std::string, Micros> ends_;  // monotonic, of the leases that were set last
   bool in_trouble_ = false;
 };
 
