@@ -1,6 +1,7 @@
 #include "cli/lab_common.hpp"
 #include "cli/registry.hpp"
 #include "core/topology/parse.hpp"
+#include "lab/platform.hpp"
 
 namespace domicile::cli {
 namespace {
@@ -14,11 +15,14 @@ Result<Exit> run(const Args& args, Io& io) {
   spec.sites = lab::sites_of(topology);
   spec.binaries = {checkout() / "build/domicile", checkout() / "build/domicile-demo"};
   if (args.has("record")) spec.record = spec.directory / "recorded";
-  const fs::path schema = file.parent_path() / "schema.sql";
-  const lab::Furnish furnish = [&schema](lab::Lab& lab) -> Result<void> {
-    if (fs::exists(schema)) return lab::launch_demo(lab, schema);
-    return {};
-  };
+  // PostgreSQL reads the library and nginx the modules as the engines' user, so they lie in the lab's own folder.
+  const fs::path library = spec.directory / "bin" / "domicile_guard.so";
+  spec.binaries.push_back(checkout() / "build/lib/domicile_guard.so");
+  for (const char* module : {"ngx_domicile_http.so", "ngx_domicile_stream.so"})
+    spec.binaries.push_back(checkout() / "build/modules" / module);
+  spec.postgres_settings["shared_preload_libraries"] = library.string();
+  const lab::PlatformSpec platform{file, file.parent_path() / "schema.sql", spec.directory / "bin", library};
+  const lab::Furnish furnish = [&platform](lab::Lab& lab) { return lab::install_platform(lab, platform); };
   const Micros begin = monotonic_now();
   if (args.has("foreground")) {
     CHECK_OK(lab::serve(spec, furnish, [&io] { io.err << "lab is up; Ctrl-C ends it\n"; }));

@@ -8,6 +8,7 @@
 //   DIR/sites/SITE/     what the site's engines own: postgres/ etcd/ run/ (Unix sockets) logs/
 //   DIR/leftovers.json  what runs, for the start after a crash
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -83,6 +84,8 @@ class Lab {
   // libpq conninfo over the site's Unix socket.
   std::string database_of(const std::string& site, const std::string& role) const;
 
+  // Runs `work` on a thread in the site's network.
+  Result<void> at(const std::string& site, const std::function<void()>& work);
   // Starts a program inside a site, as the engines' user, its output in logs/NAME.log. `start` starts it again after a
   // kill, in the order of first launches.
   Result<void> launch(const std::string& site, const std::string& name, Command command);
