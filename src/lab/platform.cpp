@@ -9,8 +9,7 @@
 #include "core/topology/parse.hpp"
 #include "edge/config.hpp"
 #include "engines/etcd/bootstrap.hpp"
-#include "engines/postgres/apply.hpp"
-#include "engines/postgres/guard/guard_sql.hpp"
+#include "engines/postgres/provision/provision.hpp"
 #include "engines/postgres/tenants.hpp"
 
 namespace domicile::lab {
@@ -62,27 +61,13 @@ Result<void> make_quorum_users(Lab& lab) {
   return done;
 }
 
-postgres::GuardSql guard_of(const fs::path& library) {
-  postgres::GuardSql guard;
-  guard.form = "c";
-  guard.install = install_sql(GuardForm::c, library.string()) + grant_agent_sql(desired::kAgentRole);
-  guard.guard_table = [](const std::string& schema, const std::string& table, const topology::Table& mapped) {
-    return install_table_sql(
-        postgres::Connection::quote_identifier(schema) + "." + postgres::Connection::quote_identifier(table),
-        mapped.tenant.str(), mapped.residency.str());
-  };
-  guard.uninstall = uninstall_sql();
-  return guard;
-}
-
 Result<void> install_schema(Lab& lab, const std::string& site, const topology::Topology& topology,
                             const PlatformSpec& spec) {
   auto connection = TRY(postgres::Connection::open(lab.database_of(site, "postgres")));
   TRY(connection.exec(TRY(read_file(spec.schema))));
-  desired::Context context{topology, site};
-  for (const auto& residency : topology.residencies) context.owners[residency.name] = residency.home;
-  const auto examined = TRY(postgres::examine(connection, context));
-  return postgres::apply(connection, context, examined.plan, guard_of(spec.guard_library));
+  TRY(postgres::apply_region(lab.database_of(site, "postgres"), topology, site, postgres::homes_of(topology),
+                             GuardForm::c, spec.guard_library));
+  return {};
 }
 
 std::string link_conninfo(const Lab& lab, const std::string& from, const std::string& to) {

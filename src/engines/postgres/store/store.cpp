@@ -113,8 +113,7 @@ class PostgresStore final : public replication::Store {
 
   Result<void> pulse() override {
     return call(
-        "INSERT INTO domicile.pulse (only, at) VALUES (true, pg_catalog.now()) ON CONFLICT (only) DO UPDATE SET at = "
-        "EXCLUDED.at",
+        R"(INSERT INTO domicile.pulse ("only", at) VALUES (true, pg_catalog.now()) ON CONFLICT ("only") DO UPDATE SET at = EXCLUDED.at)",
         {});
   }
 
