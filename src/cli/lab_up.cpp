@@ -21,7 +21,8 @@ Result<Exit> run(const Args& args, Io& io) {
   for (const char* module : {"ngx_domicile_http.so", "ngx_domicile_stream.so"})
     spec.binaries.push_back(checkout() / "build/modules" / module);
   spec.postgres_settings["shared_preload_libraries"] = library.string();
-  const lab::PlatformSpec platform{file, file.parent_path() / "schema.sql", spec.directory / "bin", library};
+  const lab::PlatformSpec platform{file, file.parent_path() / "schema.sql", file.parent_path() / "grants.sql",
+                                   spec.directory / "bin", library};
   const lab::Furnish furnish = [&platform](lab::Lab& lab) { return lab::install_platform(lab, platform); };
   const Micros begin = monotonic_now();
   if (args.has("foreground")) {

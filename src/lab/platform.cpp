@@ -67,6 +67,7 @@ Result<void> install_schema(Lab& lab, const std::string& site, const topology::T
   TRY(connection.exec(TRY(read_file(spec.schema))));
   TRY(postgres::apply_region(lab.database_of(site, "postgres"), topology, site, postgres::homes_of(topology),
                              GuardForm::c, spec.guard_library));
+  TRY(connection.exec(TRY(read_file(spec.grants))));
   return {};
 }
 
