@@ -8,8 +8,8 @@ namespace domicile::lab {
 
 struct PlatformSpec {
   fs::path topology;       // the file; copied into the lab
-  fs::path grants;         // what the application may read of ours, after the schema is installed
   fs::path schema;         // the application's tables, made by hand in each region
+  fs::path grants;         // what the application may read of ours, after the schema is installed
   fs::path modules;        // directory of the gateway's nginx modules; copied into the lab
   fs::path guard_library;  // domicile_guard.so as PostgreSQL has it preloaded
   int tenants_per_residency = 8;
