@@ -4,6 +4,7 @@ namespace domicile::cli {
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = {
+      agent_verb(),                 //
       check_verb(),                 //
       completion_verb(),            //
       drill_client_verb(),          //
@@ -25,24 +26,6 @@ const std::vector<Verb>& verbs() {
       lab_up_verb(),                //
       quorum_init_verb(),           //
       version_verb(),               //
-      agent_verb(),          //
-      check_verb(),          //
-      completion_verb(),     //
-      explain_table_verb(),  //
-      help_verb(),           //
-      lab_cut_verb(),        //
-      lab_down_verb(),       //
-      lab_flap_verb(),       //
-      lab_heal_verb(),       //
-      lab_kill_verb(),       //
-      lab_pause_verb(),      //
-      lab_resume_verb(),     //
-      lab_slow_verb(),       //
-      lab_start_verb(),      //
-      lab_status_verb(),     //
-      lab_up_verb(),         //
-      quorum_init_verb(),    //
-      version_verb(),        //
   };
   return all;
 }
