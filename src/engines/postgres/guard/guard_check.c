@@ -59,7 +59,8 @@ static void refuse(char code, const char* table, const char* what, const char* h
     return;
   }
   ereport(ERROR,
-          (errcode(GUARD_ERRCODE(code)), errmsg("write to \"%s\" refused: %s", table, what), errhint("%s", hint)));
+          (errcode(GUARD_ERRCODE(code)), errmsg("write to \"%s\" refused: %s", table, what), errhint("%s", hint),
+           errhidestmt(true))); /* the server's log gets no row's value either: it may lie in another jurisdiction */
 }
 
 #define HINT_OWNER "Send the write to the residency's owner; \"domicile status --writers\" names it."

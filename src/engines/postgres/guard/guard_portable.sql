@@ -33,12 +33,13 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
   SELECT {{schema}}.guard_clock_id(), {{schema}}.guard_wall(), {{schema}}.guard_wall(),
          CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END $f$;
 
+-- In observe mode a WARNING that only the server's log gets: with LOG it would print the statement, values and all.
 CREATE OR REPLACE FUNCTION {{schema}}.guard_refuse(code text, name text, what text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $f$
 BEGIN
   IF (SELECT bool_or(observe) FROM {{schema}}.guard_setting) THEN
     IF current_setting('domicile.observed', true) IS DISTINCT FROM code THEN
-      RAISE LOG USING ERRCODE = code, MESSAGE = format('domicile would refuse a write to "%s": %s', name, what);
+      RAISE WARNING USING ERRCODE = code, MESSAGE = format('domicile would refuse a write to "%s": %s', name, what);
       PERFORM set_config('domicile.observed', code, true);
     END IF;
     RETURN;
@@ -141,7 +142,7 @@ BEGIN
   IF {{schema}}.guard_check(NEW.%3$I::text COLLATE pg_catalog."default", NEW.%2$I::text, TG_TABLE_NAME::text, false) THEN END IF;
   RETURN NULL;
 END $b$$g$, name, tenant_column, residency_column);
-  EXECUTE format('REVOKE ALL ON FUNCTION {{schema}}.%I() FROM PUBLIC', name);
+  EXECUTE format('GRANT EXECUTE ON FUNCTION {{schema}}.%I() TO PUBLIC', name);
   RETURN name;
 END $f$;
 
