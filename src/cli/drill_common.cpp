@@ -62,13 +62,17 @@ bool lab_runs(const fs::path& directory) { return lab::ask(directory, "GET", "/s
 TemporaryLab::TemporaryLab(fs::path directory) : directory_(std::move(directory)) {
   const sigset_t set = ends();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  watch_ = std::jthread([directory = directory_](const std::stop_token& stop) {
+  watch_ = std::jthread([this](const std::stop_token& stop) {
     const sigset_t set = ends();
     const timespec wait{0, 100'000'000};
     while (!stop.stop_requested()) {
       const int number = ::sigtimedwait(&set, nullptr, &wait);
       if (number <= 0) continue;
-      (void)lab::down(directory);
+      {
+        const std::lock_guard lock(mutex_);
+        if (before_end_) before_end_();
+      }
+      (void)lab::down(directory_);
       ::_exit(128 + number);
     }
   });
@@ -84,6 +88,11 @@ Result<std::unique_ptr<TemporaryLab>> TemporaryLab::up(const DrillSettings& sett
                         300 * kSecond));
   if (started.exit_code != 0) return fail(Kind::failed, "the lab does not come up: " + started.err);
   return lab;
+}
+
+void TemporaryLab::before_end(std::function<void()> work) {
+  const std::lock_guard lock(mutex_);
+  before_end_ = std::move(work);
 }
 
 TemporaryLab::~TemporaryLab() {

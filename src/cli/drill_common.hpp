@@ -1,5 +1,6 @@
 // What the drill verbs share: the lab that they drill, which they bring up and down where none runs.
 #pragma once
+#include <mutex>
 #include <thread>
 
 #include "cli/lab_common.hpp"
@@ -25,10 +26,14 @@ class TemporaryLab {
   ~TemporaryLab();
   TemporaryLab(const TemporaryLab&) = delete;
   TemporaryLab& operator=(const TemporaryLab&) = delete;
+  // Called before a signal ends the process, from another thread; empty: nothing.
+  void before_end(std::function<void()> work);
 
  private:
   explicit TemporaryLab(fs::path directory);
   fs::path directory_;
+  std::mutex mutex_;
+  std::function<void()> before_end_;
   std::jthread watch_;  // for signals
 };
 bool lab_runs(const fs::path& directory);

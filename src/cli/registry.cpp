@@ -17,6 +17,7 @@ const std::vector<Verb>& verbs() {
       lab_flap_verb(),              //
       lab_heal_verb(),              //
       lab_kill_verb(),              //
+      lab_live_verb(),              //
       lab_once_verb(),              //
       lab_pause_verb(),             //
       lab_resume_verb(),            //

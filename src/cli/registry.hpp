@@ -20,6 +20,7 @@ Verb lab_down_verb();
 Verb lab_flap_verb();
 Verb lab_heal_verb();
 Verb lab_kill_verb();
+Verb lab_live_verb();
 Verb lab_once_verb();
 Verb lab_pause_verb();
 Verb lab_resume_verb();
