@@ -323,7 +323,7 @@ void ResidencyLoop::tend_copy() {
     return;  // the steps of the takeover do it
   const Copy copy = setup_.disk->copy(setup_.rules.residency);
   auto step = authority::next_copy_step(copy, record_->value, setup_.region);
-  if (step.act == CopyAct::keep) return;
+  if (step.act == CopyAct::keep) return follow_again(copy);
   const auto inbound = replication::LinkName{setup_.rules.residency,
                                              step.act == CopyAct::stop ? copy.source : step.next.source, setup_.region};
   const auto done = [&]() -> Result<void> {
@@ -362,6 +362,23 @@ void ResidencyLoop::tend_copy() {
   if (!kept) return trouble("copy", kept.error());
   setup_.events->add(fmt::format("copy.{}", authority::name_of(step.next.state)), step.why, setup_.rules.residency,
                      record_->value.epoch);
+}
+
+// A lost connection ends a link as an error of a row does (PostgreSQL 15), so it is tried again, less and less often.
+void ResidencyLoop::follow_again(const Copy& copy) {
+  const auto copies = setup_.copies->get();
+  const auto seen = copies->find(setup_.rules.residency);
+  if (seen == copies->end() || copy.state != Copy::State::following) return;
+  if (seen->second.health.streaming) follow_pause_ = 0;
+  const bool expired = last_.owner_expired;  // a dead source is only hammered
+  if (!seen->second.health.disabled || expired || record_->value.owner != copy.source || monotonic_now() < follow_at_)
+    return;
+  follow_pause_ = std::clamp<Micros>(follow_pause_ * 2, kSecond, 30 * kSecond);
+  follow_at_ = monotonic_now() + follow_pause_;
+  const auto followed = setup_.store->follow({setup_.rules.residency, copy.source, setup_.region}, false);
+  if (followed)
+    setup_.log.info("copy.again", "the link was ended by an error and is enabled again",
+                    {{Field::residency, setup_.rules.residency}});
 }
 
 void ResidencyLoop::order_switch() {

@@ -62,6 +62,7 @@ class ResidencyLoop {
   void swap(const authority::Swap& swap);
   void compare_positions();
   void tend_copy();
+  void follow_again(const authority::Copy& copy);
   void close_if_not_ours();
   void own_copy();
   void order_switch();
@@ -77,7 +78,8 @@ class ResidencyLoop {
   std::optional<bool> most_advanced_;
   std::string compared_for_;  // the record that most_advanced_ was asked for
   std::string last_why_, last_trouble_;
-  Micros retry_at_ = 0;  // after trouble: not before
+  Micros follow_at_ = 0, follow_pause_ = 0;  // of a link that an error ended
+  Micros retry_at_ = 0;                      // after trouble: not before
   std::jthread first_rows_;
   std::atomic<bool> first_rows_running_ = false;
   ResidencySeen last_;

@@ -411,13 +411,13 @@ TEST(Links, ACopyThatIsNoPrefixOfItsOwnerIsResyncAndNeverHealthy) {
   EXPECT_NE(difference.find("app.orders differs"), std::string::npos) << difference;
   must(at_b.exec("ALTER TABLE app.orders ALTER COLUMN amount TYPE int"));
 
-  // One key clash disables the subscription: failed, with no row in the reason.
+  // One key clash disables the subscription, with no row in the reason.
   must(at_b.exec(
       "INSERT INTO app.orders (residency, tenant, id, amount, email) VALUES ('us', 't', 999999, 1, 'x@example.org')"));
   must(at_a.exec(
       "INSERT INTO app.orders (residency, tenant, id, amount, email) VALUES ('us', 't', 999999, 2, 'y@example.org')"));
   EXPECT_TRUE(eventually([&] {
-    return must(subscription_health(at_b, ab, source)).state == Health::State::failed &&
+    return must(subscription_health(at_b, ab, source)).state == Health::State::disabled &&
            must(subscription_health(at_b, ab, source)).reason.starts_with("disabled");
   }));
   EXPECT_EQ(must(subscription_health(at_b, ab, source)).reason.find("example.org"), std::string::npos);

@@ -55,6 +55,7 @@ struct ReceiverProgress {
 struct CopyHealth {
   bool complete = false;             // first rows of every mapped table journaled
   bool streaming = false;            // link enabled and its worker alive
+  bool disabled = false;             // an error, perhaps a lost connection, ended it: follow it again
   std::optional<Marker> applied;     // last marker applied here
   std::optional<Position> position;  // the source's position applied here
   std::string trouble;               // empty, or one sentence: disabled by error, schema differs, new timeline …

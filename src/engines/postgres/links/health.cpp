@@ -49,6 +49,8 @@ std::string_view name_of(Health::State state) {
       return "healthy";
     case Health::State::down:
       return "down";
+    case Health::State::disabled:
+      return "disabled";
     case Health::State::stopped:
       return "stopped";
     case Health::State::failed:
@@ -124,7 +126,7 @@ Result<Health> subscription_health(const Sql& sql, const LinkSpec& link, const s
   if (row[0] != "t") {
     // PostgreSQL 15 keeps the error itself only in its log; the catalog tells that there was one.
     if (journal->state == "following")
-      return Health{failed, fmt::format("disabled by an error of apply ({} so far); see the server's log", *row[2])};
+      return Health{disabled, fmt::format("disabled by an error of apply ({} so far); see the server's log", *row[2])};
     return Health{stopped, "the link is not enabled"};
   }
   if (*row[3] == "0") return Health{down, "its worker is not running"};

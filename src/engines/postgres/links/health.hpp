@@ -16,7 +16,9 @@ std::string schema_difference(const Fingerprints& owner, const Fingerprints& her
 
 struct Health {
   // `down`: enabled, but nobody streams now, as when the source does not answer. That alone harms no copy.
-  enum class State { unknown, healthy, down, stopped, failed, resync };
+  // `disabled`: an error of the worker ended it. PostgreSQL 15 counts a lost connection as one (disable_on_error), so
+  // this says nothing about the rows: enable it again, and watch the lag.
+  enum class State { unknown, healthy, down, disabled, stopped, failed, resync };
   State state = State::unknown;
   std::string reason;  // one sentence; never row values
 };

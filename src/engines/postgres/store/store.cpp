@@ -134,6 +134,7 @@ class PostgresStore final : public replication::Store {
       if (const auto position = links::applied_position(sql, link)) health.position = *position;
       const auto state = TRY(links::subscription_health(sql, link, std::nullopt));
       health.streaming = state.state == links::Health::State::healthy;
+      health.disabled = state.state == links::Health::State::disabled;
       if (state.state == links::Health::State::failed || state.state == links::Health::State::resync)
         health.trouble = state.reason;
       return health;
