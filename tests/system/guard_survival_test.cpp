@@ -181,7 +181,7 @@ TEST(GuardC, ACommitThatWasStoppedPastItsLeaseIsNeverAcknowledged) {
   auto db = site.cluster.connect();
   must(db.exec("SET domicile_guard.test_stop = 'pre_commit'"));
   std::string answer = "?";
-  std::thread client([&] { answer = code(db, kInsert); });
+  std::jthread client([&] { answer = code(db, kInsert); });
   const auto stopped = [&] {
     const auto stat = read_file("/proc/" + std::to_string(db.backend_pid()) + "/stat").value_or("");
     return stat.find(") T ") != std::string::npos;

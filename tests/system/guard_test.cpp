@@ -140,11 +140,11 @@ TEST_P(Guard, ASnapshotFromBeforeTheFenceIsNoWayRoundIt) {
     must(writer.exec(kInsert));
 
     Fence fence{};
-    std::thread fencing([&] { fence = site().fence("us"); });
+    std::jthread fencing([&] { fence = site().fence("us"); });
     ASSERT_TRUE(eventually([&] { return site().fence_waits(); })) << level;
     EXPECT_EQ(code(writer, kInsert), "") << level << ": a writer in flight finishes";
     std::string late_code = "?";
-    std::thread queueing([&] { late_code = code(late, kInsert); });
+    std::jthread queueing([&] { late_code = code(late, kInsert); });
     ASSERT_TRUE(eventually([&] { return site().waits_for_lock(late.backend_pid()); })) << level;
     EXPECT_EQ(code(writer, "COMMIT"), "") << level;
     const auto committed = site().scalar("SELECT pg_catalog.pg_current_wal_flush_lsn()");
@@ -199,9 +199,9 @@ TEST_P(Guard, AWriterForWhomAnOlderOneWaitsPassesTheFence) {
   must(younger.exec("BEGIN; SELECT FROM app.orders WHERE id = 900003 FOR UPDATE"));
   Fence fence{};
   std::string younger_code = "?";
-  std::thread fencing([&] { fence = site().fence("us"); });
+  std::jthread fencing([&] { fence = site().fence("us"); });
   ASSERT_TRUE(eventually([&] { return site().fence_waits(); }));
-  std::thread queueing([&] { younger_code = code(younger, update), younger_code += code(younger, "COMMIT"); });
+  std::jthread queueing([&] { younger_code = code(younger, update), younger_code += code(younger, "COMMIT"); });
   // older waits for younger's row, younger for the fence, the fence for older
   auto older_code = code(older, update);
   older_code += code(older, "COMMIT");

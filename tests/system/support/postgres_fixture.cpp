@@ -1,6 +1,7 @@
 #include "postgres_fixture.hpp"
 
 #include <pwd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -51,8 +52,8 @@ void PostgresCluster::start() {
     argv = {
         "unshare", "-T", "--boottime", std::to_string(*options_.boot_clock_offset_s), "--fork", "--kill-child=SIGQUIT"};
     if (uid_ != 0)
-      argv.insert(argv.end(),
-                  {"setpriv", "--reuid=" + std::to_string(uid_), "--regid=" + std::to_string(gid_), "--clear-groups"});
+      argv.insert(argv.end(), {"setpriv", "--reuid=" + std::to_string(uid_), "--regid=" + std::to_string(gid_),
+                               "--clear-groups", "--pdeathsig", "QUIT"});
   }
   for (const auto& word : {kBin + "postgres", std::string("-D"), data().string(), std::string("-k"),
                            dir_.path().string(), std::string("-c"), std::string("listen_addresses=")})
@@ -109,7 +110,10 @@ Result<Outcome> PostgresCluster::run_client(std::vector<std::string> argv) {
 Command PostgresCluster::command(std::vector<std::string> argv) const {
   Command out{std::move(argv)};
   out.directory = dir_.path().string();
-  if (uid_ != 0) out.in_child = [uid = uid_, gid = gid_] { return setgid(gid) == 0 && setuid(uid) == 0; };
+  // A test that is killed leaves no server behind. Changing the user would clear the signal: set it afterwards.
+  out.in_child = [uid = uid_, gid = gid_] {
+    return (uid == 0 || (setgid(gid) == 0 && setuid(uid) == 0)) && prctl(PR_SET_PDEATHSIG, SIGQUIT) == 0;
+  };
   return out;
 }
 
