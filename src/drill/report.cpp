@@ -103,6 +103,8 @@ Story story_of(std::vector<Event> events, const std::string& residency, const st
     story.phases.push_back({phase_name(event.name), event.at - last});
     last = event.at;
   }
+  // An owner that does not tell when it began to hold: at the order at the earliest.
+  if (story.hold == 0 && !story.phases.empty()) story.hold = begin;
   return story;
 }
 
