@@ -10,12 +10,15 @@
 #include "agent/marker_loop.hpp"
 #include "agent/metrics.hpp"
 #include "agent/quorum_repair.hpp"
+#include "base/service_manager.hpp"
 #include "core/topology/parse.hpp"
 #include "engines/etcd/etcd_quorum.hpp"
 
 namespace domicile::agent {
 
 namespace {
+
+constexpr Micros kHung = 10 * kSecond;  // a beat has its own deadlines; without any for so long its loop hangs
 
 std::string boot_id() {
   std::uint64_t bits[2] = {};
@@ -118,11 +121,18 @@ class Daemon {
   }
 
  private:
-  static void wait(const std::stop_token& stop) {
+  // Until the stop. systemd's watchdog is fed only while the beat loop lives: an agent without it must be started
+  // again.
+  void wait(const std::stop_token& stop) {
+    notify_service_manager("READY=1");
+    const Micros period = std::min(watchdog_interval().value_or(2 * kSecond) / 2, kSecond);
     std::mutex mutex;
     std::condition_variable_any changed;
     std::unique_lock lock(mutex);
-    changed.wait(lock, stop, [] { return false; });
+    while (!changed.wait_for(lock, stop, std::chrono::microseconds(period), [] { return false; }) &&
+           !stop.stop_requested())
+      if (monotonic_now() - beat_.alive_at() < kHung) notify_service_manager("WATCHDOG=1");
+    notify_service_manager("STOPPING=1");
   }
 
   replication::StoreFactory store_factory() {

@@ -39,6 +39,7 @@ void BeatLoop::run(const std::stop_token& stop) {
       else
         allowed_.erase(allow->residency);
     }
+    alive_at_ = monotonic_now();
     beat_once();
     // From the start of this beat, not from its end: slow rounds must not stretch the period.
     next = std::max(next + setup_.timing.beat, monotonic_now());
@@ -130,8 +131,8 @@ void BeatLoop::take_in(const View& view, const Clocks& clocks, const std::map<st
   last_.trouble.clear();
 }
 
-// A lease that was over for a moment is not simply continued: somebody may have taken the residency and given it back by a
-// restored quorum. Its residency asks a majority of the sites first.
+// A lease that was over for a moment is not simply continued: somebody may have taken the residency and given it back
+// by a restored quorum. Its residency asks a majority of the sites first.
 void BeatLoop::drop_lapsed() {
   for (auto it = ends_.begin(); it != ends_.end();) {
     const bool over = it->second < monotonic_now();
@@ -157,10 +158,12 @@ void BeatLoop::extend_leases(const View& view, const Clocks& clocks, const std::
     setup_.stall.reach("beat.before_lease");
     const auto set = store_->lease_set(residency, epoch, clocks.store->now + length, clocks.store->clock_id);
     if (!set) {
+      last_.refused_since.try_emplace(residency, monotonic_now());
       setup_.log.warn("lease.refused", "the database did not take the lease",
                       {{Field::residency, residency}, {Field::epoch, epoch}, {Field::reason, one_line(set.error())}});
       continue;
     }
+    last_.refused_since.erase(residency);
     ends_[residency] = clocks.sent + length;
     last_.leases[residency] = {epoch, {clocks.gateway.boot_id, clocks.gateway.at + length}};
   }

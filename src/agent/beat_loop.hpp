@@ -2,6 +2,7 @@
 // the leases of exactly those residencies that the same transaction read back as ours, serving, at the epoch that was
 // opened.
 #pragma once
+#include <atomic>
 #include <future>
 #include <stop_token>
 #include <vector>
@@ -28,6 +29,7 @@ struct QuorumSeen {
   std::map<std::string, KnownEpoch> epochs_before;  // this site's disk before it was sent
   std::map<std::string, LeaseGrant> leases;         // by residency
   std::map<std::string, authority::Epoch> allowed;  // what this process has opened
+  std::map<std::string, Micros> refused_since;      // monotonic: since when the database refuses the lease
   std::string trouble;                              // of the last attempt; empty: it was answered
 };
 
@@ -72,6 +74,7 @@ class BeatLoop {
   Mailbox<Allow> allows;
   void look_now() { bell_.ring(); }  // beat at once: something may have changed
   const Published<QuorumSeen>& seen() const { return seen_; }
+  Micros alive_at() const { return alive_at_.load(); }  // monotonic: the last round begun
 
  private:
   struct Clocks;
@@ -88,6 +91,7 @@ class BeatLoop {
   std::unique_ptr<replication::Store> store_;
   Published<QuorumSeen> seen_;
   QuorumSeen last_;
+  std::atomic<Micros> alive_at_ = 0;
   std::optional<std::string> own_text_;
   std::int64_t counter_ = 0;
   std::map<std::string, authority::Epoch> allowed_;

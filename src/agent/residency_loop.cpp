@@ -106,6 +106,10 @@ authority::Local ResidencyLoop::local_state(const QuorumSeen& quorum) const {
     local.lag = seen->second.lag;
   }
   if (record_ && compared_for_ == record_->text) local.most_advanced = most_advanced_;
+  const auto refused = quorum.refused_since.find(setup_.rules.residency);
+  if (refused != quorum.refused_since.end()) local.cannot_open_since = refused->second;
+  if (no_majority_since_)
+    local.cannot_open_since = std::min(local.cannot_open_since.value_or(*no_majority_since_), *no_majority_since_);
   local.approvals = setup_.disk->approvals();
   return local;
 }
@@ -205,6 +209,10 @@ void ResidencyLoop::act(const Decision& decision, const QuorumSeen&) {
 void ResidencyLoop::reopen() {
   const KnownEpoch known{record_->value.epoch, setup_.region};
   const auto vote = setup_.peers->persist_epoch(setup_.rules.residency, known, 2 * kSecond);
+  if (vote.majority())
+    no_majority_since_.reset();
+  else if (!no_majority_since_)
+    no_majority_since_ = monotonic_now();
   if (!vote.majority())
     return trouble("cannot reopen",
                    Error{Kind::unsafe, fmt::format("{} of {} sites agree to epoch {}, the highest known is {}",

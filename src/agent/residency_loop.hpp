@@ -78,6 +78,7 @@ class ResidencyLoop {
   std::optional<bool> most_advanced_;
   std::string compared_for_;  // the record that most_advanced_ was asked for
   std::string last_why_, last_trouble_;
+  std::optional<Micros> no_majority_since_;  // monotonic: the sites do not agree to our epoch
   Micros follow_at_ = 0, follow_pause_ = 0;  // of a link that an error ended
   Micros retry_at_ = 0;                      // after trouble: not before
   std::jthread first_rows_;

@@ -53,8 +53,9 @@ Result<void> SwitchActor::journaled(const authority::Record& record, std::string
 SwitchResult SwitchActor::drain(const Record& record) {
   left_.reset();
   fence_.reset();
-  auto done = setup_.disk->steps_done(setup_.residency, record.value.switch_id);
-  done.erase(std::string(authority::name_of(DrainStep::fence)));  // repeated: it answers with the same position
+  // All of it again after a restart: each step is cheap and answers as before, and whether the swap was done is the
+  // quorum's word, not the journal's.
+  std::set<std::string> done;
   while (const auto step = authority::next_drain_step(done)) {
     CHECK_OK(
         journaled(record.value, "drain", authority::name_of(*step), [&] { return run_drain_step(*step, record); }));

@@ -200,6 +200,13 @@ class PostgresStore final : public replication::Store {
 
   Result<void> return_slots(const std::string& residency, const Position& fence) override {
     return with<void>([&](const links::Sql& sql) -> Result<void> {
+      // Whoever still streams from here would get the new owner's rows as well, since apply writes them to this log
+      // too.
+      for (const auto& name : outbound(residency))
+        TRY(
+            sql.query("SELECT pg_catalog.pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots "
+                      "WHERE slot_name = $1 AND active_pid IS NOT NULL",
+                      {residency::link_name(name.residency, name.from, name.to)}));
       for (const auto& name : outbound(residency))
         CHECK_OK(links::return_to_reverse(sql, link_spec(*settings_.topology, name), fence));
       return {};
