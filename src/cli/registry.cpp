@@ -5,12 +5,16 @@ namespace domicile::cli {
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = {
       agent_verb(),                 //
+      approve_verb(),               //
+      break_glass_verb(),           //
       check_verb(),                 //
       completion_verb(),            //
       drill_client_verb(),          //
       drill_planned_switch_verb(),  //
       drill_region_loss_verb(),     //
+      explain_request_verb(),       //
       explain_table_verb(),         //
+      explain_tenant_verb(),        //
       help_verb(),                  //
       lab_cut_verb(),               //
       lab_down_verb(),              //
@@ -24,7 +28,11 @@ const std::vector<Verb>& verbs() {
       lab_start_verb(),             //
       lab_status_verb(),            //
       lab_up_verb(),                //
+      quorum_adopt_verb(),          //
       quorum_init_verb(),           //
+      quorum_status_verb(),         //
+      status_verb(),                //
+      switch_verb(),                //
       version_verb(),               //
   };
   return all;

@@ -8,12 +8,16 @@
 namespace domicile::cli {
 
 Verb agent_verb();
+Verb approve_verb();
+Verb break_glass_verb();
 Verb check_verb();
 Verb completion_verb();
 Verb drill_client_verb();
 Verb drill_planned_switch_verb();
 Verb drill_region_loss_verb();
+Verb explain_request_verb();
 Verb explain_table_verb();
+Verb explain_tenant_verb();
 Verb help_verb();
 Verb lab_cut_verb();
 Verb lab_down_verb();
@@ -27,7 +31,11 @@ Verb lab_slow_verb();
 Verb lab_start_verb();
 Verb lab_status_verb();
 Verb lab_up_verb();
+Verb quorum_adopt_verb();
 Verb quorum_init_verb();
+Verb quorum_status_verb();
+Verb status_verb();
+Verb switch_verb();
 Verb version_verb();
 
 const std::vector<Verb>& verbs();
