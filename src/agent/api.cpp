@@ -120,17 +120,31 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
   }
   if (!need(Role::view)) return forbidden;
   if (call.path == "/v1/status") return reply(status());
-  if (call.path == "/v1/events") {
-    Json list = Json::array();
-    const auto count = call.query.find("count");
-    for (const auto& event :
-         setup_.events->last(count == call.query.end() ? 100 : std::strtoul(count->second.c_str(), nullptr, 10)))
-      list.push_back(json_of(event));
-    return reply(list);
-  }
+  if (call.path == "/v1/events") return events(call);
   if (call.path.starts_with("/v1/copies/")) return copy(rest_of("/v1/copies/"));
   if (call.path == "/metrics") return {200, setup_.metrics(), "text/plain; version=0.0.4"};
   return reply({{"what", "no such route: " + call.path}, {"kind", "invalid_input"}}, 404);
+}
+
+HttpReply Api::events(const HttpCall& call) const {
+  const auto asked = call.query.find("count");
+  const std::size_t count = asked == call.query.end() ? 100 : std::strtoul(asked->second.c_str(), nullptr, 10);
+  Json list = Json::array();
+  for (const auto& event : setup_.events->last(count)) {
+    list.push_back(json_of(event));
+    list.back()["region"] = setup_.config->region;
+  }
+  if (!call.query.contains("everywhere")) return reply(list);
+  // A switch happens at two sites: whoever watches it wants both halves. A site that does not answer is left out.
+  for (const auto& [site, addresses] : setup_.peers->sites()) {
+    const auto theirs = setup_.peers->call(site, "GET", fmt::format("/v1/events?count={}", count), {}, kSecond);
+    if (!theirs || !theirs->is_array()) continue;
+    for (Json event : *theirs) {
+      if (event.is_object() && !event.contains("region")) event["region"] = site;
+      list.push_back(std::move(event));
+    }
+  }
+  return reply(list);
 }
 
 HttpReply Api::epochs(const HttpCall& call, const std::string& residency) {
@@ -264,11 +278,26 @@ HttpReply Api::ready() const {
   return reply({{"quorum", quorum_ok}, {"database", database_ok}}, quorum_ok && database_ok ? 200 : 503);
 }
 
+namespace {
+
+Json rules_json(const topology::Residency& residency) {
+  Json holds = Json::object(), standby = Json::array();
+  for (const auto& [jurisdiction, form] : residency.holds) holds[jurisdiction.str()] = topology::name_of(form);
+  for (const auto& each : residency.standby) standby.push_back(each.str());
+  return {{"home", residency.home.str()},
+          {"standby", standby},
+          {"holds", holds},
+          {"rpo_ms", residency.rpo / 1000},
+          {"failover", topology::name_of(residency.failover)}};
+}
+
+}  // namespace
+
 Json Api::residency_status(const topology::Residency& residency) const {
   const std::string& name = residency.name;
   const auto loop = setup_.residencies.find(name);
   const auto quorum = setup_.beat->seen().get();
-  Json json{{"residency", name}};
+  Json json{{"residency", name}, {"rules", rules_json(residency)}};
   std::optional<authority::Stored<authority::Record>> record;
   if (loop != setup_.residencies.end()) {
     const auto seen = loop->second->seen().get();
@@ -315,21 +344,26 @@ Json Api::status() const {
   const auto quorum = setup_.beat->seen().get();
   Json residencies = Json::array();
   for (const auto& residency : setup_.topology->residencies) residencies.push_back(residency_status(residency));
+  Json regions = Json::object();
+  for (const auto& region : setup_.topology->regions) regions[region.name.str()] = region.jurisdiction.str();
   Json lives = Json::object();
   for (const auto& [region, life] : quorum->observed.lives)
     lives[region] = {
         {"boot", life.boot}, {"counter", life.counter}, {"seen_ms_ago", (monotonic_now() - life.changed_at) / 1000}};
-  return {{"region", setup_.config->region},
-          {"version", setup_.version},
-          {"policy", setup_.policy_hash},
-          {"at", iso8601(wall_now())},
-          {"quorum",
-           {{"trouble", quorum->trouble},
-            {"answered_ms_ago", quorum->sent_at == 0 ? Json() : Json((monotonic_now() - quorum->sent_at) / 1000)},
-            {"etcd", setup_.quorum_status ? setup_.quorum_status() : Json()}}},
-          {"lives", lives},
-          {"database", setup_.markers == nullptr ? Json() : Json(setup_.markers->get()->trouble)},
-          {"residencies", residencies}};
+  return {
+      {"region", setup_.config->region},
+      {"version", setup_.version},
+      {"policy", setup_.policy_hash},
+      {"at", iso8601(wall_now())},
+      {"lease", {{"ttl_ms", setup_.topology->lease.ttl / 1000}, {"margin_ms", setup_.topology->lease.margin / 1000}}},
+      {"regions", regions},
+      {"quorum",
+       {{"trouble", quorum->trouble},
+        {"answered_ms_ago", quorum->sent_at == 0 ? Json() : Json((monotonic_now() - quorum->sent_at) / 1000)},
+        {"etcd", setup_.quorum_status ? setup_.quorum_status() : Json()}}},
+      {"lives", lives},
+      {"database", setup_.markers == nullptr ? Json() : Json(setup_.markers->get()->trouble)},
+      {"residencies", residencies}};
 }
 
 }  // namespace domicile::agent

@@ -64,6 +64,7 @@ class Api {
 
  private:
   HttpReply route(const HttpCall& call, const std::set<Role>& roles);
+  HttpReply events(const HttpCall& call) const;
   HttpReply epochs(const HttpCall& call, const std::string& residency);
   HttpReply look(const HttpCall& call);
   HttpReply copy(const std::string& residency) const;

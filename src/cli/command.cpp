@@ -62,9 +62,16 @@ std::string Args::get(const std::string& name, std::string otherwise) const {
   return it == options.end() ? otherwise : it->second;
 }
 
+std::vector<std::string> Args::all(const std::string& name) const {
+  const auto it = repeated.find(name);
+  return it == repeated.end() ? std::vector<std::string>{} : it->second;
+}
+
 std::string usage_of(const Verb& verb) {
   std::string out = verb.summary + "\n\nUsage: domicile " + verb.name;
   for (const std::string& word : verb.words) out += " " + word;
+  for (const Option& option : verb.options)
+    if (option.required) out += " " + shown(option) + (option.repeats ? "..." : "");
   out += " [options]\n\nOptions:\n";
   auto options = verb.options;
   options.push_back(kHelp);
@@ -94,7 +101,7 @@ Result<Args> parse(const Verb& verb, std::span<const std::string> arguments) {
                                              equals == argument.npos ? argument.npos : equals - 2);
     const Option* option = argument.starts_with("--") ? option_of(verb, name) : nullptr;
     if (!option) return usage_error(verb, "there is no option " + argument);
-    if (args.has(name)) return usage_error(verb, "--" + name + " stands twice");
+    if (args.has(name) && !option->repeats) return usage_error(verb, "--" + name + " stands twice");
     if (option->value.empty()) {
       if (equals != argument.npos) return usage_error(verb, "--" + name + " takes no value");
       args.options[name] = "";
@@ -105,6 +112,7 @@ Result<Args> parse(const Verb& verb, std::span<const std::string> arguments) {
     } else {
       return usage_error(verb, "--" + name + " needs " + option->value);
     }
+    if (option->repeats) args.repeated[name].push_back(args.options[name]);
   }
   if (args.has("help")) return args;
   const auto needed = std::count_if(verb.words.begin(), verb.words.end(), [](const auto& w) { return w[0] != '['; });
@@ -113,6 +121,9 @@ Result<Args> parse(const Verb& verb, std::span<const std::string> arguments) {
   const bool repeats = !verb.words.empty() && verb.words.back().find("...") != std::string::npos;
   if (args.words.size() > verb.words.size() && !repeats)
     return usage_error(verb, "'" + args.words[verb.words.size()] + "' is one argument too many");
+  for (const Option& option : verb.options)
+    if (option.required && args.get(option.name).empty())
+      return usage_error(verb, "--" + option.name + " " + option.value + " is missing");
   return args;
 }
 
@@ -146,6 +157,11 @@ Exit dispatch(std::span<const Verb> verbs, std::span<const std::string> argument
     io.out << usage_of(*verb);
     return Exit::ok;
   }
+  if (verb->check != nullptr)
+    if (const auto ok = verb->check(*args); !ok) {
+      io.err << render(ok.error()) << "\n";
+      return Exit::usage;
+    }
   const auto exit = verb->run(*args, io);
   if (exit) return *exit;
   io.err << render(exit.error()) << "\n";

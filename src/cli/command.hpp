@@ -1,5 +1,6 @@
 // What a verb of the command line is: declared once; usage, parsing, completion and docs/reference/cli.md come from it.
 #pragma once
+#include <istream>
 #include <map>
 #include <ostream>
 #include <span>
@@ -24,22 +25,27 @@ enum class Exit {
 Exit exit_of(Kind kind);
 
 struct Io {
-  std::ostream& out;      // data
-  std::ostream& err;      // talk
-  bool terminal = false;  // out is a terminal: colours and questions are allowed
+  std::ostream& out;           // data
+  std::ostream& err;           // talk
+  bool terminal = false;       // out is a terminal: colours and redrawing are allowed
+  std::istream* in = nullptr;  // a person who can be asked; null: nobody
 };
 
 struct Option {
   std::string name;   // json, written --json
   std::string value;  // what it takes, such as FILE; empty: a switch
   std::string doc;
+  bool required = false;
+  bool repeats = false;  // may stand several times; see Args::all
 };
 
 struct Args {
   std::map<std::string, std::string> options;
+  std::map<std::string, std::vector<std::string>> repeated;
   std::vector<std::string> words;
   bool has(const std::string& name) const { return options.contains(name); }
   std::string get(const std::string& name, std::string otherwise = {}) const;
+  std::vector<std::string> all(const std::string& name) const;  // of an option that repeats
 };
 
 struct Verb {
@@ -50,6 +56,7 @@ struct Verb {
   std::vector<Option> options;
   std::vector<std::string> examples;  // whole commands
   Result<Exit> (*run)(const Args& args, Io& io);
+  Result<void> (*check)(const Args& args) = nullptr;  // what parsing cannot see; a failure is wrong usage
 };
 
 std::string usage_of(const Verb& verb);

@@ -4,36 +4,44 @@ namespace domicile::cli {
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = {
-      agent_verb(),                 //
-      apply_verb(),                 //
-      check_verb(),                 //
-      completion_verb(),            //
-      drill_client_verb(),          //
-      drill_planned_switch_verb(),  //
-      drill_region_loss_verb(),     //
-      explain_table_verb(),         //
-      help_verb(),                  //
-      lab_cut_verb(),               //
-      lab_down_verb(),              //
-      lab_flap_verb(),              //
-      lab_heal_verb(),              //
-      lab_kill_verb(),              //
-      lab_live_verb(),              //
-      lab_once_verb(),              //
-      lab_pause_verb(),             //
-      lab_resume_verb(),            //
-      lab_slow_verb(),              //
-      lab_start_verb(),             //
-      lab_status_verb(),            //
-      lab_up_verb(),                //
-      plan_verb(),                  //
-      quorum_init_verb(),           //
-      remove_verb(),                //
-      tenant_add_verb(),            //
-      tenant_import_verb(),         //
-      tenant_list_verb(),           //
-      tenant_show_verb(),           //
-      version_verb(),               //
+      agent_verb(),
+      apply_verb(),
+      approve_verb(),
+      break_glass_verb(),
+      check_verb(),
+      completion_verb(),
+      drill_client_verb(),
+      drill_planned_switch_verb(),
+      drill_region_loss_verb(),
+      explain_request_verb(),
+      explain_table_verb(),
+      explain_tenant_verb(),
+      help_verb(),
+      lab_cut_verb(),
+      lab_down_verb(),
+      lab_flap_verb(),
+      lab_heal_verb(),
+      lab_kill_verb(),
+      lab_live_verb(),
+      lab_once_verb(),
+      lab_pause_verb(),
+      lab_resume_verb(),
+      lab_slow_verb(),
+      lab_start_verb(),
+      lab_status_verb(),
+      lab_up_verb(),
+      plan_verb(),
+      quorum_adopt_verb(),
+      quorum_init_verb(),
+      quorum_status_verb(),
+      remove_verb(),
+      status_verb(),
+      switch_verb(),
+      tenant_add_verb(),
+      tenant_import_verb(),
+      tenant_list_verb(),
+      tenant_show_verb(),
+      version_verb(),
   };
   return all;
 }

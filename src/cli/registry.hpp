@@ -9,12 +9,16 @@ namespace domicile::cli {
 
 Verb agent_verb();
 Verb apply_verb();
+Verb approve_verb();
+Verb break_glass_verb();
 Verb check_verb();
 Verb completion_verb();
 Verb drill_client_verb();
 Verb drill_planned_switch_verb();
 Verb drill_region_loss_verb();
+Verb explain_request_verb();
 Verb explain_table_verb();
+Verb explain_tenant_verb();
 Verb help_verb();
 Verb lab_cut_verb();
 Verb lab_down_verb();
@@ -36,6 +40,10 @@ Verb tenant_add_verb();
 Verb tenant_import_verb();
 Verb tenant_list_verb();
 Verb tenant_show_verb();
+Verb quorum_adopt_verb();
+Verb quorum_status_verb();
+Verb status_verb();
+Verb switch_verb();
 Verb version_verb();
 
 const std::vector<Verb>& verbs();

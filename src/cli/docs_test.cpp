@@ -1,0 +1,80 @@
+// docs/reference says what the code says.
+#include <gtest/gtest.h>
+
+#include <regex>
+#include <set>
+
+#include "agent/config.hpp"
+#include "base/file.hpp"
+#include "base/temp_dir.hpp"
+#include "core/topology/codes.hpp"
+
+namespace domicile {
+namespace {
+
+const fs::path kRoot = DOMICILE_ROOT;
+
+std::string text_of(const fs::path& path) {
+  const auto text = read_file(kRoot / path);
+  EXPECT_TRUE(text) << path;
+  return text.value_or("");
+}
+
+// The first group of every match.
+std::set<std::string> all(const std::string& text, const char* pattern) {
+  const std::regex regex(pattern);
+  std::set<std::string> out;
+  for (auto it = std::sregex_iterator(text.begin(), text.end(), regex); it != std::sregex_iterator(); ++it)
+    out.insert((*it)[1]);
+  return out;
+}
+
+TEST(ErrorsPage, HasEveryCodeOfTheSourcesAndNoOther) {
+  std::set<std::string> used;
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / "src")) {
+    const auto name = entry.path().filename().string();
+    const auto ending = entry.path().extension();
+    if ((ending != ".cpp" && ending != ".hpp") || name.ends_with("_test.cpp")) continue;
+    used.merge(all(text_of(fs::relative(entry.path(), kRoot)), "\"(DOM-E[0-9]{3})\""));
+  }
+  const std::string page = text_of("docs/reference/errors.md");
+  EXPECT_GT(used.size(), 30u);
+  EXPECT_EQ(all(page, "\\n\\| `(DOM-E[0-9]{3})` \\|"), used);
+#define X(code, name, summary) EXPECT_NE(page.find("| `" code "` | " summary " |\n"), std::string::npos) << code;
+  DOMICILE_TOPOLOGY_PROBLEMS(X)
+#undef X
+}
+
+TEST(AgentPage, ItsExampleHasEverySettingAndIsRead) {
+  const std::string page = text_of("docs/reference/agent.md");
+  const auto begin = page.find("```yaml\n") + 8, end = page.find("```", begin);
+  ASSERT_LT(begin, end);
+  const std::string example = page.substr(begin, end - begin);
+  const TempDir directory;
+  ASSERT_TRUE(write_file(directory.path() / "agent.yaml", example));
+  const auto config = agent::read_agent_config(directory.path() / "agent.yaml");
+  ASSERT_TRUE(config) << render(config.error());
+  EXPECT_EQ(config->sites.size(), 2u);
+  EXPECT_EQ(config->api.roles.at("grafana"), std::vector<std::string>{"view"});
+
+  const auto asked = all(text_of("src/agent/config.cpp"), "\\.(?:text|text_or|list|section)\\(\"([a-z_]+)\"");
+  EXPECT_GT(asked.size(), 15u);
+  const auto rows = all(page, "\\n\\| `(?:[a-z*]+\\.)*([a-z_]+)` \\|");
+  EXPECT_EQ(rows, asked) << "the table";
+  for (const auto& key : asked) EXPECT_TRUE(std::regex_search(example, std::regex("(^|\\s)" + key + ":"))) << key;
+}
+
+TEST(MetricsPage, HasEveryMetricAndNoOther) {
+  const auto made = all(text_of("src/agent/metrics.cpp"), "\"(domicile_[a-z_]+)\"");
+  EXPECT_GT(made.size(), 5u);
+  EXPECT_EQ(all(text_of("docs/reference/metrics.md"), "\\n\\| `(domicile_[a-z_]+)` \\|"), made);
+}
+
+TEST(ApiPage, HasEveryRouteAndNoOther) {
+  const auto routes = all(text_of("src/agent/api.cpp"), "\"(/(?:v1/[a-z/-]*[a-z]|healthz|readyz|metrics))/?\"");
+  EXPECT_GT(routes.size(), 8u);
+  EXPECT_EQ(all(text_of("docs/reference/api.md"), "`(?:GET|PUT|POST) (/(?:v1/)?[a-z/-]*[a-z])(?:/[A-Z]+)?`"), routes);
+}
+
+}  // namespace
+}  // namespace domicile

@@ -1,0 +1,73 @@
+// Which layer decides what about one tenant's data, and by which rule: the same pure decisions as the gateway's and the
+// links', over the same snapshots.
+#pragma once
+#include "agent/config.hpp"
+#include "base/json.hpp"
+#include "cli/command.hpp"
+#include "core/snapshot/decision.hpp"
+#include "core/topology/topology.hpp"
+
+namespace domicile::cli {
+
+// --config, --topology, --gateway, --database, --json; appended to a verb's own options.
+std::vector<Option> with_explain_options(std::vector<Option> own);
+
+// What the tenant directory says. From the database where one is named, else from the gateway's tenants.snap.
+struct Subject {
+  std::string tenant, residency;
+  std::vector<std::string> hosts;  // only the database keeps them readable
+  std::size_t host_count = 0;
+  std::string source;
+};
+
+struct Layer {
+  std::string layer, decision, rule;
+};
+
+// A gateway's view: its own files for the region that wrote them, the same records seen from elsewhere otherwise.
+class GatewayWorld {
+ public:
+  GatewayWorld() = default;
+  GatewayWorld(GatewayWorld&&) = delete;
+  Result<void> open(std::string tenants, std::string authority, std::string_view boot_id);
+  const snapshot::World& world() const { return world_; }
+  const snapshot::AuthorityView& authority() const { return authority_; }
+  const snapshot::TenantsView& tenants() const { return tenants_; }
+
+ private:
+  std::vector<snapshot::Bucket> tenants_bytes_, authority_bytes_;  // for their alignment
+  snapshot::TenantsView tenants_;
+  snapshot::AuthorityView authority_;
+  snapshot::World world_;
+};
+
+class Explainer {
+ public:
+  static Result<std::unique_ptr<Explainer>> of(const Args& args);
+  // `refused` where the directory does not know it: an unknown tenant has no place where it may be.
+  Result<Subject> tenant(const std::string& id);
+  Result<Subject> host(const std::string& name);  // normalised
+  Layer directory(const Subject& subject) const;
+  Layer law(const Subject& subject, const topology::Region& region) const;
+  Layer owners(const Subject& subject) const;
+  Layer authority(const Subject& subject) const;
+  std::vector<Layer> links(const Subject& subject) const;  // from the current owner
+  Layer guard(const Subject& subject) const;
+  // What the gateway of `region` does with a new TLS connection, and with a decrypted request.
+  Result<Layer> connection(const Subject& subject, const std::string& region) const;
+  Result<Layer> request(const Subject& subject, const std::string& region, const std::string& method) const;
+  const topology::Topology& topology() const { return topology_; }
+  // Prints layers as a table or JSON, with the policy hash, and says when the gateway works by another policy.
+  void print(const Json& head, const std::vector<Layer>& layers, const Args& args, Io& io) const;
+
+ private:
+  Result<void> seen_from(const std::string& region, const Subject& subject, GatewayWorld& world) const;
+  const snapshot::AuthorityEntry* entry_of(const Subject& subject) const;
+  const topology::Residency* residency_of(const Subject& subject) const;
+
+  topology::Topology topology_;
+  std::string database_, authority_bytes_;
+  GatewayWorld files_;
+};
+
+}  // namespace domicile::cli

@@ -1,0 +1,402 @@
+// The verbs that speak to an agent, against one that answers what a test wants.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <sstream>
+
+#include "base/file.hpp"
+#include "base/http_server.hpp"
+#include "base/temp_dir.hpp"
+#include "cli/agent_client.hpp"
+#include "cli/registry.hpp"
+#include "cli/status_view.hpp"
+
+namespace domicile::cli {
+namespace {
+
+const char* const kStatus = R"({
+  "region": "eu-west-1", "version": "0.1.0", "policy": "3f2ab6c0d1e4aaaa", "at": "2026-11-24T02:00:00.000Z",
+  "lease": {"ttl_ms": 5000, "margin_ms": 500},
+  "regions": {"us-east-1": "US", "eu-central-1": "EU", "eu-west-1": "EU"},
+  "quorum": {"trouble": "", "answered_ms_ago": 412,
+             "etcd": {"leader": "eu-central-1", "db_bytes": 1258291, "quota_bytes": 2147483648, "alarms": []}},
+  "lives": {"us-east-1": {"boot": "a", "counter": 9, "seen_ms_ago": 700},
+            "eu-central-1": {"boot": "b", "counter": 9, "seen_ms_ago": 300},
+            "eu-west-1": {"boot": "c", "counter": 9, "seen_ms_ago": 100}},
+  "database": "",
+  "residencies": [
+    {"residency": "directory", "owner": "us-east-1", "epoch": 3, "mode": "serving", "switch": "s1", "from": "us-east-1",
+     "to": "us-east-1", "cause": "bootstrap", "form": "full", "lease_ms": null, "lag_ms": 120, "why": "follows us-east-1",
+     "proposal": "", "distrusted": "", "owner_expired": false,
+     "copy": {"state": "following", "source": "us-east-1", "epoch": 3, "why": ""},
+     "link": {"complete": true, "streaming": true, "trouble": ""},
+     "rules": {"home": "us-east-1", "standby": ["eu-central-1", "eu-west-1"], "holds": {"US": "full", "EU": "full"},
+               "rpo_ms": 10000, "failover": "automatic"}},
+    {"residency": "eu", "owner": "eu-west-1", "epoch": 7, "mode": "serving", "switch": "s2", "from": "eu-central-1",
+     "to": "eu-west-1", "cause": "planned", "form": "full", "lease_ms": 4200, "lag_ms": null, "why": "keeps the lease",
+     "proposal": "", "distrusted": "", "owner_expired": false,
+     "copy": {"state": "owner", "source": "eu-west-1", "epoch": 7, "why": ""},
+     "rules": {"home": "eu-central-1", "standby": ["eu-west-1"], "holds": {"EU": "full", "US": "reduced"},
+               "rpo_ms": 10000, "failover": "automatic"}}
+  ]})";
+
+Json status_json() { return Json::parse(kStatus); }
+
+// Answers as it is told and remembers what it was asked.
+class FakeAgent {
+ public:
+  FakeAgent() {
+    answers["GET /v1/status"] = {200, kStatus};
+    answers["GET /v1/events"] = {200, "[]"};
+    answers["GET /v1/epochs"] = {200, R"({"eu": {"epoch": 7, "owner": "eu-west-1"}})"};
+    HttpListen listen;
+    listen.unix_socket = socket();
+    auto started = HttpServer::start(listen, [this](const HttpCall& call) {
+      const std::lock_guard lock(mutex_);
+      asked_.push_back(call.method + " " + call.path + (call.body.empty() ? "" : " " + call.body));
+      const auto it = answers.find(call.method + " " + call.path);
+      if (it == answers.end()) return HttpReply{404, R"({"what": "no such route", "kind": "invalid_input"})"};
+      const HttpReply reply{it->second.first, it->second.second};
+      if (call.method == "POST" && !after_post.empty()) answers["GET /v1/status"].second = after_post;
+      return reply;
+    });
+    EXPECT_TRUE(started);
+    server_.emplace(std::move(*started));
+  }
+  std::string socket() const { return (directory_.path() / "agent.socket").string(); }
+  std::vector<std::string> orders() {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> out;
+    for (const auto& each : asked_)
+      if (each.starts_with("POST")) out.push_back(each);
+    return out;
+  }
+  std::map<std::string, std::pair<int, std::string>> answers;  // set before a verb runs
+  std::string after_post;                                      // the status once an order was taken
+
+ private:
+  TempDir directory_;
+  std::mutex mutex_;
+  std::vector<std::string> asked_;
+  std::optional<HttpServer> server_;
+};
+
+struct Ran {
+  int exit;
+  std::string out, err;
+};
+
+Ran ran(std::vector<std::string> arguments, const FakeAgent& agent, const std::string& typed = {},
+        bool terminal = false) {
+  arguments.push_back("--agent");
+  arguments.push_back(agent.socket());
+  std::ostringstream out, err;
+  std::istringstream in(typed);
+  Io io{out, err, terminal, typed.empty() ? nullptr : &in};
+  const Exit exit = dispatch(verbs(), arguments, io);
+  return {static_cast<int>(exit), out.str(), err.str()};
+}
+
+std::string changed(const std::function<void(Json&)>& change) {
+  Json status = status_json();
+  change(status);
+  return dump(status);
+}
+
+TEST(Status, IsOneTable) {
+  const FakeAgent agent;
+  const Ran answer = ran({"status"}, agent);
+  EXPECT_EQ(answer.exit, 0) << answer.err;
+  EXPECT_EQ(answer.out,
+            "eu-west-1  domicile 0.1.0  policy 3f2ab6c0d1e4  2026-11-24T02:00:00.000Z\n"
+            "\n"
+            "quorum    answered 412 ms ago, leader eu-central-1, 1.2 MiB of 2048 MiB quota\n"
+            "database  commits\n"
+            "regions   eu-central-1 300 ms ago, eu-west-1 here, us-east-1 700 ms ago\n"
+            "\n"
+            "RESIDENCY  OWNER      EPOCH  MODE     LAG     COPY HERE  LEASE  WHY\n"
+            "directory  us-east-1  3      serving  120 ms  following  -      follows us-east-1\n"
+            "eu         eu-west-1  7      serving  -       owner      4.2 s  keeps the lease\n");
+}
+
+TEST(Status, WritersSaysWhoUntilWhenAndWhy) {
+  const FakeAgent agent;
+  EXPECT_EQ(ran({"status", "--writers"}, agent).out,
+            "RESIDENCY  MAY WRITE  UNTIL          WHY\n"
+            "directory  us-east-1  at most 4.8 s  serving at epoch 3; surely over then, unless it beats again\n"
+            "eu         eu-west-1  in 4.2 s       serving at epoch 7, each beat extends the lease\n");
+  const auto json = parse_json(ran({"status", "--writers", "--json"}, agent).out, "writers");
+  ASSERT_TRUE(json);
+  EXPECT_EQ((*json)[1]["until_ms"], 4200);
+}
+
+TEST(Status, NobodyWritesWhileItMovesOrWithoutALease) {
+  struct {
+    const char* story;
+    std::function<void(Json&)> change;
+    const char* why;
+  } cases[] = {
+      {"moving",
+       [](Json& eu) {
+         eu["mode"] = "moving";
+         eu["to"] = "eu-central-1";
+       },
+       "moving to eu-central-1"},
+      {"given up",
+       [](Json& eu) {
+         eu["mode"] = "draining";
+         eu["to"] = "";
+       },
+       "has given it up"},
+      {"the lease is over", [](Json& eu) { eu["lease_ms"] = -3; }, "is over"},
+      {"no lease was opened", [](Json& eu) { eu["lease_ms"] = nullptr; }, "no lease is open"},
+      {"the owner is gone",
+       [](Json& eu) {
+         eu["owner"] = "eu-central-1";
+         eu["owner_expired"] = true;
+       },
+       "surely over"},
+      {"no record", [](Json& eu) { eu.erase("owner"); }, "no record"},
+  };
+  for (const auto& each : cases) {
+    Json status = status_json();
+    each.change(status["residencies"][1]);
+    const auto writers = writers_of(status);
+    EXPECT_EQ(writers[1].region, "") << each.story;
+    EXPECT_NE(writers[1].why.find(each.why), std::string::npos) << each.story << ": " << writers[1].why;
+  }
+}
+
+TEST(Status, WhatIsUnsafeIsSaidAndIsTheExitCode) {
+  struct {
+    const char* story;
+    std::function<void(Json&)> change;
+    const char* said;
+  } cases[] = {
+      {"the quorum is silent", [](Json& s) { s["quorum"]["trouble"] = "timed out"; }, "no quorum"},
+      {"and says nothing", [](Json& s) { s["quorum"]["answered_ms_ago"] = 9000; }, "no quorum for 9.0 s"},
+      {"it never answered", [](Json& s) { s["quorum"]["answered_ms_ago"] = nullptr; }, "never answered this region"},
+      {"etcd is full", [](Json& s) { s["quorum"]["etcd"]["alarms"] = {"NOSPACE"}; }, "NOSPACE"},
+      {"the database is dead", [](Json& s) { s["database"] = "no connection"; }, "does not commit"},
+      {"distrusted", [](Json& s) { s["residencies"][1]["distrusted"] = "behind"; }, "quorum adopt"},
+      {"lag over rpo", [](Json& s) { s["residencies"][0]["lag_ms"] = 10'001; }, "over its rpo of 10.0 s"},
+      {"lag unknown", [](Json& s) { s["residencies"][0]["lag_ms"] = nullptr; }, "unknown"},
+      {"resync", [](Json& s) { s["residencies"][0]["copy"]["state"] = "resync"; }, "resync"},
+      {"owner lost, others live",
+       [](Json& s) {
+         s["residencies"][0]["owner_expired"] = true;
+         s["lives"]["us-east-1"]["seen_ms_ago"] = 9000;
+       },
+       "can go to eu-central-1, eu-west-1"},
+      {"no second place may hold it",
+       [](Json& s) {
+         auto& eu = s["residencies"][1];
+         eu["owner"] = "eu-central-1";
+         eu["owner_expired"] = true;
+         eu["rules"]["standby"] = Json::array();
+       },
+       "held by law: no other region may own it"},
+  };
+  FakeAgent agent;
+  for (const auto& each : cases) {
+    agent.answers["GET /v1/status"].second = changed(each.change);
+    const Ran answer = ran({"status"}, agent);
+    EXPECT_EQ(answer.exit, 5) << each.story;
+    EXPECT_NE(answer.out.find(each.said), std::string::npos) << each.story << "\n" << answer.out;
+  }
+  agent.answers["GET /v1/status"].second = changed([](Json& s) { s["residencies"][0]["lag_ms"] = 10'000; });
+  EXPECT_EQ(ran({"status"}, agent).exit, 0) << "within the budget";
+}
+
+TEST(Status, WhatWaitsNamesTheCommand) {
+  FakeAgent agent;
+  agent.answers["GET /v1/status"].second = changed([](Json& s) { s["residencies"][1]["proposal"] = "eu-7"; });
+  EXPECT_NE(ran({"status"}, agent).out.find("waits:  eu waits for a person: domicile approve eu-7 --reason TEXT\n"),
+            std::string::npos);
+}
+
+TEST(Status, AnOlderAgentThatLeavesThingsOutIsShown) {
+  FakeAgent agent;
+  agent.answers["GET /v1/status"].second =
+      R"({"region": "a", "quorum": {"answered_ms_ago": 3}, "residencies": [{"residency": "eu", "owner": "a"}]})";
+  const Ran answer = ran({"status"}, agent);
+  EXPECT_EQ(answer.exit, 0) << answer.err;
+  EXPECT_NE(answer.out.find("eu         a      -      unknown  -    -          -\n"), std::string::npos) << answer.out;
+}
+
+TEST(Status, WatchLeavesTheScreenAsItFoundIt) {
+  const FakeAgent agent;
+  sigset_t one, before;
+  sigemptyset(&one);
+  sigaddset(&one, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &one, &before);
+  pthread_kill(pthread_self(), SIGINT);  // Ctrl-C, as soon as it looks
+  const Ran answer = ran({"status", "--watch"}, agent, "", true);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  EXPECT_EQ(answer.exit, 0);
+  EXPECT_TRUE(answer.out.starts_with("\033[?1049h")) << answer.out;
+  EXPECT_TRUE(answer.out.ends_with("\033[?1049l")) << answer.out;
+}
+
+TEST(Operate, WrongUsageIs64) {
+  const std::vector<std::vector<std::string>> wrong = {
+      {"switch", "eu"},
+      {"switch", "eu", "--to", "eu-central-1"},
+      {"switch", "eu", "--to", "eu-central-1", "--reason", ""},
+      {"switch", "eu", "--to", "eu-central-1", "--reason", "x", "--wait", "--no-wait"},
+      {"switch", "eu", "--to", "eu-central-1", "--reason", "x", "--timeout", "soon"},
+      {"switch", "eu", "--to", "eu-central-1", "--reason", "x"},  // nobody to ask
+      {"approve", "p1"},
+      {"approve", "--reason", "x"},
+      {"quorum", "adopt"},
+      {"quorum", "adopt", "--reason", "x", "--owner", "eu-west-1"},
+      {"break-glass", "eu", "--by", "me", "--reason", "x"},
+      {"break-glass", "eu", "--by", "me", "--reason", "x", "--attest", "us-east-1", "--yes"},
+      {"break-glass", "eu", "--by", "me", "--reason", "x", "--attest", "a=b", "--attest", "a=c", "--yes"},
+      {"status", "--url", "https://x"},
+      {"status", "eu"},
+  };
+  FakeAgent agent;
+  for (const auto& each : wrong) {
+    EXPECT_EQ(ran(each, agent).exit, 64) << testing::PrintToString(each);
+    EXPECT_TRUE(agent.orders().empty()) << testing::PrintToString(each);
+  }
+}
+
+const std::vector<std::string> kSwitch = {"switch", "eu", "--to", "eu-central-1", "--reason", "kernel"};
+
+std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+TEST(Switch, DryRunPrintsTheStepsAndOrdersNothing) {
+  FakeAgent agent;
+  const Ran answer = ran(with(kSwitch, {"--dry-run"}), agent);
+  EXPECT_EQ(answer.exit, 0) << answer.err;
+  EXPECT_TRUE(answer.out.starts_with("eu: eu-west-1 -> eu-central-1 at epoch 8, because: kernel\n")) << answer.out;
+  EXPECT_LT(answer.out.find("fence"), answer.out.find("swap_serving"));
+  EXPECT_TRUE(agent.orders().empty());
+}
+
+TEST(Switch, WhatTheLawForbidsIsRefusedWithItsSentence) {
+  FakeAgent agent;
+  const Ran answer = ran({"switch", "eu", "--to", "us-east-1", "--reason", "x", "--yes"}, agent);
+  EXPECT_EQ(answer.exit, 3);
+  EXPECT_NE(answer.err.find("us-east-1 lies in US, which may hold only the reduced form of eu "
+                            "(residencies.eu.holds.US: reduced): it must never own it"),
+            std::string::npos)
+      << answer.err;
+  EXPECT_TRUE(agent.orders().empty());
+  EXPECT_EQ(ran({"switch", "eu", "--to", "eu-west-1", "--reason", "x", "--yes"}, agent).exit, 1) << "it owns it";
+  EXPECT_EQ(ran({"switch", "xx", "--to", "eu-west-1", "--reason", "x", "--yes"}, agent).exit, 1);
+  EXPECT_EQ(ran({"switch", "eu", "--to", "nowhere", "--reason", "x", "--yes"}, agent).exit, 1);
+}
+
+std::string after_switch(const std::string& owner, int epoch) {
+  return changed([&](Json& s) {
+    s["residencies"][1]["owner"] = owner;
+    s["residencies"][1]["epoch"] = epoch;
+  });
+}
+
+const std::pair<int, std::string> kOrdered = {
+    202, R"({"switch": "s9", "residency": "eu", "from": "eu-west-1", "to": "eu-central-1", "epoch": 7})"};
+const char* const kEvents = R"([
+  {"id": "8-4", "at_us": 30, "region": "eu-central-1", "event": "switch.serving", "text": "serves", "switch": "s9"},
+  {"id": "7-2", "at_us": 20, "region": "eu-west-1", "event": "switch.drain.fence", "text": "", "switch": "s9", "ms": 12},
+  {"id": "7-1", "at_us": 10, "region": "eu-west-1", "event": "switch.drain.fence", "text": "", "switch": "old", "ms": 99}])";
+
+TEST(Switch, WaitsUntilItServesAndPrintsThePhasesInTheirOrder) {
+  FakeAgent agent;
+  agent.answers["POST /v1/switch"] = kOrdered;
+  agent.answers["GET /v1/events"].second = kEvents;
+  agent.after_post = after_switch("eu-central-1", 8);
+  const Ran answer = ran(kSwitch, agent, "y\n");
+  EXPECT_EQ(answer.exit, 0) << answer.err;
+  EXPECT_EQ(answer.out, "eu is served by eu-central-1\n");
+  const auto fence = answer.err.find("eu-west-1       switch.drain.fence                  12 ms");
+  EXPECT_NE(fence, std::string::npos) << answer.err;
+  EXPECT_LT(fence, answer.err.find("switch.serving"));
+  EXPECT_EQ(answer.err.find("99 ms"), std::string::npos) << "another switch's";
+  EXPECT_EQ(agent.orders(),
+            std::vector<std::string>{R"(POST /v1/switch {"reason":"kernel","residency":"eu","to":"eu-central-1"})"});
+}
+
+TEST(Switch, EveryEndHasItsExitCode) {
+  FakeAgent agent;
+  agent.answers["POST /v1/switch"] = kOrdered;
+  EXPECT_EQ(ran(kSwitch, agent, "n\n").exit, 1);
+  EXPECT_TRUE(agent.orders().empty());
+  EXPECT_EQ(ran(with(kSwitch, {"--yes", "--timeout", "1"}), agent).exit, 75) << "under way";
+  agent.after_post = after_switch("eu-west-1", 8);
+  const Ran back = ran(with(kSwitch, {"--yes", "--json"}), agent);
+  EXPECT_EQ(back.exit, 75) << "rolled back: may be tried again";
+  EXPECT_EQ(Json::parse(back.out)["outcome"], "rolled_back");
+  agent.answers["GET /v1/status"].second = kStatus;
+  for (const auto& [kind, exit] : std::map<std::string, int>{{"refused", 3},
+                                                             {"corrupt", 4},
+                                                             {"unsafe", 5},
+                                                             {"unavailable", 75},
+                                                             {"unknown_outcome", 75},
+                                                             {"conflict", 1}}) {
+    agent.answers["POST /v1/switch"] = {409,
+                                        dump({{"what", "no"}, {"fix", "wait"}, {"code", "DOM-E201"}, {"kind", kind}})};
+    agent.after_post.clear();
+    const Ran answer = ran(with(kSwitch, {"--yes"}), agent);
+    EXPECT_EQ(answer.exit, exit) << kind;
+    EXPECT_NE(answer.err.find("[DOM-E201]: no"), std::string::npos) << answer.err;
+    EXPECT_NE(answer.err.find("fix: wait"), std::string::npos) << answer.err;
+  }
+}
+
+TEST(Operate, OrdersSayWhatThePersonSaid) {
+  FakeAgent agent;
+  agent.answers["POST /v1/approve"] = {200, R"({"approved": "p1"})"};
+  agent.answers["POST /v1/quorum/adopt"] = {
+      200, R"({"adopted": [{"residency": "eu", "adopted": true, "epoch": 9, "owner": "eu-west-1"},
+                           {"residency": "us", "adopted": false, "epoch": 4}]})"};
+  agent.answers["POST /v1/break-glass"] = {403, R"({"what": "not yet", "kind": "refused", "fix": "restore etcd"})"};
+  EXPECT_EQ(ran({"approve", "p1", "--reason", "burns"}, agent).exit, 0);
+  const Ran adopted =
+      ran({"quorum", "adopt", "--reason", "restored", "--residency", "eu", "--owner", "eu-west-1"}, agent);
+  EXPECT_EQ(adopted.out, "eu: epoch 9 for eu-west-1\nus: was not behind, stays at epoch 4\n");
+  EXPECT_EQ(
+      ran({"break-glass", "eu", "--by", "A", "--reason", "r", "--attest", "x=off", "--attest", "y=off"}, agent, "eu\n")
+          .exit,
+      3);
+  EXPECT_EQ(ran({"break-glass", "eu", "--by", "A", "--reason", "r", "--attest", "x=off"}, agent, "us\n").exit, 1)
+      << "another name";
+  EXPECT_EQ(agent.orders(),
+            (std::vector<std::string>{
+                R"(POST /v1/approve {"proposal":"p1","reason":"burns"})",
+                R"(POST /v1/quorum/adopt {"owner":"eu-west-1","reason":"restored","residency":"eu"})",
+                R"(POST /v1/break-glass {"attest":{"x":"off","y":"off"},"by":"A","reason":"r","residency":"eu"})"}));
+}
+
+TEST(QuorumStatus, SetsTheQuorumAgainstThisSitesDisk) {
+  FakeAgent agent;
+  const Ran sound = ran({"quorum", "status"}, agent);
+  EXPECT_EQ(sound.exit, 0) << sound.err;
+  EXPECT_NE(sound.out.find("eu         7 eu-west-1  7 eu-west-1       believed\n"), std::string::npos) << sound.out;
+  agent.answers["GET /v1/status"].second = changed([](Json& s) { s["residencies"][1]["distrusted"] = "epoch 6 < 7"; });
+  const Ran behind = ran({"quorum", "status"}, agent);
+  EXPECT_EQ(behind.exit, 5);
+  EXPECT_NE(behind.out.find("distrusted: epoch 6 < 7"), std::string::npos) << behind.out;
+}
+
+TEST(Operate, AnAgentThatIsNotThereMeansLater) {
+  const TempDir nowhere;
+  std::ostringstream out, err;
+  Io io{out, err};
+  const std::vector<std::string> arguments = {"status", "--agent", (nowhere.path() / "none.socket").string()};
+  EXPECT_EQ(static_cast<int>(dispatch(verbs(), arguments, io)), 75);
+  EXPECT_NE(err.str().find("does not answer"), std::string::npos) << err.str();
+}
+
+}  // namespace
+}  // namespace domicile::cli
