@@ -5,6 +5,7 @@ namespace domicile::cli {
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = {
       agent_verb(),                 //
+      apply_verb(),                 //
       check_verb(),                 //
       completion_verb(),            //
       drill_client_verb(),          //
@@ -24,7 +25,13 @@ const std::vector<Verb>& verbs() {
       lab_start_verb(),             //
       lab_status_verb(),            //
       lab_up_verb(),                //
+      plan_verb(),                  //
       quorum_init_verb(),           //
+      remove_verb(),                //
+      tenant_add_verb(),            //
+      tenant_import_verb(),         //
+      tenant_list_verb(),           //
+      tenant_show_verb(),           //
       version_verb(),               //
   };
   return all;

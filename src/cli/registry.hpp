@@ -8,6 +8,7 @@
 namespace domicile::cli {
 
 Verb agent_verb();
+Verb apply_verb();
 Verb check_verb();
 Verb completion_verb();
 Verb drill_client_verb();
@@ -27,7 +28,13 @@ Verb lab_slow_verb();
 Verb lab_start_verb();
 Verb lab_status_verb();
 Verb lab_up_verb();
+Verb plan_verb();
 Verb quorum_init_verb();
+Verb remove_verb();
+Verb tenant_add_verb();
+Verb tenant_import_verb();
+Verb tenant_list_verb();
+Verb tenant_show_verb();
 Verb version_verb();
 
 const std::vector<Verb>& verbs();

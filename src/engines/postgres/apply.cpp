@@ -179,20 +179,20 @@ Result<std::vector<std::string>> registered(Connection& connection, const std::s
   return names;
 }
 
-Result<void> remove_subscriptions(Connection& connection, std::vector<std::string>& done) {
-  for (const auto& subscription : TRY(registered(connection, "subscription"))) {
-    const auto rows =
-        TRY(connection.exec_params("SELECT FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = "
-                                   "s.subdbid WHERE s.subname = $1 "
-                                   "AND d.datname = pg_catalog.current_database()",
-                                   {subscription}));
-    if (rows.empty()) continue;
-    CHECK_OK(connection.exec("ALTER SUBSCRIPTION " + name(subscription) + " DISABLE"));
-    CHECK_OK(connection.exec("ALTER SUBSCRIPTION " + name(subscription) + " SET (slot_name = NONE)"));
-    CHECK_OK(connection.exec("DROP SUBSCRIPTION " + name(subscription)));
-    done.push_back("dropped subscription " + subscription);
+// The sender of a subscription that has just been dropped needs a moment to notice.
+Result<void> wait_for_slots(Connection& connection) {
+  const Micros end = monotonic_now() + 5 * kSecond;
+  for (;;) {
+    const auto busy = TRY(connection.exec(
+        "SELECT s.slot_name FROM pg_catalog.pg_replication_slots s JOIN domicile.object_registry r ON r.name = "
+        "s.slot_name AND r.kind IN ('slot', 'publication') WHERE s.active AND s.database = "
+        "pg_catalog.current_database()"));
+    if (busy.empty()) return {};
+    if (monotonic_now() >= end)
+      return fail(Kind::refused, "slot " + busy.text(0, 0) + " is being read",
+                  "remove Domicile from the region that reads it first, or stop it");
+    CHECK_OK(connection.exec("SELECT pg_catalog.pg_sleep(0.05)"));
   }
-  return {};
 }
 
 Result<void> remove_tables_rights(Connection& connection, std::vector<std::string>& done) {
@@ -284,11 +284,30 @@ Result<void> apply(Connection& connection, const Context& context, const desired
   return transaction.commit();
 }
 
-Result<std::vector<std::string>> remove(Connection& connection, const GuardSql& guard) {
+Result<std::vector<std::string>> remove_subscriptions(Connection& connection) {
   std::vector<std::string> done;
   const auto there = TRY(connection.exec("SELECT pg_catalog.to_regclass('domicile.object_registry') IS NOT NULL"));
   if (!there.truth(0, 0)) return done;
-  CHECK_OK(remove_subscriptions(connection, done));
+  for (const auto& subscription : TRY(registered(connection, "subscription"))) {
+    const auto rows =
+        TRY(connection.exec_params("SELECT FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = "
+                                   "s.subdbid WHERE s.subname = $1 "
+                                   "AND d.datname = pg_catalog.current_database()",
+                                   {subscription}));
+    if (rows.empty()) continue;
+    CHECK_OK(connection.exec("ALTER SUBSCRIPTION " + name(subscription) + " DISABLE"));
+    CHECK_OK(connection.exec("ALTER SUBSCRIPTION " + name(subscription) + " SET (slot_name = NONE)"));
+    CHECK_OK(connection.exec("DROP SUBSCRIPTION " + name(subscription)));
+    done.push_back("dropped subscription " + subscription);
+  }
+  return done;
+}
+
+Result<std::vector<std::string>> remove(Connection& connection, const GuardSql& guard) {
+  const auto there = TRY(connection.exec("SELECT pg_catalog.to_regclass('domicile.object_registry') IS NOT NULL"));
+  if (!there.truth(0, 0)) return std::vector<std::string>{};
+  auto done = TRY(remove_subscriptions(connection));
+  CHECK_OK(wait_for_slots(connection));
   auto transaction = TRY(Transaction::begin(connection));
   CHECK_OK(connection.exec("SET LOCAL lock_timeout = '5s'"));
   const auto roles = TRY(registered(connection, "role"));

@@ -35,7 +35,10 @@ using StepDone = std::function<void(const desired::Step&)>;
 Result<void> apply(Connection& connection, const desired::Context& context, const desired::Plan& plan,
                    const GuardSql& guard, const StepDone& done = {});
 
-// Takes away exactly what the registry names. Subscriptions let go of their slots first: the peer keeps its own.
+// The registered subscriptions alone. They let go of their slots first: the peer keeps its own.
+Result<std::vector<std::string>> remove_subscriptions(Connection& connection);
+// Takes away exactly what the registry names, subscriptions included. A slot that a peer still reads stops it: remove
+// the peers' subscriptions first.
 // `refused` while something that is not ours depends on it.
 Result<std::vector<std::string>> remove(Connection& connection, const GuardSql& guard);
 

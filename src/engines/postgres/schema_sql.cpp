@@ -193,13 +193,23 @@ BEGIN
 END $f$;
 )sql";
 
+// Who may not see other sessions sees no transaction of theirs either, and pg_read_all_stats would show their queries,
+// rows and all. The making of a slot waits for these.
+constexpr const char* kActivity = R"sql(
+CREATE OR REPLACE FUNCTION domicile.open_transactions() RETURNS bigint LANGUAGE sql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
+  WHERE backend_xid IS NOT NULL AND pid <> pg_catalog.pg_backend_pid()
+$f$;
+)sql";
+
 // New functions are executable by everybody; here nobody may but whom a later grant names.
 constexpr const char* kRights = R"sql(
 DO $do$
 DECLARE f pg_catalog.regprocedure;
 BEGIN
   FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'domicile'::pg_catalog.regnamespace
-           AND (p.proname ~ '^subscription_' OR p.proname ~ '^directory_' OR p.proname = 'link_name_check') LOOP
+           AND (p.proname ~ '^subscription_' OR p.proname ~ '^directory_' OR p.proname IN ('link_name_check', 'open_transactions')) LOOP
     EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
   END LOOP;
 END $do$;
@@ -211,7 +221,7 @@ GRANT USAGE ON SCHEMA domicile TO domicile_agent;
 GRANT SELECT ON domicile.version, domicile.object_registry TO domicile_agent;
 GRANT SELECT, INSERT, UPDATE, DELETE ON domicile.tenant, domicile.host, domicile.marker, domicile.copy_journal,
   domicile.link_journal, domicile.pulse TO domicile_agent;
-GRANT EXECUTE ON FUNCTION domicile.directory_version(), domicile.subscription_create(text, text),
+GRANT EXECUTE ON FUNCTION domicile.directory_version(), domicile.open_transactions(), domicile.subscription_create(text, text),
   domicile.subscription_enable(text), domicile.subscription_disable(text), domicile.subscription_set_slot_none(text),
   domicile.subscription_set_slot(text), domicile.subscription_drop(text), domicile.subscription_terminate(text),
   domicile.subscription_position(text), domicile.subscription_advance(text, pg_lsn) TO domicile_agent;
@@ -225,7 +235,7 @@ const std::string& agent_rights_sql() {
 }
 
 const std::string& schema_sql() {
-  static const std::string sql = std::string(kTables) + kDirectory + kSubscriptions + kRights;
+  static const std::string sql = std::string(kTables) + kDirectory + kSubscriptions + kActivity + kRights;
   return sql;
 }
 

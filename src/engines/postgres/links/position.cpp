@@ -76,9 +76,12 @@ Result<bool> wait_applied(const Sql& sql, const LinkSpec& link, const Position& 
 }
 
 Result<std::int64_t> open_transactions(const Sql& sql) {
-  return std::stoll(
-      TRY(sql.value("SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> "
-                    "pg_catalog.pg_backend_pid()")));
+  const auto function =
+      TRY(sql.query("SELECT 1 WHERE pg_catalog.to_regprocedure('domicile.open_transactions()') IS NOT NULL"));
+  return std::stoll(TRY(
+      sql.value(!function.empty() ? "SELECT domicile.open_transactions()::text"
+                                  : "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL "
+                                    "AND pid <> pg_catalog.pg_backend_pid()")));
 }
 
 }  // namespace domicile::postgres::links

@@ -36,6 +36,17 @@ Result<void> act(const Sql& sql, const LinkSpec& link, const std::string& functi
   return {};
 }
 
+// The workers are a superuser's sessions, which an agent may not signal itself.
+Result<void> terminate_workers(const Sql& sql, const LinkSpec& link) {
+  const auto function =
+      TRY(sql.query("SELECT 1 WHERE pg_catalog.to_regprocedure('domicile.subscription_terminate(text)') IS NOT NULL"));
+  CHECK_OK(sql.query(function.empty() ? "SELECT pg_catalog.pg_terminate_backend(pid) FROM "
+                                        "pg_catalog.pg_stat_subscription WHERE subname = $1 AND pid IS NOT NULL"
+                                      : "SELECT domicile.subscription_terminate($1)",
+                     {link.name}));
+  return {};
+}
+
 Result<void> alter(const Sql& sql, const LinkSpec& link, const std::string& function, const std::string& what) {
   return act(sql, link, function, fmt::format("ALTER SUBSCRIPTION {} {}", sql.name(link.name), what));
 }
@@ -117,10 +128,7 @@ Result<Stopped> disable_inbound(const Sql& sql, const LinkSpec& link, bool fence
                     "the switch must not go on: they may still apply the old epoch");
       if (fence_known || waited >= kSecond) {
         stopped.terminated = true;
-        CHECK_OK(
-            sql.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_subscription "
-                      "WHERE subname = $1 AND pid IS NOT NULL",
-                      {link.name}));
+        CHECK_OK(terminate_workers(sql, link));
       }
       ::poll(nullptr, 0, 5);
     }

@@ -1,0 +1,40 @@
+// Plans of several regions: made, shown, saved and read back.
+#pragma once
+#include "cli/databases.hpp"
+#include "engines/postgres/provision/provision.hpp"
+
+namespace domicile::cli {
+
+struct RegionPlan {
+  Database database;
+  postgres::Examined examined;
+  desired::Desired desired;
+};
+
+struct Plans {
+  std::string policy_hash;
+  bool observe = false;
+  std::vector<RegionPlan> regions;
+  bool changes() const;
+  bool refuses() const;
+};
+
+// Looks at every database of --connections; changes nothing.
+Result<Plans> make_plans(const Args& args, const topology::Topology& topology, const Ownership& ownership,
+                         bool observe);
+
+// What is there, what should be, the difference; what is missing with its migration.
+std::string shown(const Plans& plans, bool colour);
+std::string migrations(const Plans& plans);
+Json json_of(const Plans& plans);
+
+struct SavedPlan {
+  std::string policy_hash;
+  bool observe = false;
+  residency::Owners owners;
+  std::vector<desired::Plan> plans;
+};
+Json to_saved(const Plans& plans, const residency::Owners& owners);
+Result<SavedPlan> saved_of(std::string_view text);
+
+}  // namespace domicile::cli
