@@ -34,6 +34,7 @@ struct ResidencySeen {
   std::string proposal;        // waits for a person's yes
   std::string distrusted;      // why the quorum is not believed; empty: it is
   bool owner_expired = false;  // the owner's life is over for this observer
+  bool operator==(const ResidencySeen&) const = default;
 };
 
 // Written by the gateway loop: which record each residency's line in the last authority.snap was made from.

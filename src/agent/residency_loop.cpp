@@ -166,7 +166,8 @@ void ResidencyLoop::publish(const Decision& decision) {
     setup_.events->add("switch.ask", fmt::format("approve {}: {}", decision.proposal, decision.why),
                        setup_.rules.residency, record_ ? record_->value.epoch : 0);
   last_why_ = decision.why;
-  seen_.set(last_);
+  // Publishing wakes every loop, this one too: unchanged it would never sleep.
+  if (last_ != *seen_.get()) seen_.set(last_);
 }
 
 void ResidencyLoop::trouble(const char* doing, const Error& error) {
