@@ -405,6 +405,8 @@ void ResidencyLoop::order_switch() {
       return fail(Kind::conflict, "the record has changed meanwhile", "look again: domicile status");
     take({next, authority::to_text(next)});
     setup_.peers->tell(setup_.rules.residency, record_->text);
+    setup_.events->add("record.draining", fmt::format("{} -> {} (planned)", next.from, next.to), setup_.rules.residency,
+                       next.epoch, next.switch_id);
     setup_.events->add("switch.ordered", fmt::format("to {} by {}: {}", order->to, order->by, order->reason),
                        setup_.rules.residency, next.epoch, next.switch_id);
     return next;
