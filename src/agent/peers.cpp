@@ -32,8 +32,8 @@ Result<Json> call_site(HttpClient& client, const AgentConfig& config, const std:
 class Peers::Worker {
  public:
   using Job = std::function<void(HttpClient&)>;
-  explicit Worker(const TlsFiles& tls)
-      : thread_([this, tls](const std::stop_token& stop) { run(stop, HttpClient(tls)); }) {}
+  Worker(const TlsFiles& tls, std::string url)
+      : url_(std::move(url)), thread_([this, tls](const std::stop_token& stop) { run(stop, HttpClient(tls)); }) {}
   void post(Job job) {
     {
       const std::lock_guard lock(mutex_);
@@ -48,14 +48,23 @@ class Peers::Worker {
       Job job;
       {
         std::unique_lock lock(mutex_);
-        if (!changed_.wait(lock, stop, [this] { return !jobs_.empty(); })) return;
-        job = std::move(jobs_.front());
-        jobs_.pop_front();
+        const bool asked = changed_.wait_for(lock, stop, kWarm, [this] { return !jobs_.empty(); });
+        if (stop.stop_requested()) return;
+        if (asked) {
+          job = std::move(jobs_.front());
+          jobs_.pop_front();
+        }
+      }
+      if (!job) {  // keeps the connection open for the switch that may come
+        (void)client.send({"GET", url_ + "/healthz", {}, "", 2 * kSecond}).has_value();
+        continue;
       }
       job(client);
     }
   }
 
+  static constexpr std::chrono::seconds kWarm{20};
+  std::string url_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<Job> jobs_;
@@ -63,7 +72,8 @@ class Peers::Worker {
 };
 
 Peers::Peers(const AgentConfig& config, SiteDisk& disk) : config_(config), disk_(disk) {
-  for (const auto& [site, settings] : config.sites) workers_.emplace(site, std::make_unique<Worker>(config.api.tls));
+  for (const auto& [site, settings] : config.sites)
+    workers_.emplace(site, std::make_unique<Worker>(config.api.tls, settings.api));
 }
 
 Peers::~Peers() = default;

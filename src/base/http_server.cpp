@@ -70,6 +70,9 @@ void install(httplib::Server& server, const HttpHandler& handler, bool local, in
   server.new_task_queue = [threads] { return new httplib::ThreadPool(static_cast<std::size_t>(threads)); };
   server.set_tcp_nodelay(true);
   server.set_keep_alive_max_count(1'000'000'000);
+  // httplib closes after 5 s: between continents a new TLS connection costs a quarter of a second, in the middle of a
+  // switch. Its idle threads are paid for by HttpListen::threads.
+  server.set_keep_alive_timeout(120);
   server.set_payload_max_length(64ULL << 20);
   const auto answer = [handler, local](const httplib::Request& request, httplib::Response& response) {
     const HttpReply reply = handler(call_of(request, local));
