@@ -15,6 +15,8 @@
 namespace domicile::drill {
 namespace {
 
+constexpr Micros kFresh = kSecond;  // later than this, a write has missed what it is judged by
+
 // One request under way. Reused, because an easy handle is dear to make.
 struct Transfer {
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy{curl_easy_init(), &curl_easy_cleanup};
@@ -126,8 +128,12 @@ void Load::Loop::pump(Client& client) {
   if (client.not_before > monotonic_now()) return;
   const auto allowed = static_cast<std::size_t>(client.searching ? 1 : spec.connections);
   while (!client.waiting.empty() && client.in_flight[client.gateway] < allowed) {
-    Write write = std::move(client.waiting.front());
-    client.waiting.pop_front();
+    // Clients are independent: a write that has just fallen due does not queue behind those that an outage has already
+    // made late. Among the fresh, and among the late, the oldest goes first.
+    auto next = std::ranges::lower_bound(client.waiting, now() - kFresh, {}, &Write::intended);
+    if (next == client.waiting.end()) next = client.waiting.begin();
+    Write write = std::move(*next);
+    client.waiting.erase(next);
     send(client, std::move(write));
   }
 }

@@ -166,7 +166,9 @@ TEST_P(ApplyCli, OnlyWhatIsNamedMayBeCalledAndWritten) {
   const auto may = [&](const std::string& role) {
     const auto rows =
         db_->exec(
+               // Trigger functions cannot be called, and whoever makes a partition must be able to name them.
                "SELECT p.proname FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'domicile'::regnamespace AND "
+               "p.prorettype <> 'trigger'::regtype AND "
                "pg_catalog.has_function_privilege('" +
                role + "', p.oid, 'EXECUTE') ORDER BY p.proname COLLATE \"C\"")
             .value();
