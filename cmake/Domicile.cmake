@@ -96,6 +96,10 @@ function(domicile_fuzzer name source)
   add_executable(fuzz_${name} ${source})
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer,address)
   target_link_libraries(fuzz_${name} PRIVATE ${ARG_DEPS})
+  if(NOT TARGET fuzzers)
+    add_custom_target(fuzzers)
+  endif()
+  add_dependencies(fuzzers fuzz_${name})
 endfunction()
 
 # domicile_bench(NAME SOURCES ... DEPS ... [LIBS ...]): the optimised program bench_NAME that bench/run starts.
