@@ -13,6 +13,7 @@
 #include "base/service_manager.hpp"
 #include "core/topology/parse.hpp"
 #include "engines/etcd/etcd_quorum.hpp"
+#include "engines/etcd/status.hpp"
 
 namespace domicile::agent {
 
@@ -38,10 +39,12 @@ authority::Rules rules_of(const topology::Residency& residency) {
   return rules;
 }
 
+etcd::Access access_of(const AgentConfig& config) {
+  return {config.etcd.endpoints, config.etcd.tls, config.etcd.user, config.etcd.password_file};
+}
+
 std::function<std::unique_ptr<authority::Quorum>()> quorum_factory(const AgentConfig& config) {
-  return [etcd = config.etcd] {
-    return std::make_unique<etcd::EtcdQuorum>(etcd::Access{etcd.endpoints, etcd.tls, etcd.user, etcd.password_file});
-  };
+  return [access = access_of(config)] { return std::make_unique<etcd::EtcdQuorum>(access); };
 }
 
 // The directory as the database here holds it, read only when it has changed.
@@ -69,6 +72,19 @@ ReadDirectory directory_reader(const postgres::StoreSettings& settings) {
     state->version = version.text(0, 0);
     return std::optional<Directory>(std::move(directory));
   };
+}
+
+// What the quorum says about itself, for `status`: {leader, db_bytes, quota_bytes, alarms}; what is unknown is left
+// out.
+Json quorum_json(const etcd::Status& status) {
+  Json json{{"leader", status.leader()}, {"available", status.available()}, {"alarms", Json::array()}};
+  for (const auto& alarm : status.alarms) json["alarms"].push_back(alarm.kind);
+  for (const auto& endpoint : status.endpoints) {
+    if (!endpoint.problem.empty()) continue;
+    json["db_bytes"] = std::max<std::int64_t>(json.value("db_bytes", std::int64_t{0}), endpoint.db_bytes);
+    if (endpoint.quota_bytes) json["quota_bytes"] = *endpoint.quota_bytes;
+  }
+  return json;
 }
 
 // Everything that lives as long as the daemon, in the order in which it is made; ended in the opposite one.
@@ -99,11 +115,14 @@ class Daemon {
     local.unix_socket = config_.api.socket;
     auto on_socket = TRY(HttpServer::start(local, answer));
     HttpListen remote{config_.api.host, config_.api.port, "", config_.api.tls, 24};
+    remote.idle_s =
+        120;  // between continents a new TLS connection costs a quarter of a second, in the middle of a switch
     auto on_port = TRY(HttpServer::start(remote, answer));
     log_.info("agent.start", "running", {{Field::detail, version_}});
     {
       std::jthread beat([this](const std::stop_token& s) { beat_.run(s); });
       std::vector<std::jthread> loops;
+      loops.emplace_back([this](const std::stop_token& s) { watch_quorum(s); });
       if (markers_) loops.emplace_back([this](const std::stop_token& s) { markers_->run(s); });
       if (links_) loops.emplace_back([this](const std::stop_token& s) { links_->run(s); });
       if (gateway_) loops.emplace_back([this](const std::stop_token& s) { gateway_->run(s); });
@@ -133,6 +152,18 @@ class Daemon {
            !stop.stop_requested())
       if (monotonic_now() - beat_.alive_at() < kHung) notify_service_manager("WATCHDOG=1");
     notify_service_manager("STOPPING=1");
+  }
+
+  // Members that hang are waited for, so this is nobody else's thread.
+  void watch_quorum(const std::stop_token& stop) {
+    etcd::EtcdQuorum quorum(access_of(config_));
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    while (!stop.stop_requested()) {
+      quorum_status_.set(quorum_json(etcd::status(quorum.client())));
+      std::unique_lock lock(mutex);
+      changed.wait_for(lock, stop, std::chrono::seconds(5), [] { return false; });
+    }
   }
 
   replication::StoreFactory store_factory() {
@@ -222,6 +253,7 @@ class Daemon {
       return fail(Kind::refused, "a quorum that is gone cannot be replaced by this agent yet",
                   "restore etcd, then: domicile quorum adopt");
     };
+    setup.quorum_status = [this] { return *quorum_status_.get(); };
     setup.metrics = [this] {
       MetricsInput input{config_.region, topology_.get(), &beat_.seen()};
       if (markers_) input.markers = &markers_->seen();
@@ -246,6 +278,7 @@ class Daemon {
   std::unique_ptr<authority::Quorum> quorum_;
   Bell changes_;  // any published value has changed
   Published<std::map<std::string, authority::Marker>> last_markers_;
+  Published<Json> quorum_status_;
   Published<CopiesSeen> copies_{&changes_};
   Published<GatewaySeen> gateway_seen_{&changes_};
   BeatLoop beat_;

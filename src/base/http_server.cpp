@@ -34,6 +34,15 @@ class UnixServer final : public httplib::Server {
   }
 };
 
+// httplib listens with a backlog of 5. A gateway that releases what it held opens hundreds of connections at once;
+// those beyond it were dropped, came back a second later or were reset. listen() may be repeated, and then deepens it.
+template <class Server>
+class Deep final : public Server {
+ public:
+  using Server::Server;
+  void deepen() { ::listen(this->svr_sock_, 4096); }
+};
+
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
@@ -66,13 +75,12 @@ HttpCall call_of(const httplib::Request& request, bool local) {
   return call;
 }
 
-void install(httplib::Server& server, const HttpHandler& handler, bool local, int threads) {
+void install(httplib::Server& server, const HttpHandler& handler, bool local, const HttpListen& listen) {
+  const int threads = listen.threads;
   server.new_task_queue = [threads] { return new httplib::ThreadPool(static_cast<std::size_t>(threads)); };
   server.set_tcp_nodelay(true);
   server.set_keep_alive_max_count(1'000'000'000);
-  // httplib closes after 5 s: between continents a new TLS connection costs a quarter of a second, in the middle of a
-  // switch. Its idle threads are paid for by HttpListen::threads.
-  server.set_keep_alive_timeout(120);
+  server.set_keep_alive_timeout(listen.idle_s);
   server.set_payload_max_length(64ULL << 20);
   const auto answer = [handler, local](const httplib::Request& request, httplib::Response& response) {
     const HttpReply reply = handler(call_of(request, local));
@@ -125,6 +133,7 @@ int HttpServer::port() const { return state_->port; }
 
 Result<HttpServer> HttpServer::start(const HttpListen& listen, HttpHandler handler) {
   auto state = std::make_unique<State>();
+  std::function<void()> deepen = [] {};
   const bool local = !listen.unix_socket.empty();
   if (local) {
     auto server = std::make_unique<UnixServer>();
@@ -133,23 +142,27 @@ Result<HttpServer> HttpServer::start(const HttpListen& listen, HttpHandler handl
     state->server = std::move(server);
   } else {
     if (listen.tls.certificate.empty()) {
-      state->server = std::make_unique<httplib::Server>();
+      auto server = std::make_unique<Deep<httplib::Server>>();
+      deepen = [plain = server.get()] { plain->deepen(); };
+      state->server = std::move(server);
     } else {
       const TlsFiles tls = listen.tls;
-      auto server = std::make_unique<httplib::SSLServer>(
+      auto server = std::make_unique<Deep<httplib::SSLServer>>(
           [tls](SSL_CTX& context) { return require_client_certificate(context, tls); });
       if (!server->is_valid())
         return fail(Kind::failed, fmt::format("cannot use certificate {} with key {}", tls.certificate, tls.key),
                     "check both files");
+      deepen = [secure = server.get()] { secure->deepen(); };
       state->server = std::move(server);
     }
     // Before bind: TCP_NODELAY is set on the listening socket, and without it each answer waits 40 ms for an ACK.
-    install(*state->server, handler, local, listen.threads);
+    install(*state->server, handler, local, listen);
     state->port = listen.port != 0 ? listen.port : state->server->bind_to_any_port(listen.host);
     if (state->port < 0 || (listen.port != 0 && !state->server->bind_to_port(listen.host, listen.port)))
       return fail(Kind::failed, fmt::format("cannot listen on {}:{}", listen.host, listen.port), "is the port in use?");
   }
-  if (local) install(*state->server, handler, local, listen.threads);
+  deepen();
+  if (local) install(*state->server, handler, local, listen);
   state->thread = std::thread([server = state->server.get()] { server->listen_after_bind(); });
   // stop() before the accept loop runs would be lost and the join would wait for ever.
   while (!state->server->is_running()) std::this_thread::yield();

@@ -39,6 +39,7 @@ struct HttpListen {
   std::string unix_socket;  // path; an old socket file there is replaced; mode 0660
   TlsFiles tls;             // with ca: clients without a certificate of that authority are refused in the handshake
   int threads = 8;
+  int idle_s = 5;  // a kept-alive connection without a request is closed then; until then it occupies a thread
 };
 
 // Serves from start until destruction. One handler gets every request.

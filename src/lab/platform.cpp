@@ -92,7 +92,7 @@ std::string agent_yaml(const Lab& lab, const Site& site, const fs::path& topolog
   for (const auto& one : etcd_endpoints(lab, name)) endpoints += (endpoints.empty() ? "" : ", ") + one;
   std::string yaml =
       fmt::format("region: {}\ntopology: {}\nstate: {}\n", name, topology.string(), (folder / "agent").string());
-  if (!site.voter) yaml += fmt::format("database: \"{}\"\n", lab.database_of(name, "postgres"));
+  if (!site.voter) yaml += fmt::format("database: \"{}\"\n", lab.database_of(name, "domicile_agent"));
   yaml += fmt::format("etcd: {{endpoints: [{}], user: {}, password_file: {}, {}}}\n", endpoints, name,
                       (lab.certificates(name) / "etcd.password").string(), yaml_tls(tls_of(lab, name, "etcd")));
   yaml += fmt::format("api:\n  listen: {}\n  socket: {}\n  {{}}\n", endpoint(lab, name, name, agent_api),
