@@ -497,7 +497,12 @@ TEST_F(Gateway, ReloadsAndKilledWorkersLoseNothingThatIsToldAsDone) {
   for (int i = 0; i < 4; ++i)
     clients.emplace_back([&] {
       Client fresh;
-      while (!stop) (fresh.ask(us_.port, ca_, {.host = kUs}).status == 200 ? good : bad)++;
+      while (!stop) {
+        const Answer answer = fresh.ask(us_.port, ca_, {.host = kUs});
+        ++(answer.status == 200 ? good : bad);
+        if (answer.status != 200)
+          fmt::print(stderr, "status {}, curl {}\n", answer.status, static_cast<int>(answer.code));
+      }
     });
   for (int i = 0; i < 3; ++i) {
     const int at = good;
