@@ -19,6 +19,7 @@
 #include "edge/config.hpp"
 #include "edge/publish.hpp"
 #include "edge/state.hpp"
+#include "support/tls_client.hpp"
 
 namespace domicile::edge {
 namespace {
@@ -211,6 +212,7 @@ class Gateway : public testing::Test {
   static constexpr const char *kUs = "acme.example", *kEu = "muster.example";
 
   void SetUp() override {
+    signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to connections that the gateway may have closed
     chmod(dir_.path().c_str(), 0755);
     d_ = dir_.path().string();
     ca_ = d_ + "/ca.crt";
@@ -495,10 +497,11 @@ TEST_F(Gateway, ReloadsAndKilledWorkersLoseNothingThatIsToldAsDone) {
   std::atomic<int> good = 0, bad = 0;
   std::vector<std::jthread> clients;
   for (int i = 0; i < 4; ++i)
-    clients.emplace_back([&] {
-      Client fresh;
+    clients.emplace_back([&, i] {
+      Client kept;
       while (!stop) {
-        const Answer answer = fresh.ask(us_.port, ca_, {.host = kUs});
+        // Most requests begin with a handshake of their own: that is where a reload could cut one.
+        const Answer answer = i == 0 ? kept.ask(us_.port, ca_, {.host = kUs}) : ask(us_, {.host = kUs});
         ++(answer.status == 200 ? good : bad);
         if (answer.status != 200)
           fmt::print(stderr, "status {}, curl {}\n", answer.status, static_cast<int>(answer.code));
@@ -532,6 +535,42 @@ TEST_F(Gateway, ReloadsAndKilledWorkersLoseNothingThatIsToldAsDone) {
   }
   killed_ = true;
   EXPECT_EQ(ask(us_, {.host = kUs}).status, 200);
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+  std::ifstream file(fmt::format("/proc/{0}/task/{0}/children", parent));
+  std::vector<pid_t> children;
+  for (pid_t pid; file >> pid;) children.push_back(pid);
+  return children;
+}
+bool is_ending(pid_t worker) {
+  return read_file(fmt::format("/proc/{}/cmdline", worker)).value_or("").find("shutting down") != std::string::npos;
+}
+std::size_t open_files(pid_t pid) {
+  std::error_code error;
+  std::size_t count = 0;
+  for (fs::directory_iterator it(fmt::format("/proc/{}/fd", pid), error), end; !error && it != end; it.increment(error))
+    ++count;
+  return count;
+}
+
+// A connection that a worker has accepted is its own: it must see the handshake through although it ends.
+TEST_F(Gateway, AHandshakeThatBeginsInAWorkerOnItsWayOutIsFinished) {
+  const std::vector<pid_t> old = children_of(us_.nginx->pid());
+  ASSERT_EQ(old.size(), 2u);
+  const auto files = [&] { return open_files(old[0]) + open_files(old[1]); };
+  const std::size_t before = files();
+  constexpr int kConnections = 20;
+  std::vector<TlsClient> connections;
+  for (int i = 0; i < kConnections; ++i) connections.emplace_back(us_.port);
+  ASSERT_TRUE(eventually([&] { return files() == before + kConnections; })) << "all accepted by the old workers";
+  us_.nginx->signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return is_ending(old[0]) && is_ending(old[1]); }));
+  for (TlsClient& connection : connections) {
+    ASSERT_TRUE(connection.handshake(kUs, ca_)) << us_.errors();
+    ASSERT_TRUE(connection.write(fmt::format("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", kUs)));
+    EXPECT_NE(connection.read_until("us-east-1 GET").find(" 200 "), std::string::npos);
+  }
 }
 
 // Upgrades and endless answers: what a client of the US sees of an application in the EU, and its end after a switch.

@@ -37,6 +37,13 @@ struct Context {
 
 ngx_queue_t held_queue;
 
+// nginx (1.22) empties its list when a worker begins to end, but connections that were accepted before still have to be
+// passed: this is the list as the worker found it.
+struct {
+  ngx_listening_t* first;
+  ngx_uint_t count;
+} listeners;
+
 void leave_queue(Context* context) {
   if (context->timer.timer_set) ngx_del_timer(&context->timer);
   if (!context->held) return;
@@ -92,9 +99,8 @@ ngx_listening_t* listener_of(const char* residency) {
   char name[sizeof "unix:run/https-.sock" + sn::kNameSize];
   const auto* end = ngx_snprintf(bytes(name), sizeof name, "unix:run/https-%s.sock", residency);
   const std::string_view wanted(name, static_cast<std::size_t>(end - bytes(name)));
-  auto* all = static_cast<ngx_listening_t*>(ngx_cycle->listening.elts);
-  for (ngx_uint_t i = 0; i < ngx_cycle->listening.nelts; ++i)
-    if (view(all[i].addr_text) == wanted) return &all[i];
+  for (ngx_uint_t i = 0; i < listeners.count; ++i)
+    if (view(listeners.first[i].addr_text) == wanted) return &listeners.first[i];
   return nullptr;
 }
 
@@ -195,7 +201,8 @@ void on_authority() {
   }
 }
 
-ngx_int_t init_process(ngx_cycle_t*) {
+ngx_int_t init_process(ngx_cycle_t* cycle) {
+  listeners = {static_cast<ngx_listening_t*>(cycle->listening.elts), cycle->listening.nelts};
   ngx_queue_init(&held_queue);
   on_change(on_authority);
   return NGX_OK;
