@@ -53,7 +53,7 @@ struct ReceiverProgress {
 };
 
 struct CopyHealth {
-  bool complete = false;             // first rows of every mapped table journaled
+  bool complete = false;             // first rows of every mapped table journaled, reverse slots there: may be promoted
   bool streaming = false;            // link enabled and its worker alive
   bool disabled = false;             // an error, perhaps a lost connection, ended it: follow it again
   std::optional<Marker> applied;     // last marker applied here

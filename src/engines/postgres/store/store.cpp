@@ -128,7 +128,7 @@ class PostgresStore final : public replication::Store {
     return with<CopyHealth>([&](const links::Sql& sql) -> Result<CopyHealth> {
       const LinkSpec link = link_spec(*settings_.topology, inbound);
       CopyHealth health;
-      health.complete = TRY(links::copy_complete(sql, link));
+      health.complete = TRY(links::copy_complete(sql, link)) && TRY(has_reverse_slots(sql, inbound.residency));
       const auto applied = TRY(links::applied_marker(sql, inbound.residency));
       if (applied) health.applied = applied->marker;
       if (const auto position = links::applied_position(sql, link)) health.position = *position;
@@ -235,6 +235,16 @@ class PostgresStore final : public replication::Store {
       if (link.residency == residency && link.from == settings_.region)
         names.push_back({link.residency, link.from, link.to});
     return names;
+  }
+
+  // Without them this region could be made the owner and never open: making one waits for every open transaction.
+  Result<bool> has_reverse_slots(const links::Sql& sql, const std::string& residency) const {
+    for (const auto& name : outbound(residency)) {
+      const auto slots = TRY(sql.query("SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+                                       {residency::link_name(name.residency, name.from, name.to)}));
+      if (slots.empty()) return false;
+    }
+    return true;
   }
 
   // A session that answered an error of the connection is not used again.
