@@ -74,9 +74,10 @@ function(domicile_library name)
 endfunction()
 
 # domicile_test(NAME LABEL unit|system SOURCES ... DEPS our folders... [LIBS external...]): a GoogleTest binary, each of
-# its cases one ctest. System tests share machine resources and run one at a time.
+# its cases one ctest. System tests share machine resources and run one at a time. SUITES: the cases of each named suite
+# are one ctest together, because what they share takes long to bring up.
 function(domicile_test name)
-  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS;LIBS;SUITES" ${ARGN})
   list(TRANSFORM ARG_DEPS PREPEND domicile_)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} ${ARG_LIBS} GTest::gtest_main GTest::gmock rapidcheck)
@@ -86,7 +87,13 @@ function(domicile_test name)
   else()
     list(APPEND properties TIMEOUT 60)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
+  if(NOT ARG_SUITES)
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
+  endif()
+  foreach(suite ${ARG_SUITES})
+    add_test(NAME ${suite} COMMAND ${name} --gtest_filter=${suite}.*)
+    set_tests_properties(${suite} PROPERTIES ${properties})
+  endforeach()
 endfunction()
 
 # domicile_fuzzer(NAME SOURCE DEPS...): a libFuzzer binary fuzz_NAME; its seeds lie in tests/fuzz/corpus/NAME.

@@ -1,42 +1,11 @@
 #include "etcd_cluster.hpp"
 
-#include <arpa/inet.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-
-#include <algorithm>
-#include <thread>
 
 #include "engines/etcd/status.hpp"
+#include "free_ports.hpp"
 
 namespace domicile::test {
-
-namespace {
-
-// Free when asked; all are asked for before any is let go, so that they differ.
-std::vector<int> free_ports(std::size_t count) {
-  std::vector<Fd> sockets;
-  std::vector<int> ports;
-  while (ports.size() < count) {
-    Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
-    socklen_t size = sizeof address;
-    auto* raw = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(fd.get(), raw, size) != 0 || ::getsockname(fd.get(), raw, &size) != 0) std::abort();
-    ports.push_back(ntohs(address.sin_port));
-    sockets.push_back(std::move(fd));
-  }
-  return ports;
-}
-
-}  // namespace
-
-bool eventually(const std::function<bool()>& condition, Micros timeout) {
-  for (const Micros until = monotonic_now() + timeout; monotonic_now() < until;
-       std::this_thread::sleep_for(std::chrono::milliseconds(10)))
-    if (condition()) return true;
-  return condition();
-}
 
 EtcdCluster::EtcdCluster(std::vector<std::string> sites, bool bare) : sites_(std::move(sites)) {
   authority_.emplace(must(lab::Authority::make(dir_.path())));

@@ -11,6 +11,7 @@
 #include "base/temp_dir.hpp"
 #include "engines/etcd/bootstrap.hpp"
 #include "engines/etcd/member.hpp"
+#include "eventually.hpp"
 #include "lab/certificates.hpp"
 
 namespace domicile::test {
@@ -29,8 +30,6 @@ inline void must(const Result<void>& result) {
     std::abort();
   }
 }
-
-bool eventually(const std::function<bool()>& condition, Micros timeout = 20 * kSecond);
 
 // Everything ends with its destruction. Ports are free ones of 127.0.0.1.
 class EtcdCluster {
@@ -55,6 +54,7 @@ class EtcdCluster {
   void kill(const std::string& site);   // SIGKILL
   void pause(const std::string& site) { processes_.at(site).signal(SIGSTOP); }
   void resume(const std::string& site) { processes_.at(site).signal(SIGCONT); }
+  pid_t pid(const std::string& site) const { return processes_.at(site).pid(); }
   void await_healthy();
   std::string leader() const;  // of those that answer; empty: none
 

@@ -16,12 +16,6 @@ const std::string kBin = "/usr/lib/postgresql/15/bin/";
 
 }  // namespace
 
-bool eventually(const std::function<bool()>& condition, Micros timeout) {
-  for (const Micros until = monotonic_now() + timeout; monotonic_now() < until; usleep(5'000))
-    if (condition()) return true;
-  return condition();
-}
-
 PostgresCluster::PostgresCluster(PostgresOptions options) : options_(std::move(options)) {
   if (const passwd* user = geteuid() == 0 ? getpwnam("postgres") : nullptr) {
     uid_ = user->pw_uid;
@@ -35,12 +29,20 @@ PostgresCluster::PostgresCluster(PostgresOptions options) : options_(std::move(o
     fs::permissions(copy, fs::perms::owner_all | fs::perms::group_read | fs::perms::others_read);
     preload += (preload.empty() ? "" : ",") + copy.string();
   }
+  for (const auto& [name, file] : options_.secrets) {
+    const auto copy = dir_.path() / name;
+    fs::copy_file(file, copy);
+    fs::permissions(copy, fs::perms::owner_read | fs::perms::owner_write);
+    if (uid_ != 0 && chown(copy.c_str(), uid_, gid_) != 0) throw std::runtime_error("cannot give away " + name);
+  }
   if (!preload.empty()) options_.settings.push_back("shared_preload_libraries=" + preload);
   const auto made = run(command({kBin + "initdb", "-D", data().string(), "-U", "admin", "-A", "trust", "--no-sync",
                                  "--no-instructions", "--locale=C", "-E", "UTF8"}),
                         60 * kSecond);
   if (!made || made->exit_code != 0) throw std::runtime_error("initdb: " + (made ? made->err : one_line(made.error())));
-  start();
+  if (!options_.hba.empty() && !write_file(data() / "pg_hba.conf", options_.hba, 0644))
+    throw std::runtime_error("cannot write pg_hba.conf");
+  if (options_.started) start();
 }
 
 PostgresCluster::~PostgresCluster() { stop(); }
@@ -55,9 +57,13 @@ void PostgresCluster::start() {
       argv.insert(argv.end(), {"setpriv", "--reuid=" + std::to_string(uid_), "--regid=" + std::to_string(gid_),
                                "--clear-groups", "--pdeathsig", "QUIT"});
   }
-  for (const auto& word : {kBin + "postgres", std::string("-D"), data().string(), std::string("-k"),
-                           dir_.path().string(), std::string("-c"), std::string("listen_addresses=")})
+  for (const auto& word :
+       {kBin + "postgres", std::string("-D"), data().string(), std::string("-k"), dir_.path().string()})
     argv.push_back(word);
+  if (options_.port == 0)
+    argv.insert(argv.end(), {"-c", "listen_addresses="});
+  else
+    argv.insert(argv.end(), {"-c", "listen_addresses=127.0.0.1", "-c", "port=" + std::to_string(options_.port)});
   for (const auto& setting : options_.settings) argv.insert(argv.end(), {"-c", setting});
   auto start = command(argv);
   if (options_.boot_clock_offset_s) start.in_child = {};
@@ -90,7 +96,8 @@ void PostgresCluster::kill() {
 }
 
 std::string PostgresCluster::conninfo(const std::string& user, const std::string& database) const {
-  return "host=" + dir_.path().string() + " user=" + user + " dbname=" + database;
+  return "host=" + dir_.path().string() + (options_.port == 0 ? "" : " port=" + std::to_string(options_.port)) +
+         " user=" + user + " dbname=" + database;
 }
 
 postgres::Connection PostgresCluster::connect(const std::string& user) const {

@@ -12,6 +12,7 @@
 #include "base/process.hpp"
 #include "base/temp_dir.hpp"
 #include "engines/postgres/connection.hpp"
+#include "eventually.hpp"
 
 namespace domicile::test {
 
@@ -21,6 +22,11 @@ struct PostgresOptions {
   std::vector<std::filesystem::path> libraries = {};    // preloaded from a copy in folder(), which the server may read
   // The host's boot clock as this cluster sees it: shifted by so much, in a time namespace (root only).
   std::optional<int> boot_clock_offset_s = {};
+  bool started = true;   // false: start() is called later, by the thread with whose end the server may end
+  int port = 0;          // 0: the Unix socket only; else 127.0.0.1 as well
+  std::string hba = {};  // pg_hba.conf; empty: everybody may come in
+  // Name in folder() -> file that is copied there, readable by the server's user only.
+  std::map<std::string, std::filesystem::path> secrets = {};
 };
 
 class PostgresCluster {
@@ -33,6 +39,8 @@ class PostgresCluster {
   void start();  // returns once it answers
   void stop();   // immediate shutdown
   void kill();   // SIGKILL to the postmaster; start() waits until its orphans have gone
+  pid_t pid() const { return server_ ? server_->pid() : -1; }  // the postmaster's
+  bool running() { return server_ && server_->running(); }
   std::string conninfo(const std::string& user = "admin", const std::string& database = "postgres") const;
   postgres::Connection connect(const std::string& user = "admin") const;
   std::filesystem::path folder() const { return dir_.path(); }
@@ -48,8 +56,5 @@ class PostgresCluster {
   gid_t gid_ = 0;
   std::optional<Process> server_;
 };
-
-// True as soon as `condition` is; false when it is not within `timeout`.
-bool eventually(const std::function<bool()>& condition, Micros timeout = 20 * kSecond);
 
 }  // namespace domicile::test

@@ -1,0 +1,20 @@
+// Waiting in tests: for a condition, with a deadline, never for a time.
+#pragma once
+#include <unistd.h>
+
+#include <functional>
+
+#include "base/clock.hpp"
+
+namespace domicile::test {
+
+// True as soon as `condition` is; false when it is not within `timeout`.
+inline bool eventually(const std::function<bool()>& condition, Micros timeout = 20 * kSecond,
+                       Micros pause = 5 * kMillisecond) {
+  for (const Micros until = monotonic_now() + timeout; monotonic_now() < until;
+       ::usleep(static_cast<useconds_t>(pause)))
+    if (condition()) return true;
+  return condition();
+}
+
+}  // namespace domicile::test
