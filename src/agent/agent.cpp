@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "agent/api.hpp"
+#include "agent/break_glass.hpp"
 #include "agent/gateway_loop.hpp"
 #include "agent/link_loop.hpp"
 #include "agent/marker_loop.hpp"
@@ -249,9 +250,11 @@ class Daemon {
       return adopt_quorum({&config_, topology_.get(), make_quorum_, &peers_, disk_.get(), &beat_, &events_}, question,
                           who);
     };
-    setup.break_glass = [](const Json&, const std::string&) -> Result<Json> {
-      return fail(Kind::refused, "a quorum that is gone cannot be replaced by this agent yet",
-                  "restore etcd, then: domicile quorum adopt");
+    setup.break_glass = [this](const Json& question, const std::string& who) {
+      GlassSetup glass{&config_, topology_.get(), &peers_, {}};
+      if (!config_.database.empty())
+        for (const auto& [name, loop] : residencies_) glass.residencies[name] = loop.get();
+      return break_glass(glass, question, who);
     };
     setup.quorum_status = [this] { return *quorum_status_.get(); };
     setup.metrics = [this] {

@@ -305,6 +305,10 @@ Json Api::residency_status(const topology::Residency& residency) const {
     json["why"] = seen->why;
     json["proposal"] = seen->proposal;
     json["distrusted"] = seen->distrusted;
+    if (seen->glass)
+      json["glass"] = {{"open", seen->glass->open},     {"epoch", seen->glass->record.epoch},
+                       {"by", seen->glass->by},         {"reason", seen->glass->reason},
+                       {"attest", seen->glass->attest}, {"at", iso8601(seen->glass->at)}};
     json["owner_expired"] = seen->owner_expired;
     json["copy"] = {{"state", authority::name_of(seen->copy.state)},
                     {"source", seen->copy.source},

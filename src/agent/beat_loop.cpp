@@ -34,10 +34,11 @@ void BeatLoop::run(const std::stop_token& stop) {
   Micros next = monotonic_now();
   while (!stop.stop_requested()) {
     while (const auto allow = allows.take()) {
+      auto& allowed = allow->glass ? glass_ : allowed_;
       if (allow->epoch)
-        allowed_[allow->residency] = *allow->epoch;
+        allowed[allow->residency] = *allow->epoch;
       else
-        allowed_.erase(allow->residency);
+        allowed.erase(allow->residency);
     }
     alive_at_ = monotonic_now();
     beat_once();
@@ -72,12 +73,14 @@ Result<bool> BeatLoop::transact(const BeatRequest& request, View& view) {
   }
   if (outcome.error().kind != Kind::unknown_outcome) return tl::unexpected<Error>(outcome.error());
   setup_.stall.reach("beat.unknown_outcome");
+  keep_glass();  // two rounds that nobody answers take longer than a lease
   view = TRY(setup_.quorum->read());
   const auto own = view.beats.find(setup_.region);
   return own != view.beats.end() && own->second.text == authority::to_text(request.next);
 }
 
 void BeatLoop::beat_once() {
+  keep_glass();
   const auto before = setup_.disk->epochs();
   const auto clocks = read_clocks();
   auto ride = rides.take();
@@ -97,7 +100,7 @@ void BeatLoop::beat_once() {
     last_.trouble = one_line(applied.error());
     if (ride) allowed_.erase(ride->swap.residency);
     fail_ride(ride, applied.error());
-    seen_.set(last_);
+    publish();
     return;
   }
   if (in_trouble_) setup_.log.info("quorum.back", "the quorum answers again");
@@ -116,10 +119,38 @@ void BeatLoop::beat_once() {
   take_in(view, *clocks, before);
   if (*applied) extend_leases(view, *clocks, before);
   last_.allowed = allowed_;
-  seen_.set(last_);
+  publish();
   if (ride) ride->answer->set_value(RideOutcome{*applied, last_});
   // Nothing was kept of this beat: repeat it at once with the value that is really there.
   if (!*applied) bell_.ring();
+}
+
+// Leases that a person opened without a quorum. No beat entitles to them, so each is counted from clocks read now;
+// whoever put a higher epoch on this site's disk ends them (residency_loop.cpp).
+void BeatLoop::keep_glass() {
+  std::erase_if(glass_leases_, [&](const auto& entry) {
+    if (glass_.contains(entry.first)) return false;
+    last_.leases.erase(entry.first);
+    return true;
+  });
+  for (const auto& [residency, epoch] : glass_) {
+    const auto clocks = read_clocks();
+    if (!clocks->store) continue;
+    const Micros length = setup_.timing.ttl - setup_.timing.margin;
+    const auto set = store_->lease_set(residency, epoch, clocks->store->now + length, clocks->store->clock_id);
+    if (set) {
+      glass_leases_[residency] = {epoch, {clocks->gateway.boot_id, clocks->gateway.at + length}};
+      continue;
+    }
+    setup_.log.warn("lease.refused", "the database did not take the lease of a broken glass",
+                    {{Field::residency, residency}, {Field::epoch, epoch}, {Field::reason, one_line(set.error())}});
+  }
+  if (!glass_.empty()) publish();
+}
+
+void BeatLoop::publish() {
+  for (const auto& [residency, lease] : glass_leases_) last_.leases[residency] = lease;
+  seen_.set(last_);
 }
 
 void BeatLoop::take_in(const View& view, const Clocks& clocks, const std::map<std::string, KnownEpoch>& before) {

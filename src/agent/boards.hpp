@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agent/published.hpp"
+#include "agent/site_disk.hpp"
 #include "core/authority/copy.hpp"
 #include "core/authority/decision.hpp"
 #include "core/replication/store.hpp"
@@ -32,6 +33,7 @@ struct ResidencySeen {
   authority::Copy copy;
   std::string act, why;        // what this region does about it, and why
   std::string proposal;        // waits for a person's yes
+  std::optional<Glass> glass;  // opened here without a quorum
   std::string distrusted;      // why the quorum is not believed; empty: it is
   bool owner_expired = false;  // the owner's life is over for this observer
   bool operator==(const ResidencySeen&) const = default;

@@ -43,6 +43,8 @@ void add_quorum(Page& page, const QuorumSeen& quorum) {
 void add_residency(Page& page, const std::string& name, const ResidencySeen& seen) {
   page.set("domicile_distrusted", "1 when the quorum is behind this site's disk", {{"residency", name}},
            seen.distrusted.empty() ? 0 : 1);
+  page.set("domicile_broken_glass", "1 while a residency is open here without a quorum", {{"residency", name}},
+           seen.glass ? 1 : 0);
   page.set("domicile_approval_pending", "1 when a switch waits for a person", {{"residency", name}},
            seen.proposal.empty() ? 0 : 1);
   page.set("domicile_copy_state", "1 for the state that the copy here is in",

@@ -32,6 +32,7 @@ std::string fresh_switch_id() {
 
 ResidencyLoop::ResidencyLoop(ResidencySetup setup, Bell& readers)
     : orders(*setup.bell),
+      glass_orders(*setup.bell),
       hints(*setup.bell),
       setup_(std::move(setup)),
       actor_({setup_.region,
@@ -141,7 +142,11 @@ void ResidencyLoop::run(const std::stop_token& stop) {
     look();
     const auto quorum = setup_.beat->seen().get();
     Micros next = monotonic_now() + kLook;
-    if (quorum->sent_at != 0 && setup_.store) {
+    order_glass(*quorum);
+    if (setup_.store && tend_glass(*quorum)) {
+      publish({Act::nothing, "open here without a quorum, on a person's word"});
+      order_switch();
+    } else if (quorum->sent_at != 0 && setup_.store) {
       const Decision decision = decide(*quorum);
       publish(decision);
       close_if_not_ours();
@@ -161,6 +166,7 @@ void ResidencyLoop::publish(const Decision& decision) {
   last_.record = record_;
   last_.copy = setup_.disk->copy(setup_.rules.residency);
   last_.why = decision.why;
+  last_.glass = setup_.disk->glass(setup_.rules.residency);
   last_.proposal = decision.act == Act::ask ? decision.proposal : "";
   if (decision.act == Act::ask && decision.why != last_why_)
     setup_.events->add("switch.ask", fmt::format("approve {}: {}", decision.proposal, decision.why),

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "agent/switch_actor.hpp"
+#include "core/authority/break_glass.hpp"
 
 namespace domicile::agent {
 
@@ -38,6 +39,16 @@ struct SwitchOrder {
       std::make_shared<std::promise<Result<authority::Record>>>();
 };
 
+// A person asks to open it here without a quorum. `sites`: what each other one said just now.
+struct GlassOrder {
+  std::string by, reason;
+  std::map<std::string, std::string> attest;
+  std::vector<authority::GlassSite> sites;
+  bool dry_run = false;
+  std::shared_ptr<std::promise<Result<authority::GlassPlan>>> answer =
+      std::make_shared<std::promise<Result<authority::GlassPlan>>>();
+};
+
 class ResidencyLoop {
  public:
   ResidencyLoop(ResidencySetup setup, Bell& readers);
@@ -46,6 +57,7 @@ class ResidencyLoop {
   // Any thread:
   const Published<ResidencySeen>& seen() const { return seen_; }
   Mailbox<SwitchOrder> orders;
+  Mailbox<GlassOrder> glass_orders;
   // A peer says that the record is now this. Only believed until the quorum has been read again.
   Mailbox<std::string> hints;
 
@@ -66,6 +78,13 @@ class ResidencyLoop {
   void close_if_not_ours();
   void own_copy();
   void order_switch();
+  // break_glass.cpp
+  void order_glass(const QuorumSeen& quorum);
+  Result<authority::GlassPlan> plan_glass(const GlassOrder& order, const QuorumSeen& quorum) const;
+  bool tend_glass(const QuorumSeen& quorum);
+  void open_by_glass(const Glass& glass);
+  bool reopen_by_glass(const Glass& glass);
+  void end_glass(const Glass& glass, const std::string& why);
   void publish(const authority::Decision& decision);
   void trouble(const char* doing, const Error& error);
 
@@ -81,6 +100,8 @@ class ResidencyLoop {
   std::optional<Micros> no_majority_since_;  // monotonic: the sites do not agree to our epoch
   Micros follow_at_ = 0, follow_pause_ = 0;  // of a link that an error ended
   Micros retry_at_ = 0;                      // after trouble: not before
+  authority::Epoch glass_kept_ = 0;          // that this process lets the beat loop keep
+  Micros glass_told_at_ = 0, glass_warned_at_ = 0;
   std::jthread first_rows_;
   std::atomic<bool> first_rows_running_ = false;
   ResidencySeen last_;

@@ -35,10 +35,37 @@ Result<Copy> copy_of(const Json& json) {
   if (json.contains("position")) {
     const auto lsn = authority::lsn_of(TRY(member<std::string>(json["position"], "lsn")));
     if (!lsn) return fail(Kind::corrupt, "a copy's position is no log position");
-    copy.position = authority::Position{TRY(member<std::string>(json["position"], "system")),
-                                        TRY(member<std::int64_t>(json["position"], "timeline")), *lsn};
+    // No TRY inside braces: g++ 12 leaks the members that are already made when a later one returns.
+    authority::Position position;
+    position.system_id = TRY(member<std::string>(json["position"], "system"));
+    position.timeline = TRY(member<std::int64_t>(json["position"], "timeline"));
+    position.lsn = *lsn;
+    copy.position = std::move(position);
   }
   return copy;
+}
+
+Json json_of(const Glass& glass) {
+  return {{"record", authority::to_text(glass.record)},
+          {"open", glass.open},
+          {"by", glass.by},
+          {"reason", glass.reason},
+          {"attest", glass.attest},
+          {"at_us", glass.at}};
+}
+
+Result<Glass> glass_of(const Json& json) {
+  Glass glass;
+  glass.record = TRY(authority::record_of(TRY(member<std::string>(json, "record"))));
+  glass.open = TRY(member<bool>(json, "open"));
+  glass.by = TRY(member<std::string>(json, "by"));
+  glass.reason = TRY(member<std::string>(json, "reason"));
+  glass.at = TRY(member<Micros>(json, "at_us"));
+  const Json attest = TRY(member<Json>(json, "attest"));
+  if (!attest.is_object()) return fail(Kind::corrupt, "a glass's attestations are no object");
+  for (const auto& [site, words] : attest.items())
+    if (words.is_string()) glass.attest[site] = words.get<std::string>();
+  return glass;
 }
 
 // A file that is not there is an empty one: the site is new.
@@ -57,11 +84,16 @@ Result<std::unique_ptr<SiteDisk>> SiteDisk::open(const fs::path& directory) {
   CHECK_OK(make_directories(directory, 0700));
   disk->journal_ = std::make_unique<Journal>(TRY(Journal::open(directory / "switches.journal")));
   const Json epochs = TRY(read_object(directory / "epochs.json"));
-  for (const auto& [residency, json] : epochs.items())
-    disk->epochs_[residency] = {TRY(member<authority::Epoch>(json, "epoch")), TRY(member<std::string>(json, "owner"))};
+  for (const auto& [residency, json] : epochs.items()) {
+    KnownEpoch& known = disk->epochs_[residency];
+    known.epoch = TRY(member<authority::Epoch>(json, "epoch"));
+    known.owner = TRY(member<std::string>(json, "owner"));
+  }
   const Json copies = TRY(read_object(directory / "copies.json"));
   for (const auto& [residency, json] : copies.items()) disk->copies_[residency] = TRY(copy_of(json));
   for (const auto& line : disk->journal_->lines_at_open()) disk->steps_.push_back(TRY(authority::step_of(line)));
+  const Json glasses = TRY(read_object(directory / "glass.json"));
+  for (const auto& [residency, json] : glasses.items()) disk->glasses_[residency] = TRY(glass_of(json));
   const Json approvals = TRY(read_object(directory / "approvals.json"));
   for (const auto& [proposal, json] : approvals.items()) disk->approvals_.insert(proposal);
   return disk;
@@ -122,6 +154,36 @@ Result<void> SiteDisk::write_copies(const std::map<std::string, Copy>& copies) c
   Json json = Json::object();
   for (const auto& [residency, copy] : copies) json[residency] = json_of(copy);
   return write_file(directory_ / "copies.json", dump(json));
+}
+
+std::optional<Glass> SiteDisk::glass(const std::string& residency) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = glasses_.find(residency);
+  return it == glasses_.end() ? std::nullopt : std::optional(it->second);
+}
+
+Result<void> SiteDisk::keep_glass(const std::string& residency, const Glass& glass) {
+  const std::lock_guard lock(mutex_);
+  auto next = glasses_;
+  next[residency] = glass;
+  CHECK_OK(write_glasses(next));
+  glasses_ = std::move(next);
+  return {};
+}
+
+Result<void> SiteDisk::end_glass(const std::string& residency) {
+  const std::lock_guard lock(mutex_);
+  auto next = glasses_;
+  next.erase(residency);
+  CHECK_OK(write_glasses(next));
+  glasses_ = std::move(next);
+  return {};
+}
+
+Result<void> SiteDisk::write_glasses(const std::map<std::string, Glass>& glasses) const {
+  Json json = Json::object();
+  for (const auto& [residency, glass] : glasses) json[residency] = json_of(glass);
+  return write_file(directory_ / "glass.json", dump(json));
 }
 
 std::set<std::string> SiteDisk::steps_done(const std::string& residency, const std::string& switch_id) const {

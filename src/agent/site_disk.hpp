@@ -18,6 +18,16 @@ struct KnownEpoch {
   std::string owner;
 };
 
+// A residency that a person opened here without a quorum. It lasts until a higher epoch is known.
+struct Glass {
+  authority::Record record;                   // moving to this region
+  bool open = false;                          // all steps are done: it may write
+  std::string by, reason;                     // who answers for it, and why
+  std::map<std::string, std::string> attest;  // site -> how it is known that it cannot write
+  Micros at = 0;                              // wall clock
+  bool operator==(const Glass&) const = default;
+};
+
 // Thread-safe. An error means that nothing was kept, and then nothing may be acted upon.
 class SiteDisk {
  public:
@@ -37,6 +47,10 @@ class SiteDisk {
   Result<void> finish_step(authority::StepRecord step);
   std::vector<authority::StepRecord> steps() const;  // of the switches that are remembered, oldest first
 
+  std::optional<Glass> glass(const std::string& residency) const;
+  Result<void> keep_glass(const std::string& residency, const Glass& glass);
+  Result<void> end_glass(const std::string& residency);
+
   std::set<std::string> approvals() const;
   Result<void> approve(const std::string& proposal);
 
@@ -44,11 +58,13 @@ class SiteDisk {
   SiteDisk() = default;
   Result<void> write_epochs(const std::map<std::string, KnownEpoch>& epochs) const;
   Result<void> write_copies(const std::map<std::string, authority::Copy>& copies) const;
+  Result<void> write_glasses(const std::map<std::string, Glass>& glasses) const;
 
   fs::path directory_;
   mutable std::mutex mutex_;
   std::map<std::string, KnownEpoch> epochs_;
   std::map<std::string, authority::Copy> copies_;
+  std::map<std::string, Glass> glasses_;
   std::vector<authority::StepRecord> steps_;
   std::set<std::string> approvals_;
   std::unique_ptr<Journal> journal_;

@@ -202,8 +202,14 @@ Result<std::string> SwitchActor::stop_inbound(const Record& record) {
 
 Result<std::string> SwitchActor::persist_epochs(const Record& record) {
   const auto why = authority::not_promotable(setup_.disk->copy(setup_.residency), record.value);
-  if (!why.empty() && record.value.cause != authority::Cause::adopted) return fail(Kind::unsafe, why);
+  const bool by_glass = record.value.cause == authority::Cause::broken_glass;
+  if (!why.empty() && record.value.cause != authority::Cause::adopted && !by_glass) return fail(Kind::unsafe, why);
   EpochVote vote = vote_.get();
+  if (by_glass) {  // a person answers for those that are silent; whoever answers must know nothing higher
+    if (vote.highest.epoch > record.value.epoch)
+      return fail(Kind::conflict, fmt::format("{} holds epoch {}", vote.highest.owner, vote.highest.epoch));
+    return fmt::format("{} of {}, on a person's word", vote.agreed, vote.sites);
+  }
   const KnownEpoch known{record.value.epoch, setup_.region};
   if (!vote.majority()) vote = setup_.peers->persist_epoch(setup_.residency, known, setup_.limits.persist);
   if (!vote.majority())
@@ -214,6 +220,7 @@ Result<std::string> SwitchActor::persist_epochs(const Record& record) {
 
 Result<std::string> SwitchActor::swap_serving(const Record& record) {
   const auto next = authority::serving_record(record.value, wall_now());
+  if (next.cause == authority::Cause::broken_glass) return serve_by_glass(next);
   Ride ride{{setup_.residency, record.text, next}};
   auto answer = ride.answer->get_future();
   setup_.beat->rides.put(ride);
@@ -223,6 +230,18 @@ Result<std::string> SwitchActor::swap_serving(const Record& record) {
   setup_.announce(*left_);
   setup_.peers->tell(setup_.residency, left_->text);
   CHECK_OK(setup_.disk->persist_copy(setup_.residency, {authority::Copy::State::owner, setup_.region, next.epoch, {}}));
+  return std::string();
+}
+
+// The lease opens once the caller lets the beat loop keep it.
+Result<std::string> SwitchActor::serve_by_glass(const authority::Record& next) {
+  auto glass = setup_.disk->glass(setup_.residency);
+  if (!glass || glass->record.epoch != next.epoch) return fail(Kind::conflict, "the glass is whole again");
+  CHECK_OK(setup_.disk->persist_copy(setup_.residency, {authority::Copy::State::owner, setup_.region, next.epoch, {}}));
+  glass->open = true;
+  CHECK_OK(setup_.disk->keep_glass(setup_.residency, *glass));
+  left_ = stored(next);
+  setup_.peers->tell(setup_.residency, left_->text);
   return std::string();
 }
 

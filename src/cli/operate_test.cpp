@@ -254,7 +254,7 @@ TEST(Operate, WrongUsageIs64) {
       {"approve", "--reason", "x"},
       {"quorum", "adopt"},
       {"quorum", "adopt", "--reason", "x", "--owner", "eu-west-1"},
-      {"break-glass", "eu", "--by", "me", "--reason", "x"},
+      {"break-glass", "eu", "--by", "me", "--reason", "x"},  // nobody to ask
       {"break-glass", "eu", "--by", "me", "--reason", "x", "--attest", "us-east-1", "--yes"},
       {"break-glass", "eu", "--by", "me", "--reason", "x", "--attest", "a=b", "--attest", "a=c", "--yes"},
       {"status", "--url", "https://x"},

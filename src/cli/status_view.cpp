@@ -187,6 +187,11 @@ std::vector<std::string> unsafe_now(const Json& status) {
     if (const auto why = text_at(residency, "distrusted"); !why.empty())
       out.push_back(fmt::format("the quorum is distrusted about {}: {}; domicile quorum adopt --reason TEXT",
                                 text_at(residency, "residency"), why));
+    if (const Json& glass = child_at(residency, "glass"); glass.is_object())
+      out.push_back(fmt::format(
+          "GLASS BROKEN: {} is {} without a quorum since {} by {}: {}; restore the quorum, then domicile quorum adopt",
+          text_at(residency, "residency"), true_at(glass, "open") ? "open here" : "being opened here",
+          text_at(glass, "at"), text_at(glass, "by"), text_at(glass, "reason")));
     if (const auto why = down(status, residency); !why.empty()) out.push_back(why);
     unsafe_copy(status, residency, out);
   }
@@ -275,6 +280,8 @@ std::vector<Writer> writers_of(const Json& status) {
         nobody("owned here at epoch " + std::to_string(epoch) + ", but no lease is open: " + text_at(each, "why"));
       else if (*writer.until_ms <= 0)
         nobody("the lease of " + here + " is over");
+      else if (child_at(each, "glass").is_object())
+        writer.why = fmt::format("on a person's word, without a quorum, at epoch {}", epoch);
       else if (mode == "draining")
         writer.why = fmt::format("draining to {}: only what has begun, then the fence", to);
       else

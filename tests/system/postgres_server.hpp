@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <optional>
 #include <sstream>
 
@@ -60,6 +61,13 @@ class Server {
   fs::path log() const { return dir_.path() / "log"; }
   Connection open(const std::string& database, const std::string& user = "admin") const {
     return Connection::open(conninfo(database, user)).value();
+  }
+  // Immediate shutdown, as after a loss of power: a polite one waits for sessions.
+  void quit() {
+    if (!process_) return;
+    process_->signal(SIGQUIT);
+    process_->wait();
+    process_.reset();
   }
   std::string dump(const std::string& database, bool globals = false) const {
     std::vector<std::string> argv{kBin + (globals ? "pg_dumpall" : "pg_dump"), "-h", dir_.path().string(), "-U",
