@@ -21,6 +21,10 @@ Result<std::string> quoted(const std::string& value) {
 
 std::string server_common(const GatewayConfig& config) {
   std::string text = "    domicile_tenant_header " + config.tenant_header + ";\n";
+  // nginx's own errors, not the application's: `proxy_intercept_errors` is off.
+  text +=
+      "    error_page 502 504 = @domicile_again;\n"
+      "    location @domicile_again { domicile_again on; return 503; }\n";
   for (const auto& read : config.reads) text += "    domicile_read " + read + ";\n";
   return text;
 }
@@ -35,9 +39,8 @@ std::string client_server(const GatewayConfig& config, const std::string& listen
   std::string text = "  server {\n    " + listen + "\n" + extra + server_common(config) + config.server_extra +
                      "    location / { proxy_pass http://application; }\n";
   if (!config.region_tls.certificate.empty())
-    text += "    location @domicile_forward {\n      proxy_pass https://$domicile_forward;\n" + region_tls +
-            "      proxy_intercept_errors on;\n      error_page 421 = @domicile_again;\n    }\n"
-            "    location @domicile_again { domicile_again on; return 503; }\n";
+    text += "    location @domicile_forward {\n      proxy_pass https://domicile_peers;\n" + region_tls +
+            "      proxy_read_timeout 60s; proxy_socket_keepalive on;\n    }\n";
   return text + "  }\n";
 }
 
@@ -99,12 +102,13 @@ Result<std::string> render(const GatewayConfig& config) {
       "{}worker_processes {};\ndaemon off;\npid nginx.pid;\nerror_log logs/error.log "
       "error;\n"
       "domicile_directory \"{}\";\ndomicile_region \"{}\";\ndomicile_hold_requests {};\ndomicile_hold_bytes {};\n"
-      "domicile_hold_time {}ms;\ndomicile_retry_after {};\nworker_shutdown_timeout 30s;\n"
+      "domicile_hold_time {}ms;\ndomicile_retry_after {};\ndomicile_warm_connections {};\n"
+      "domicile_released_at_once {};\nworker_shutdown_timeout 30s;\n"
       "events {{ worker_connections {}; }}\n",
       "/usr/lib/nginx/modules", config.modules, config.modules,
       geteuid() == 0 && !config.user.empty() ? "user " + config.user + ";\n" : "", config.workers, config.directory,
       config.region, config.hold_requests, config.hold_bytes, config.hold_ms, config.retry_after_s,
-      config.worker_connections);
+      config.warm_connections, config.released_at_once, config.worker_connections);
   text += stream_part(config);
   text +=
       "http {\n  log_format domicile escape=json '{\"time\":\"$time_iso8601\",\"tenant\":\"$domicile_tenant\","
@@ -120,6 +124,8 @@ Result<std::string> render(const GatewayConfig& config) {
       "  proxy_connect_timeout 3s; proxy_next_upstream off;\n";
   // Shorter than applications keep theirs: a write on a connection that they just close would be an unknown outcome.
   text += "  upstream application { server " + config.application + "; keepalive 64; keepalive_timeout 2s; }\n";
+  // Connections to peers go where each request is decided to go; the server only satisfies nginx's parser.
+  text += "  upstream domicile_peers { server unix:run/nowhere.sock; domicile_peers; }\n";
   text += "  server { listen unix:run/https-.unknown.sock ssl http2; ssl_reject_handshake on; }\n";
   for (const auto& own : config.certificates) {
     TRY(quoted(own.residency + own.certificate + own.key));
@@ -132,7 +138,8 @@ Result<std::string> render(const GatewayConfig& config) {
     text += client_server(config, "listen " + config.listen_plain + ";", "    domicile plain;\n");
   if (!config.forward.empty())
     text += fmt::format(
-        "  server {{\n    listen {} ssl;\n    domicile forwarded;\n    ssl_certificate \"{}\"; ssl_certificate_key "
+        "  server {{\n    listen {} ssl so_keepalive=on;\n    domicile forwarded;\n"
+        "    client_header_timeout 1h; keepalive_timeout 1h;\n    ssl_certificate \"{}\"; ssl_certificate_key "
         "\"{}\";\n"
         "    ssl_client_certificate \"{}\"; ssl_verify_client on; ssl_verify_depth 3;\n{}"
         "    location / {{ proxy_pass http://application; }}\n  }}\n",

@@ -207,6 +207,31 @@ std::string raw_tls_exchange(int port, const std::string& host, const std::strin
   return all;
 }
 
+// An application that takes requests and closes the connection without an answer.
+struct SilentApplication {
+  SilentApplication() : listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    socklen_t size = sizeof address;
+    if (bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener.get(), 8) != 0)
+      std::abort();
+    getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    port = ntohs(address.sin_port);
+    thread = std::jthread([this] {
+      for (;;) {
+        Fd peer(accept(listener.get(), nullptr, nullptr));
+        char buffer[4096];
+        if (!peer || read(peer.get(), buffer, sizeof buffer) < 0) return;
+      }
+    });
+  }
+  ~SilentApplication() { shutdown(listener.get(), SHUT_RDWR); }
+  Fd listener;
+  int port = 0;
+  std::jthread thread;
+};
+
+bool has(const Answer& answer, const std::string& header) { return answer.headers.find(header) != std::string::npos; }
+
 class Gateway : public testing::Test {
  protected:
   static constexpr const char *kUs = "acme.example", *kEu = "muster.example";
@@ -335,6 +360,32 @@ class Gateway : public testing::Test {
     }
     for (auto* region : {&us_, &eu_}) ASSERT_TRUE(obeyed(*region)) << region->errors();
   }
+  // Other settings, by a reload; waits until the old workers are gone.
+  void reconfigure(Region& region) {
+    const auto prepared = prepare(region.config);
+    ASSERT_TRUE(prepared) << render(prepared.error());
+    std::set<std::int64_t> old;
+    for (const auto& worker : region.state().workers) old.insert(worker.pid);
+    region.nginx->signal(SIGHUP);
+    ASSERT_TRUE(eventually([&] {
+      const auto now = region.state().workers;
+      for (const auto& worker : now)
+        if (old.contains(worker.pid)) return false;
+      return now.size() == static_cast<std::size_t>(region.config.workers);
+    })) << region.errors();
+  }
+  // The worker of us_ that has a write of `us` in flight.
+  void kill_writer() {
+    killed_ = true;
+    for (const auto& worker : us_.state().workers)
+      if (worker.writes_in_flight.contains("us") && worker.writes_in_flight.at("us") == 1)
+        kill(static_cast<pid_t>(worker.pid), SIGKILL);
+  }
+  static std::uint64_t held(const Region& region) {
+    std::uint64_t sum = 0;
+    for (const auto& worker : region.state().workers) sum += worker.held;
+    return sum;
+  }
   Answer ask(const Region& region, const Ask& what) {
     Client client;
     return client.ask(what.plain ? region.plain : region.port, ca_, what);
@@ -405,22 +456,17 @@ TEST_F(Gateway, HeldWritesAllArriveAtTheNewOwnerOnce) {
       else
         fmt::print(stderr, "{} {} {} {}\n", i, answer.status, static_cast<int>(answer.code), answer.body);
     });
-  const auto held = [&] {
-    std::uint64_t sum = 0;
-    for (auto* region : {&us_, &eu_})
-      for (const auto& worker : region->state().workers) sum += worker.held;
-    return sum;
-  };
-  ASSERT_TRUE(eventually([&] { return held() == kClients; }, 20 * kSecond)) << held();
+  const auto held_in_all = [&] { return held(us_) + held(eu_); };
+  ASSERT_TRUE(eventually([&] { return held_in_all() == kClients; }, 20 * kSecond)) << held_in_all();
   EXPECT_EQ(calls_, before) << "none early";
   EXPECT_EQ(us_.state().writes_in_flight("us"), 0u);
   ASSERT_NO_FATAL_FAILURE(set_us(Mode::moving, us_.name, 2));
-  EXPECT_EQ(held(), static_cast<std::uint64_t>(kClients));
+  EXPECT_EQ(held_in_all(), static_cast<std::uint64_t>(kClients));
   ASSERT_NO_FATAL_FAILURE(set_us(Mode::serving, eu_.name, 2));
   clients.clear();
   EXPECT_EQ(right, kClients);
   EXPECT_EQ(calls_, before + kClients);
-  EXPECT_EQ(held(), 0u);
+  EXPECT_EQ(held_in_all(), 0u);
 }
 
 TEST_F(Gateway, ARequestThatAPeerSendsBackWaitsForTheTruth) {
@@ -434,11 +480,7 @@ TEST_F(Gateway, ARequestThatAPeerSendsBackWaitsForTheTruth) {
     const Answer answer = ask(eu_, {.host = kUs, .method = "POST", .body = "abc", .plain = true});
     EXPECT_EQ(answer.body, "eu-central-1 POST 3") << answer.status << answer.headers;
   });
-  ASSERT_TRUE(eventually([&] {
-    std::uint64_t held = 0;
-    for (const auto& worker : eu_.state().workers) held += worker.held;
-    return held == 1;
-  }));
+  ASSERT_TRUE(eventually([&] { return held(eu_) == 1; }));
   set_us(Mode::serving, eu_.name, 2);
 }
 
@@ -500,8 +542,9 @@ TEST_F(Gateway, ReloadsAndKilledWorkersLoseNothingThatIsToldAsDone) {
     clients.emplace_back([&, i] {
       Client kept;
       while (!stop) {
-        // Most requests begin with a handshake of their own: that is where a reload could cut one.
-        const Answer answer = i == 0 ? kept.ask(us_.port, ca_, {.host = kUs}) : ask(us_, {.host = kUs});
+        // With a handshake of their own, and on kept connections: a reload could cut either.
+        const Ask what{.host = kUs, .http2 = i % 2 == 1};
+        const Answer answer = i < 2 ? kept.ask(us_.port, ca_, what) : ask(us_, what);
         ++(answer.status == 200 ? good : bad);
         if (answer.status != 200)
           fmt::print(stderr, "status {}, curl {}\n", answer.status, static_cast<int>(answer.code));
@@ -527,14 +570,157 @@ TEST_F(Gateway, ReloadsAndKilledWorkersLoseNothingThatIsToldAsDone) {
   {
     std::jthread writer([&] { ask(us_, {.host = kUs, .path = "/slow", .method = "POST", .body = "x"}); });
     ASSERT_TRUE(eventually([&] { return us_.state().writes_in_flight("us") == 1; }));
-    for (const auto& worker : us_.state().workers)
-      if (worker.writes_in_flight.contains("us") && worker.writes_in_flight.at("us") == 1)
-        kill(static_cast<pid_t>(worker.pid), SIGKILL);
+    kill_writer();
     EXPECT_TRUE(eventually([&] { return us_.state().writes_in_flight("us") == 0 && us_.state().workers.size() == 2; }));
     release_ = true;
   }
-  killed_ = true;
   EXPECT_EQ(ask(us_, {.host = kUs}).status, 200);
+}
+
+// ---- what is told when no answer comes
+
+TEST_F(Gateway, AnApplicationThatIsGoneIsATryLaterAndOneThatIsSilentIsUnknown) {
+  SilentApplication silent;
+  us_.config.application = local(silent.port);
+  ASSERT_NO_FATAL_FAILURE(reconfigure(us_));
+  // Once at this gateway, once forwarded by the other one, which passes the answer on.
+  for (Region* region : {&us_, &eu_}) {
+    const Answer unknown = ask(*region, {.host = kUs, .method = "POST", .body = "x", .plain = true});
+    EXPECT_EQ(unknown.status, 504) << region->name;
+    EXPECT_TRUE(has(unknown, "no_answer")) << unknown.headers;
+  }
+  us_.config.application = local(free_port());
+  ASSERT_NO_FATAL_FAILURE(reconfigure(us_));
+  for (Region* region : {&us_, &eu_}) {
+    const Answer later = ask(*region, {.host = kUs, .method = "POST", .body = "x", .plain = true});
+    EXPECT_EQ(later.status, 503) << region->name;
+    EXPECT_TRUE(has(later, "application_unreachable")) << later.headers;
+    EXPECT_TRUE(has(later, "Retry-After: 1")) << later.headers;
+  }
+}
+
+TEST_F(Gateway, AForwardThatCannotBeSentWaitsForThePeerAndThenSaysTryLater) {
+  us_.nginx->stop();
+  {
+    std::jthread client([&] {
+      const Answer answer = ask(eu_, {.host = kUs, .method = "POST", .body = "abc", .plain = true});
+      EXPECT_EQ(answer.body, "us-east-1 POST 3") << answer.status << answer.headers;
+    });
+    ASSERT_TRUE(eventually([&] { return held(eu_) == 1; }));
+    EXPECT_EQ(calls_, 0);
+    auto nginx = Process::start(start_command(us_.config));
+    ASSERT_TRUE(nginx) << render(nginx.error());
+    us_.nginx = std::move(*nginx);
+  }
+  EXPECT_EQ(calls_, 1);
+  eu_.config.hold_ms = 700;
+  ASSERT_NO_FATAL_FAILURE(reconfigure(eu_));
+  us_.nginx->stop();
+  const Answer later = ask(eu_, {.host = kUs, .method = "POST", .body = "abc", .plain = true});
+  EXPECT_EQ(later.status, 503);
+  EXPECT_TRUE(has(later, "peer_unreachable")) << later.headers;
+  EXPECT_TRUE(has(later, "Retry-After: 1")) << later.headers;
+}
+
+TEST_F(Gateway, AForwardWhosePeerDiesUnderWayIsUnknown) {
+  Answer answer;
+  {
+    std::jthread client(
+        [&] { answer = ask(eu_, {.host = kUs, .path = "/slow", .method = "POST", .body = "x", .plain = true}); });
+    ASSERT_TRUE(eventually([&] { return us_.state().writes_in_flight("us") == 1; }));
+    kill_writer();
+  }
+  EXPECT_EQ(answer.status, 504);
+  EXPECT_TRUE(has(answer, "no_answer")) << answer.headers;
+}
+
+// ---- limits of holding
+
+TEST_F(Gateway, BeyondTheHoldsNumberAndBytesIsATryLater) {
+  us_.config.workers = 1;
+  us_.config.hold_requests = 3;
+  us_.config.hold_bytes = 10240 * 3 + 50000;
+  ASSERT_NO_FATAL_FAILURE(reconfigure(us_));
+  us_.authority.rows[0].mode = Mode::draining;
+  put(us_);
+  ASSERT_TRUE(eventually([&] { return us_.state().generation_obeyed() == us_.authority.generation; }));
+  const auto hold_one = [&](std::size_t size) {
+    return std::jthread([this, size] {
+      const Answer answer = ask(us_, {.host = kUs, .method = "POST", .body = std::string(size, 'x'), .plain = true});
+      EXPECT_EQ(answer.body, fmt::format("us-east-1 POST {}", size)) << answer.status;
+    });
+  };
+  std::vector<std::jthread> clients;
+  clients.push_back(hold_one(40000));
+  ASSERT_TRUE(eventually([&] { return held(us_) == 1; }));
+  const Answer big = ask(us_, {.host = kUs, .method = "POST", .body = std::string(40000, 'x'), .plain = true});
+  EXPECT_EQ(big.status, 503) << "too many bytes";
+  EXPECT_TRUE(has(big, "hold_full") && has(big, "Retry-After: 1")) << big.headers;
+  clients.push_back(hold_one(1));
+  {  // A client that goes away leaves its place.
+    TlsClient leaving(us_.plain);
+    const std::string request = fmt::format("POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: 1\r\n\r\nx", kUs);
+    ASSERT_EQ(write(leaving.fd(), request.data(), request.size()), static_cast<ssize_t>(request.size()));
+    ASSERT_TRUE(eventually([&] { return held(us_) == 3; }));
+    const Answer full = ask(us_, {.host = kUs, .method = "POST", .body = "x"});
+    EXPECT_EQ(full.status, 503) << "too many";
+    EXPECT_TRUE(has(full, "hold_full") && has(full, "Retry-After: 1")) << full.headers;
+  }
+  ASSERT_TRUE(eventually([&] { return held(us_) == 2; }));
+  clients.push_back(hold_one(2));
+  ASSERT_TRUE(eventually([&] { return held(us_) == 3; }));
+  us_.authority.rows[0].mode = Mode::serving;
+  put(us_);
+  clients.clear();
+  EXPECT_TRUE(eventually([&] { return held(us_) == 0 && us_.state().workers[0].held_bytes == 0; }));
+}
+
+TEST_F(Gateway, AHoldEndsAfterItsTimeAlsoWhenTheAuthorityChangesAgainAndAgain) {
+  us_.config.hold_ms = 600;
+  ASSERT_NO_FATAL_FAILURE(reconfigure(us_));
+  set_us(Mode::moving, us_.name, 2);
+  std::atomic<bool> answered = false;
+  std::jthread client([&] {
+    const Micros begin = monotonic_now();
+    const Answer answer = ask(us_, {.host = kUs, .method = "POST", .body = "x"});
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_TRUE(has(answer, "hold_timeout") && has(answer, "Retry-After: 1")) << answer.headers;
+    EXPECT_GE(monotonic_now() - begin, 600 * kMillisecond);
+    answered = true;
+  });
+  EXPECT_TRUE(eventually(
+      [&] {
+        put(us_);  // as an agent does with each beat
+        usleep(50000);
+        return answered.load();
+      },
+      8 * kSecond));
+}
+
+TEST_F(Gateway, AnUndecryptedConnectionWaitsForTheEndOfTheSwitch) {
+  us_.authority.rows[1].mode = Mode::moving;
+  put(us_);
+  ASSERT_TRUE(obeyed(us_));
+  std::jthread client([&] {
+    const Answer answer = ask(us_, {.host = kEu, .method = "POST", .body = "abc"});
+    EXPECT_EQ(answer.body, "eu-central-1 POST 3") << answer.status << " " << static_cast<int>(answer.code);
+  });
+  ASSERT_TRUE(eventually([&] { return held(us_) == 1; }));
+  EXPECT_EQ(calls_, 0);
+  us_.authority.rows[1].mode = Mode::serving;
+  put(us_);
+}
+
+TEST_F(Gateway, WhatIsDeclaredAReadIsServedWhileWritesWait) {
+  us_.config.reads = {"POST /search"};
+  ASSERT_NO_FATAL_FAILURE(reconfigure(us_));
+  ASSERT_NO_FATAL_FAILURE(set_us(Mode::draining, us_.name, 1));
+  EXPECT_EQ(ask(us_, {.host = kUs, .path = "/search?q=1", .method = "POST", .body = "x"}).status, 200);
+  std::jthread writer(
+      [&] { EXPECT_EQ(ask(us_, {.host = kUs, .method = "POST", .body = "abcd"}).body, "eu-central-1 POST 4"); });
+  ASSERT_TRUE(eventually([&] { return held(us_) == 1; }));
+  EXPECT_EQ(us_.state().writes_in_flight("us"), 0u);
+  set_us(Mode::serving, eu_.name, 2);
 }
 
 std::vector<pid_t> children_of(pid_t parent) {
@@ -579,13 +765,7 @@ TEST_F(Gateway, UpgradesAndEventStreamsPassTheTunnelAndEndWithTheirOwner) {
     RawApplication application(upgrade);
     // The same gateway, another application behind it.
     eu_.config.application = local(application.port);
-    ASSERT_TRUE(prepare(eu_.config));
-    const auto before = eu_.state().workers;
-    eu_.nginx->signal(SIGHUP);
-    ASSERT_TRUE(eventually([&] {
-      const auto now = eu_.state().workers;
-      return now.size() == 2 && now[0].pid != before[0].pid && now[0].pid != before[1].pid;
-    }));
+    ASSERT_NO_FATAL_FAILURE(reconfigure(eu_));
     std::string seen;
     std::atomic<bool> ended = false;
     std::jthread client([&] {
@@ -601,6 +781,70 @@ TEST_F(Gateway, UpgradesAndEventStreamsPassTheTunnelAndEndWithTheirOwner) {
     put(eu_);
     EXPECT_TRUE(eventually([&] { return ended.load(); })) << "the connection outlived its owner";
     EXPECT_NE(seen.find(upgrade ? "echo hello" : "data: 1"), std::string::npos) << seen;
+    row.owner = eu_.name;
+    row.epoch += 1;
+    row.lease_end = boottime_now() + 600 * kSecond;
+    put(eu_);
+    ASSERT_TRUE(obeyed(eu_));
+  }
+}
+
+// An application with one WebSocket, whose bytes the test says itself.
+struct WebSocketApplication {
+  WebSocketApplication() : listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    socklen_t size = sizeof address;
+    if (bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener.get(), 8) != 0)
+      std::abort();
+    getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    port = ntohs(address.sin_port);
+  }
+  void accept_one() {
+    peer = Fd(accept(listener.get(), nullptr, nullptr));
+    char buffer[4096];
+    std::string request;
+    for (ssize_t n; request.find("\r\n\r\n") == request.npos && (n = read(peer.get(), buffer, sizeof buffer)) > 0;)
+      request.append(buffer, static_cast<std::size_t>(n));
+    say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+  }
+  void say(const std::string& bytes) { (void)!write(peer.get(), bytes.data(), bytes.size()); }
+  Fd listener, peer;
+  int port = 0;
+};
+
+// RFC 6455: a text frame of the server, unmasked.
+std::string frame(const std::string& text) {
+  if (text.size() < 126) return std::string{'\x81', static_cast<char>(text.size())} + text;
+  return std::string{'\x81', 126, static_cast<char>(text.size() >> 8), static_cast<char>(text.size() & 0xff)} + text;
+}
+
+// The client is in the US, its tenant in the EU: all of it passes the tunnel.
+TEST_F(Gateway, AWebSocketIsToldToComeBackBetweenTwoFramesWhenItsResidencyMoves) {
+  const std::string restart("\x88\x02\x03\xf4", 4), text(3000, 'x');
+  for (const bool in_a_frame : {false, true}) {
+    WebSocketApplication application;
+    eu_.config.application = local(application.port);
+    ASSERT_NO_FATAL_FAILURE(reconfigure(eu_));
+    TlsClient client(us_.port);
+    ASSERT_TRUE(client.handshake(kEu, ca_)) << us_.errors() << eu_.errors();
+    client.write(
+        fmt::format("GET /feed HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                    kEu));
+    application.accept_one();
+    ASSERT_NE(client.read_until("\r\n\r\n").find("101"), std::string::npos);
+    application.say(frame("one") + (in_a_frame ? frame(text).substr(0, 1000) : ""));
+    const std::string before = frame("one") + (in_a_frame ? frame(text).substr(0, 1000) : "");
+    ASSERT_EQ(client.read_bytes(before.size()), before);
+    auto& row = eu_.authority.rows[1];
+    row.owner = "eu-west-1";
+    row.epoch += 1;
+    row.lease_end = 0;
+    put(eu_);
+    ASSERT_TRUE(obeyed(eu_));
+    application.say((in_a_frame ? frame(text).substr(1000) : "") + frame("too late"));
+    EXPECT_EQ(client.read_all(), (in_a_frame ? frame(text).substr(1000) : "") + restart);
     row.owner = eu_.name;
     row.epoch += 1;
     row.lease_end = boottime_now() + 600 * kSecond;

@@ -28,7 +28,10 @@ std::string_view name_of(Reason reason) noexcept {
                                         "tenant_header",
                                         "hold_full",
                                         "hold_timeout",
-                                        "outcome_unknown"};
+                                        "outcome_unknown",
+                                        "no_answer",
+                                        "peer_unreachable",
+                                        "application_unreachable"};
   return names[static_cast<std::size_t>(reason)];
 }
 

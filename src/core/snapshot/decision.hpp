@@ -37,7 +37,10 @@ enum class Reason : std::uint8_t {
   tenant_header,      // host and header name two tenants
   hold_full,
   hold_timeout,
-  outcome_unknown  // the lease ended while the write was under way
+  outcome_unknown,         // the lease ended while the write was under way
+  no_answer,               // it was sent, and the connection ended or time ran out
+  peer_unreachable,        // nothing was sent: the owner's gateway cannot be reached
+  application_unreachable  // nothing was sent: the service behind this gateway cannot be reached
 };
 std::string_view name_of(Action action) noexcept;
 std::string_view name_of(Reason reason) noexcept;

@@ -1,11 +1,9 @@
 // Requests: decided in POST_READ, before any rewrite or `return` can answer; held, forwarded or refused there.
 #include <cstring>
 
-#include "edge/module/worker.hpp"
-
-extern "C" {
-extern ngx_module_t ngx_domicile_http_module;
-}
+#include "edge/module/ending.hpp"
+#include "edge/module/peers.hpp"
+#include "edge/module/request.hpp"
 
 namespace domicile::edge {
 
@@ -21,48 +19,22 @@ struct ServerConf {
 struct LocationConf {
   ngx_flag_t again;
 };
-constexpr ngx_uint_t kOff = 0;
-constexpr ngx_uint_t kReleasedAtOnce = 64;
-
-// Of one request, in its pool; outlives nginx's own context, which internal redirects clear.
-struct Context {
-  ngx_queue_t queue;  // among the held or the served
-  ngx_http_request_t* request;
-  ngx_event_t timer;
-  std::size_t held_size;
-  std::uint64_t sent_back;                // the generation at which the owner that we know sent it back
-  std::uint64_t held_since;               // the change after which it was held
-  std::atomic<std::uint32_t>* in_flight;  // counted there while not null
-  sn::Action action;
-  sn::Reason reason;
-  bool held, served, write, expired;
-  std::uint64_t epoch;
-  sn::TenantId tenant;
-  char residency[sn::kNameSize], owner[sn::kNameSize], forward[sn::kAddressSize];
-};
-
-struct Queues {
-  ngx_queue_t held, served;
-  ngx_event_t release;
-  std::uint64_t changes;
-} queues;
-
-ngx_http_output_header_filter_pt next_header_filter;
-
-void leave_queue(Context* context) {
-  if (context->held || context->served) {
-    ngx_queue_remove(&context->queue);  // several statements in a debug build such as Debian's
-  }
-  if (context->held) leave_hold(context->held_size);
-  if (context->timer.timer_set) ngx_del_timer(&context->timer);
-  context->held = context->served = false;
-}
+constexpr ngx_uint_t kOff = 0, kForwarded = 3;
 
 void on_request_end(void* data) {
   auto* context = static_cast<Context*>(data);
   leave_queue(context);
+  forget_frames(context);
   if (context->in_flight != nullptr) context->in_flight->fetch_sub(1, std::memory_order_release);
   context->in_flight = nullptr;
+}
+
+}  // namespace
+
+bool is_from_peer(const ngx_http_connection_t* connection) {
+  const auto* conf =
+      static_cast<ServerConf*>(ngx_http_get_module_srv_conf(connection->conf_ctx, ngx_domicile_http_module));
+  return conf->via == kForwarded;
 }
 
 Context* context_of(ngx_http_request_t* r) {
@@ -77,24 +49,10 @@ Context* context_of(ngx_http_request_t* r) {
   return nullptr;
 }
 
-Context* make_context(ngx_http_request_t* r) {
-  ngx_pool_cleanup_t* cleanup = ngx_pool_cleanup_add(r->pool, sizeof(Context));
-  if (cleanup == nullptr) return nullptr;
-  auto* context = static_cast<Context*>(cleanup->data);
-  ngx_memzero(context, sizeof *context);
-  context->request = r;
-  cleanup->handler = on_request_end;
-  ngx_http_set_ctx(r, context, ngx_domicile_http_module);
-  return context;
-}
-
 // The client is to open another connection for what comes next.
 void wind_down(ngx_http_request_t* r) {
   r->keepalive = 0;
-  if (r->stream == nullptr) return;
-  ngx_connection_t* connection = r->stream->connection->connection;
-  connection->close = 1;  // HTTP/2: its read handler sends GOAWAY, streams in progress go on
-  ngx_post_event(connection->read, &ngx_posted_events);
+  if (r->stream != nullptr) wind_down_http2(r->stream->connection->connection);
 }
 
 void add_header(ngx_http_request_t* r, ngx_str_t name, ngx_str_t value) {
@@ -110,6 +68,41 @@ ngx_str_t text_of(ngx_http_request_t* r, std::string_view text) {
   if (copy.data == nullptr) return {0, nullptr};
   ngx_memcpy(copy.data, text.data(), text.size());
   return copy;
+}
+
+ngx_int_t refuse(ngx_http_request_t* r, Context* context, ngx_int_t status) {
+  count(context->action);
+  add_header(r, literal("X-Domicile-Reason"), text_of(r, sn::name_of(context->reason)));
+  if (status == 503) {
+    auto* value = static_cast<u_char*>(ngx_pnalloc(r->pool, NGX_TIME_T_LEN));
+    if (value != nullptr) {
+      const auto size = static_cast<size_t>(ngx_sprintf(value, "%T", core_conf().retry_after) - value);
+      add_header(r, literal("Retry-After"), {size, value});
+    }
+  }
+  if (status == 421) wind_down(r);
+  // Tells the sending peer's nginx to decide anew, and no application's 421 ever means that.
+  const auto* conf = static_cast<ServerConf*>(ngx_http_get_module_srv_conf(r, ngx_domicile_http_module));
+  if (status == 421 && conf->via == kForwarded) add_header(r, literal("X-Accel-Redirect"), literal("@domicile_again"));
+  if (context->reason == sn::Reason::host_is_not_sni || context->reason == sn::Reason::tenant_header) {
+    const auto reason = sn::name_of(context->reason);
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "domicile: a request with contradicting identities is refused (%*s)", reason.size(), reason.data());
+  }
+  return status;
+}
+
+namespace {
+
+Context* make_context(ngx_http_request_t* r) {
+  ngx_pool_cleanup_t* cleanup = ngx_pool_cleanup_add(r->pool, sizeof(Context));
+  if (cleanup == nullptr) return nullptr;
+  auto* context = static_cast<Context*>(cleanup->data);
+  ngx_memzero(context, sizeof *context);
+  context->request = r;
+  cleanup->handler = on_request_end;
+  ngx_http_set_ctx(r, context, ngx_domicile_http_module);
+  return context;
 }
 
 bool writes(ngx_http_request_t* r, const ServerConf& conf) {
@@ -168,72 +161,6 @@ sn::Decision question(ngx_http_request_t* r, const ServerConf& conf, Context* co
   return decision;
 }
 
-void run_again(Context* context) {
-  ngx_http_request_t* r = context->request;
-  ngx_connection_t* connection = r->connection;
-  leave_queue(context);
-  r->read_event_handler = ngx_http_block_reading;
-  r->write_event_handler = ngx_http_core_run_phases;
-  ngx_http_core_run_phases(r);
-  ngx_http_run_posted_requests(connection);
-}
-
-void on_hold_end(ngx_event_t* event) {
-  auto* context = static_cast<Context*>(event->data);
-  context->expired = true;
-  run_again(context);
-}
-
-// A few in one turn of the loop, so that thousands released together do not stop everybody else.
-void on_release(ngx_event_t* event) {
-  for (ngx_uint_t i = 0; i < kReleasedAtOnce && !ngx_queue_empty(&queues.held); ++i) {
-    auto* context = ngx_queue_data(ngx_queue_head(&queues.held), Context, queue);
-    if (context->held_since == queues.changes) break;  // the queue is in order: the rest waits for the next change
-    run_again(context);
-  }
-  if (ngx_queue_empty(&queues.held)) return;
-  const auto* next = ngx_queue_data(ngx_queue_head(&queues.held), Context, queue);
-  if (next->held_since != queues.changes) {
-    ngx_post_event(event, &ngx_posted_next_events);
-  }
-}
-
-ngx_int_t hold(ngx_http_request_t* r, Context* context) {
-  // Its memory here and what the kernel or HTTP/2 may have taken in of its body.
-  const off_t body = r->headers_in.content_length_n > 0 ? r->headers_in.content_length_n : 0;
-  context->held_size = 10240 + static_cast<std::size_t>(body > 65536 ? 65536 : body);
-  if (!enter_hold(context->held_size)) return NGX_DECLINED;
-  context->held = true;
-  ngx_queue_insert_tail(&queues.held, &context->queue);
-  context->timer.handler = on_hold_end;
-  context->timer.data = context;
-  context->timer.log = r->connection->log;
-  ngx_add_timer(&context->timer, core_conf().hold_time);
-  r->read_event_handler = ngx_http_test_reading;
-  r->write_event_handler = ngx_http_request_empty_handler;
-  if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-  return NGX_AGAIN;
-}
-
-ngx_int_t refuse(ngx_http_request_t* r, Context* context, ngx_int_t status) {
-  count(context->action);
-  add_header(r, literal("X-Domicile-Reason"), text_of(r, sn::name_of(context->reason)));
-  if (status == 503) {
-    auto* value = static_cast<u_char*>(ngx_pnalloc(r->pool, NGX_TIME_T_LEN));
-    if (value != nullptr) {
-      const auto size = static_cast<size_t>(ngx_sprintf(value, "%T", core_conf().retry_after) - value);
-      add_header(r, literal("Retry-After"), {size, value});
-    }
-  }
-  if (status == 421) wind_down(r);
-  if (context->reason == sn::Reason::host_is_not_sni || context->reason == sn::Reason::tenant_header) {
-    const auto reason = sn::name_of(context->reason);
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "domicile: a request with contradicting identities is refused (%*s)", reason.size(), reason.data());
-  }
-  return status;
-}
-
 ngx_int_t on_request(ngx_http_request_t* r) {
   const auto* conf = static_cast<ServerConf*>(ngx_http_get_module_srv_conf(r, ngx_domicile_http_module));
   if (conf->via == kOff || r != r->main) return NGX_DECLINED;
@@ -252,11 +179,7 @@ ngx_int_t on_request(ngx_http_request_t* r) {
   // The owner that we know says that it is none: one of us is behind. Wait for the next authority, do not insist.
   if (decision.action == sn::Action::forward && context->sent_back != 0 && context->sent_back == generation()) {
     decision.action = sn::Action::hold;
-    decision.reason = sn::Reason::moving;
-  }
-  if (decision.action == sn::Action::hold && context->expired) {
-    decision.action = sn::Action::unavailable_503;
-    decision.reason = sn::Reason::hold_timeout;
+    decision.reason = context->unreachable ? sn::Reason::peer_unreachable : sn::Reason::moving;
   }
   context->action = decision.action;
   context->reason = decision.reason;
@@ -267,11 +190,11 @@ ngx_int_t on_request(ngx_http_request_t* r) {
         context->in_flight = writes_in_flight(context->residency);
         context->in_flight->fetch_add(1, std::memory_order_release);
       }
-      context->served = true;
-      ngx_queue_insert_tail(&queues.served, &context->queue);
+      serve(context);
       return NGX_DECLINED;
     case sn::Action::forward: {
       count(decision.action);
+      context->unreachable = false;
       wind_down(r);
       ngx_str_t name = literal("@domicile_forward");
       ngx_http_named_location(r, &name);
@@ -279,12 +202,14 @@ ngx_int_t on_request(ngx_http_request_t* r) {
       return NGX_DONE;
     }
     case sn::Action::hold: {
-      context->held_since = queues.changes;
       const ngx_int_t held = hold(r, context);
       if (held == NGX_AGAIN) count(decision.action);
       if (held != NGX_DECLINED) return held;
       context->action = sn::Action::unavailable_503;
-      context->reason = sn::Reason::hold_full;
+      if (!context->expired)
+        context->reason = sn::Reason::hold_full;
+      else if (context->reason != sn::Reason::peer_unreachable)
+        context->reason = sn::Reason::hold_timeout;
       return refuse(r, context, 503);
     }
     case sn::Action::misdirected_421:
@@ -298,77 +223,14 @@ ngx_int_t on_request(ngx_http_request_t* r) {
   }
 }
 
-// In the location where a peer's 421 ends: decided anew from the first phase on, as if it had just come.
-ngx_int_t on_sent_back(ngx_http_request_t* r) {
+ngx_int_t on_again(ngx_http_request_t* r) {
   const auto* conf = static_cast<LocationConf*>(ngx_http_get_module_loc_conf(r, ngx_domicile_http_module));
-  if (!conf->again || r != r->main) return NGX_DECLINED;
-  Context* context = context_of(r);
-  if (context == nullptr) return 503;
-  context->sent_back = generation();
-  const auto* server = static_cast<ngx_http_core_srv_conf_t*>(ngx_http_get_module_srv_conf(r, ngx_http_core_module));
-  r->loc_conf = server->ctx->loc_conf;
-  ngx_http_update_location_config(r);
-  r->internal = 0;
-  r->error_page = 0;
-  r->err_status = 0;
-  r->content_handler = nullptr;
-  r->valid_location = 0;
-  r->main->count++;
-  ngx_http_handler(r);
-  ngx_http_finalize_request(r, NGX_DONE);
-  return NGX_DONE;
-}
-
-// After a lease's end no success of a write is told any more: somebody else may own the residency already, without it.
-ngx_int_t on_header(ngx_http_request_t* r) {
-  Context* context = r == r->main ? context_of(r) : nullptr;
-  if (context == nullptr || context->in_flight == nullptr || r->headers_out.status >= 400 ||
-      sn::outcome_known(world(), context->residency, context->epoch, boot_now()))
-    return next_header_filter(r);
-  context->action = sn::Action::unknown_504;
-  context->reason = sn::Reason::outcome_unknown;
-  count(context->action);
-  r->keepalive = 0;
-  return ngx_http_filter_finalize_request(r, nullptr, NGX_HTTP_GATEWAY_TIME_OUT);
-}
-
-// Long answers and upgraded connections of residencies that are not ours any more end; their clients come back.
-void end_moved() {
-  for (ngx_queue_t* q = ngx_queue_head(&queues.served); q != ngx_queue_sentinel(&queues.served);) {
-    auto* context = ngx_queue_data(q, Context, queue);
-    q = ngx_queue_next(q);
-    ngx_http_request_t* r = context->request;
-    const std::uint16_t index =
-        world().authority() == nullptr ? sn::kNone : world().authority()->find(context->residency);
-    if (index == sn::kNone || world().owned_here(world().authority()->entry(index))) continue;
-    wind_down(r);
-    const bool upgraded = r->upstream != nullptr && r->upstream->upgrade;
-    const bool events = view(r->headers_out.content_type).starts_with("text/event-stream");
-    if (!upgraded && !events) continue;
-    if (r->stream == nullptr) {
-      shutdown(r->connection->fd, SHUT_RDWR);  // nginx sees its end and frees it in its own order
-    } else {
-      r->connection->error = 1;
-      ngx_post_event(r->connection->read, &ngx_posted_events);
-    }
-  }
-}
-
-void on_authority() {
-  ++queues.changes;
-  if (!ngx_queue_empty(&queues.held)) {
-    ngx_post_event(&queues.release, &ngx_posted_next_events);
-  }
-  end_moved();
+  return conf->again && r == r->main ? on_no_answer(r) : NGX_DECLINED;
 }
 
 ngx_int_t init_process(ngx_cycle_t* cycle) {
-  ngx_queue_init(&queues.held);
-  ngx_queue_init(&queues.served);
-  queues.changes = 1;
-  queues.release.handler = on_release;
-  queues.release.log = cycle->log;
-  on_change(on_authority);
+  init_queues(cycle);
+  init_peers(cycle);
   return NGX_OK;
 }
 
@@ -424,8 +286,8 @@ ngx_int_t add_handlers(ngx_conf_t* cf) {
     if (place != nullptr) *place = handler;
     return place != nullptr;
   };
-  if (!add(NGX_HTTP_POST_READ_PHASE, on_request) || !add(NGX_HTTP_REWRITE_PHASE, on_sent_back)) return NGX_ERROR;
-  next_header_filter = ngx_http_top_header_filter;
+  if (!add(NGX_HTTP_POST_READ_PHASE, on_request) || !add(NGX_HTTP_REWRITE_PHASE, on_again)) return NGX_ERROR;
+  pass_header = ngx_http_top_header_filter;
   ngx_http_top_header_filter = on_header;
   return NGX_OK;
 }
@@ -461,7 +323,7 @@ char* merge_location(ngx_conf_t*, void*, void* child) {
 ngx_conf_enum_t vias[] = {{literal("off"), kOff},
                           {literal("tls"), 1},
                           {literal("plain"), 2},
-                          {literal("forwarded"), 3},
+                          {literal("forwarded"), kForwarded},
                           {ngx_null_string, 0}};
 
 ngx_command_t commands[] = {
@@ -471,6 +333,7 @@ ngx_command_t commands[] = {
      NGX_HTTP_SRV_CONF_OFFSET, offsetof(ServerConf, tenant_header), nullptr},
     {literal("domicile_read"), NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_CONF_TAKE2, ngx_conf_set_keyval_slot,
      NGX_HTTP_SRV_CONF_OFFSET, offsetof(ServerConf, reads), nullptr},
+    {literal("domicile_peers"), NGX_HTTP_UPS_CONF | NGX_CONF_NOARGS, use_peers, 0, 0, nullptr},
     {literal("domicile_again"), NGX_HTTP_LOC_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET,
      offsetof(LocationConf, again), nullptr},
     ngx_null_command};

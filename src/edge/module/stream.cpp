@@ -149,7 +149,8 @@ ngx_int_t obey(Context* context, const sn::Decision& decision) {
     case sn::Action::tunnel:
       leave_queue(context);
       count(decision.action);
-      return NGX_DECLINED;  // on to proxy_pass $domicile_tunnel
+      context->session->connection->read->ready = 1;  // its hello lies there, and no event will say so again
+      return NGX_DECLINED;                            // on to proxy_pass $domicile_tunnel
     case sn::Action::hold:
       if (context->expired) break;
       if (!context->held) {

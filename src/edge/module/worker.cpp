@@ -9,6 +9,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "edge/module/ending.hpp"
 #include "edge/module/files.hpp"
 #include "edge/worker_id.hpp"
 
@@ -51,6 +52,7 @@ void* create_conf(ngx_cycle_t* cycle) {
   conf->hold_bytes = NGX_CONF_UNSET_SIZE;
   conf->hold_time = NGX_CONF_UNSET_MSEC;
   conf->retry_after = NGX_CONF_UNSET;
+  conf->warm_connections = conf->released_at_once = NGX_CONF_UNSET_UINT;
   return conf;
 }
 
@@ -60,6 +62,8 @@ char* init_conf(ngx_cycle_t*, void* data) {
   ngx_conf_init_size_value(conf->hold_bytes, 256u << 20);
   ngx_conf_init_msec_value(conf->hold_time, 15000);
   ngx_conf_init_value(conf->retry_after, 1);
+  ngx_conf_init_uint_value(conf->warm_connections, 32);
+  ngx_conf_init_uint_value(conf->released_at_once, 64);
   return NGX_CONF_OK;
 }
 
@@ -75,6 +79,10 @@ ngx_command_t commands[] = {{literal("domicile_directory"), NGX_MAIN_CONF | NGX_
                              ngx_conf_set_msec_slot, 0, offsetof(CoreConf, hold_time), nullptr},
                             {literal("domicile_retry_after"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
                              ngx_conf_set_sec_slot, 0, offsetof(CoreConf, retry_after), nullptr},
+                            {literal("domicile_warm_connections"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
+                             ngx_conf_set_num_slot, 0, offsetof(CoreConf, warm_connections), nullptr},
+                            {literal("domicile_released_at_once"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
+                             ngx_conf_set_num_slot, 0, offsetof(CoreConf, released_at_once), nullptr},
                             ngx_null_command};
 
 ngx_core_module_t module_context = {literal("domicile_core"), create_conf, init_conf};
@@ -178,6 +186,10 @@ void on_poll(ngx_event_t* event) {
 
 void on_inotify(ngx_event_t* event) {
   auto* connection = static_cast<ngx_connection_t*>(event->data);
+  if (connection->close != 0) {
+    connection->close = connection->idle = 0;
+    begin_ending();
+  }
   alignas(inotify_event) char buffer[4096];
   bool authority = false;
   for (;;) {
@@ -214,6 +226,9 @@ void watch_directory(ngx_cycle_t* cycle, const char* directory) {
   connection->read->log = connection->write->log = cycle->log;
   connection->read->handler = on_inotify;
   connection->read->channel = 1;  // else a worker that ends logs an open socket
+  // nginx has no hook for a worker that begins to end. It tells idle connections in their order, and this one, made
+  // before any client's, is the first.
+  connection->idle = 1;
   if (ngx_add_event(connection->read, NGX_READ_EVENT, 0) != NGX_OK) ngx_close_connection(connection);
 }
 

@@ -50,13 +50,26 @@ class TlsClient {
     const int n = SSL_read(ssl_.get(), buffer, sizeof buffer);
     return n > 0 ? std::string(buffer, static_cast<std::size_t>(n)) : std::string();
   }
-  // Reads until `end` is in what has come, which is told, or the connection ends.
-  std::string read_until(const std::string& end) {
-    std::string all;
-    for (std::string more; all.find(end) == all.npos && !(more = read()).empty();) all += more;
+  // So many bytes, or fewer at the end of the connection.
+  std::string read_bytes(std::size_t size) {
+    std::string all(size, 0);
+    std::size_t have = 0;
+    for (int n; have < size && (n = SSL_read(ssl_.get(), all.data() + have, static_cast<int>(size - have))) > 0;)
+      have += static_cast<std::size_t>(n);
+    all.resize(have);
     return all;
   }
-  std::string read_all() { return read_until(std::string("\0never\0", 7)); }
+  // Byte by byte, so that nothing behind `end` is taken; all there is when the connection ends before it.
+  std::string read_until(const std::string& end) {
+    std::string all;
+    for (std::string more; !all.ends_with(end) && !(more = read_bytes(1)).empty();) all += more;
+    return all;
+  }
+  std::string read_all() {
+    std::string all;
+    for (std::string more; !(more = read()).empty();) all += more;
+    return all;
+  }
   void close() { fd_.reset(); }
 
  private:

@@ -1,0 +1,159 @@
+// Requests that wait for the next authority, and what happens to those under way when it comes.
+#include "edge/module/peers.hpp"
+#include "edge/module/request.hpp"
+
+namespace domicile::edge {
+
+namespace sn = domicile::snapshot;
+
+namespace {
+
+constexpr ngx_uint_t kReleasedAtOnce = 64;
+constexpr ngx_msec_t kRetry = 500;      // an unreachable peer is tried again
+constexpr ngx_msec_t kPacedFor = 1000;  // after a change; a peer that hangs must not keep everybody
+
+// nginx modules have no object to hang on to: this is one process's only instance.
+struct Queues {
+  ngx_queue_t held, served;
+  ngx_event_t release;
+  std::uint64_t changes;
+  ngx_msec_t changed_at;
+} queues;
+
+ngx_msec_int_t left_of(const Context* context) {
+  return static_cast<ngx_msec_int_t>(context->hold_end - ngx_current_msec);
+}
+
+void run_again(Context* context) {
+  ngx_http_request_t* r = context->request;
+  ngx_connection_t* connection = r->connection;
+  leave_queue(context);
+  r->read_event_handler = ngx_http_block_reading;
+  r->write_event_handler = ngx_http_core_run_phases;
+  ngx_http_core_run_phases(r);
+  ngx_http_run_posted_requests(connection);
+}
+
+void on_timer(ngx_event_t* event) {
+  auto* context = static_cast<Context*>(event->data);
+  if (context->reason == sn::Reason::peer_unreachable && left_of(context) > 0)
+    context->sent_back = 0;
+  else
+    context->expired = true;
+  run_again(context);
+}
+
+// As many go to peers at a time as find warm connections there: a thousand handshakes at once would take seconds.
+bool paced(const Context* context) {
+  if (!peers_are_busy() || ngx_current_msec - queues.changed_at > kPacedFor || world().authority() == nullptr)
+    return false;
+  const std::uint16_t index = world().authority()->find(context->residency);
+  return index != sn::kNone && !world().owned_here(world().authority()->entry(index));
+}
+
+// A few in one turn of the loop, so that thousands released together do not stop everybody else.
+void on_release(ngx_event_t* event) {
+  for (ngx_uint_t i = 0; !ngx_queue_empty(&queues.held); ++i) {
+    auto* context = ngx_queue_data(ngx_queue_head(&queues.held), Context, queue);
+    if (context->held_since == queues.changes) return;  // the queue is in order: the rest waits for the next change
+    if (paced(context)) {
+      ngx_add_timer(event, kPacedFor / 10);  // a request that ends comes first
+      return;
+    }
+    if (i == kReleasedAtOnce) {
+      ngx_post_event(event, &ngx_posted_next_events);
+      return;
+    }
+    run_again(context);
+  }
+}
+
+// Long answers and upgraded connections of residencies that are not ours any more end; their clients come back.
+void end_moved() {
+  for (ngx_queue_t* q = ngx_queue_head(&queues.served); q != ngx_queue_sentinel(&queues.served);) {
+    auto* context = ngx_queue_data(q, Context, queue);
+    q = ngx_queue_next(q);
+    ngx_http_request_t* r = context->request;
+    const std::uint16_t index =
+        world().authority() == nullptr ? sn::kNone : world().authority()->find(context->residency);
+    if (index == sn::kNone || world().owned_here(world().authority()->entry(index))) continue;
+    wind_down(r);
+    const bool upgraded = r->upstream != nullptr && r->upstream->upgrade;
+    const bool events = view(r->headers_out.content_type).starts_with("text/event-stream");
+    if ((!upgraded && !events) || close_websocket(context)) continue;
+    if (r->stream == nullptr) {
+      shutdown(r->connection->fd, SHUT_RDWR);  // nginx sees its end and frees it in its own order
+    } else {
+      r->connection->error = 1;
+      ngx_post_event(r->connection->read, &ngx_posted_events);
+    }
+  }
+}
+
+void release() {
+  if (!ngx_queue_empty(&queues.held)) {
+    ngx_post_event(&queues.release, &ngx_posted_next_events);
+  }
+}
+
+void on_authority() {
+  ++queues.changes;
+  queues.changed_at = ngx_current_msec;
+  release();
+  end_moved();
+}
+
+}  // namespace
+
+void leave_queue(Context* context) {
+  if (context->held || context->served) {
+    ngx_queue_remove(&context->queue);  // several statements in a debug build such as Debian's
+  }
+  if (context->held) leave_hold(context->held_size);
+  if (context->timer.timer_set) ngx_del_timer(&context->timer);
+  context->held = context->served = false;
+}
+
+void serve(Context* context) {
+  context->served = true;
+  ngx_queue_insert_tail(&queues.served, &context->queue);
+}
+
+ngx_int_t hold(ngx_http_request_t* r, Context* context) {
+  // One time for all of its waiting: an authority that changes every second must not hold it for ever.
+  if (context->hold_end == 0) context->hold_end = ngx_current_msec + core_conf().hold_time;
+  if (left_of(context) <= 0) context->expired = true;
+  if (context->expired) return NGX_DECLINED;
+  // Its memory here and what the kernel or HTTP/2 may have taken in of its body.
+  const off_t body = r->headers_in.content_length_n > 0 ? r->headers_in.content_length_n : 0;
+  context->held_size = 10240 + static_cast<std::size_t>(body > 65536 ? 65536 : body);
+  if (!enter_hold(context->held_size)) return NGX_DECLINED;
+  context->held = true;
+  context->held_since = queues.changes;
+  ngx_queue_insert_tail(&queues.held, &context->queue);
+  context->timer.handler = on_timer;
+  context->timer.data = context;
+  context->timer.log = r->connection->log;
+  const auto left = static_cast<ngx_msec_t>(left_of(context));
+  ngx_add_timer(&context->timer, context->reason == sn::Reason::peer_unreachable && left > kRetry ? kRetry : left);
+  r->read_event_handler = ngx_http_test_reading;
+  r->write_event_handler = ngx_http_request_empty_handler;
+  if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  return NGX_AGAIN;
+}
+
+void init_queues(ngx_cycle_t* cycle) {
+  static ngx_connection_t none = {};  // timers want one to log by
+  none.fd = -1;
+  ngx_queue_init(&queues.held);
+  ngx_queue_init(&queues.served);
+  queues.changes = 1;
+  queues.release = {};
+  queues.release.handler = on_release;
+  queues.release.data = &none;
+  queues.release.log = cycle->log;
+  on_change(on_authority);
+  on_peer_free(release);
+}
+
+}  // namespace domicile::edge
