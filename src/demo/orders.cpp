@@ -68,6 +68,15 @@ Pool::~Pool() {
   for (pg_conn* connection : idle_) PQfinish(connection);
 }
 
+void Pool::open_all() {
+  std::vector<Lease> all;
+  for (std::size_t i = 0; i < size_; ++i) {
+    auto lease = take();
+    if (!lease) return;
+    all.push_back(std::move(*lease));
+  }
+}
+
 Result<Pool::Lease> Pool::take() {
   std::unique_lock lock(mutex_);
   const auto free = [&] { return !idle_.empty() || open_ < size_; };

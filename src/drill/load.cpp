@@ -1,15 +1,19 @@
 #include "drill/load.hpp"
 
 #include <curl/curl.h>
+#include <sys/epoll.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <thread>
 
+#include "base/file.hpp"
 #include "base/json.hpp"
 
 namespace domicile::drill {
@@ -54,7 +58,11 @@ struct Load::Loop {
   std::mutex mutex;
   std::vector<Write> finished;  // guarded by mutex
 
-  // Of the thread alone from here on.
+  // Of the thread alone from here on. libcurl is driven by events: asked as a whole it looks at every request under way
+  // for each one that moves, and with hundreds held in a pause the clients would take the machine from those they
+  // measure.
+  Fd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+  std::optional<Micros> timer_at;  // monotonic; when libcurl wants to be called without an event
   std::unique_ptr<CURLM, decltype(&curl_multi_cleanup)> multi{curl_multi_init(), &curl_multi_cleanup};
   std::unique_ptr<CURLSH, decltype(&curl_share_cleanup)> share{curl_share_init(), &curl_share_cleanup};
   std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers{nullptr, &curl_slist_free_all};
@@ -72,7 +80,10 @@ struct Load::Loop {
   }
   Micros now() const { return monotonic_now() + wall_offset; }
 
+  static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void* known);
+  static int on_timer(CURLM*, long ms, void* self);
   void run();
+  void drive();
   void offer();
   void pump(Client& client);
   void send(Client& client, Write write);
@@ -85,15 +96,56 @@ struct Load::Loop {
   int nap_ms() const;
 };
 
+int Load::Loop::on_socket(CURL*, curl_socket_t socket, int what, void* self, void* known) {
+  auto& loop = *static_cast<Loop*>(self);
+  if (what == CURL_POLL_REMOVE) {
+    ::epoll_ctl(loop.epoll.get(), EPOLL_CTL_DEL, socket, nullptr);
+    return 0;
+  }
+  epoll_event event{};
+  event.data.fd = socket;
+  if (what & CURL_POLL_IN) event.events |= EPOLLIN;
+  if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
+  ::epoll_ctl(loop.epoll.get(), known == nullptr ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, socket, &event);
+  curl_multi_assign(loop.multi.get(), socket, &loop);
+  return 0;
+}
+
+int Load::Loop::on_timer(CURLM*, long ms, void* self) {
+  auto& loop = *static_cast<Loop*>(self);
+  loop.timer_at.reset();
+  if (ms >= 0) loop.timer_at = monotonic_now() + ms * kMillisecond;
+  return 0;
+}
+
+// Lets libcurl do what can be done now, or within the nap.
+void Load::Loop::drive() {
+  int running = 0;
+  std::array<epoll_event, 256> events{};
+  Micros nap = nap_ms() * kMillisecond;
+  if (timer_at) nap = std::clamp<Micros>(*timer_at - monotonic_now(), 0, nap);
+  const int count = ::epoll_wait(epoll.get(), events.data(), events.size(), static_cast<int>((nap + 999) / 1000));
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    int what = 0;
+    if (event.events & EPOLLIN) what |= CURL_CSELECT_IN;
+    if (event.events & EPOLLOUT) what |= CURL_CSELECT_OUT;
+    if (event.events & (EPOLLERR | EPOLLHUP)) what |= CURL_CSELECT_ERR;
+    curl_multi_socket_action(multi.get(), event.data.fd, what, &running);
+  }
+  if (timer_at && *timer_at <= monotonic_now()) {
+    timer_at.reset();
+    curl_multi_socket_action(multi.get(), CURL_SOCKET_TIMEOUT, 0, &running);
+  }
+}
+
 void Load::Loop::run() {
   while (!abandon) {
     if (!stopping) offer();
     for (Client& client : clients) pump(client);
-    int running = 0;
-    curl_multi_perform(multi.get(), &running);
+    drive();
     gather();
     if (stopping && at_rest()) return;
-    curl_multi_poll(multi.get(), nullptr, 0, nap_ms(), nullptr);
   }
 }
 
@@ -268,6 +320,11 @@ Result<std::unique_ptr<Load>> Load::start(LoadSpec spec) {
   curl_share_setopt(loop->share.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
   curl_multi_setopt(loop->multi.get(), CURLMOPT_MAXCONNECTS,
                     static_cast<long>(loop->clients.size()) * loop->spec.connections * 2);
+  curl_multi_setopt(loop->multi.get(), CURLMOPT_SOCKETFUNCTION, &Loop::on_socket);
+  curl_multi_setopt(loop->multi.get(), CURLMOPT_SOCKETDATA, loop.get());
+  curl_multi_setopt(loop->multi.get(), CURLMOPT_TIMERFUNCTION, &Loop::on_timer);
+  curl_multi_setopt(loop->multi.get(), CURLMOPT_TIMERDATA, loop.get());
+  if (!loop->epoll) return tl::unexpected<Error>(errno_error("cannot start the clients"));
   loop->begun = monotonic_now();
   loop->thread = std::thread([raw = loop.get()] { raw->run(); });
   return std::unique_ptr<Load>(new Load(std::move(loop)));
