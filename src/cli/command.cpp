@@ -137,6 +137,23 @@ const Verb* find_verb(std::span<const Verb> verbs, std::span<const std::string> 
   return nullptr;
 }
 
+// The first word may name a group of commands, as in `domicile lab --help`.
+static Exit no_verb(std::span<const Verb> verbs, std::span<const std::string> arguments, Io& io) {
+  const bool group = is_group(verbs, arguments[0]);
+  if (group && arguments.size() > 1 && (arguments[1] == "--help" || arguments[1] == "-h")) {
+    io.out << overview(verbs, arguments[0]);
+    return Exit::ok;
+  }
+  std::string named = arguments[0];
+  if (group && arguments.size() > 1) named += " " + arguments[1];
+  if (group && arguments.size() == 1)
+    io.err << overview(verbs, named);
+  else
+    io.err << "error: there is no command '" << named << "'\n  fix: domicile "
+           << (group ? arguments[0] + " --help\n" : "help\n");
+  return Exit::usage;
+}
+
 Exit dispatch(std::span<const Verb> verbs, std::span<const std::string> arguments, Io& io) {
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
     (arguments.empty() ? io.err : io.out) << overview(verbs);
@@ -144,10 +161,7 @@ Exit dispatch(std::span<const Verb> verbs, std::span<const std::string> argument
   }
   std::size_t used = 0;
   const Verb* verb = find_verb(verbs, arguments, used);
-  if (!verb) {
-    io.err << "error: there is no command '" << arguments[0] << "'\n  fix: domicile help\n";
-    return Exit::usage;
-  }
+  if (!verb) return no_verb(verbs, arguments, io);
   const auto args = parse(*verb, arguments.subspan(used));
   if (!args) {
     io.err << render(args.error()) << "\n";
@@ -168,10 +182,17 @@ Exit dispatch(std::span<const Verb> verbs, std::span<const std::string> argument
   return exit_of(exit.error().kind);
 }
 
-std::string overview(std::span<const Verb> verbs) {
+bool is_group(std::span<const Verb> verbs, const std::string& word) {
+  return std::ranges::any_of(verbs, [&](const Verb& verb) { return verb.name.starts_with(word + " "); });
+}
+
+std::string overview(std::span<const Verb> verbs, const std::string& group) {
   std::string out =
-      "Domicile: write residency once, enforce it everywhere, survive the loss of a region.\n\nCommands:\n";
-  for (const Verb& verb : verbs) out += fmt::format("  {:<22} {}\n", verb.name, verb.summary);
+      group.empty() ? "Domicile: write residency once, enforce it everywhere, survive the loss of a region.\n\n" : "";
+  out += "Commands:\n";
+  for (const Verb& verb : verbs)
+    if (group.empty() || verb.name.starts_with(group + " "))
+      out += fmt::format("  {:<22} {}\n", verb.name, verb.summary);
   return out + "\ndomicile COMMAND --help shows its options and examples.\n";
 }
 

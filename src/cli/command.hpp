@@ -67,7 +67,9 @@ const Verb* find_verb(std::span<const Verb> verbs, std::span<const std::string> 
 // Parses, runs, tells what failed.
 Exit dispatch(std::span<const Verb> verbs, std::span<const std::string> arguments, Io& io);
 
-std::string overview(std::span<const Verb> verbs);
+// Of all commands, or of those whose name begins with the word `group`.
+std::string overview(std::span<const Verb> verbs, const std::string& group = "");
+bool is_group(std::span<const Verb> verbs, const std::string& word);
 std::string bash_completion(std::span<const Verb> verbs);
 std::string reference(std::span<const Verb> verbs);  // docs/reference/cli.md
 

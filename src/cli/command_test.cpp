@@ -36,6 +36,7 @@ TEST(Command, WrongUsageIsRefusedWithAWayOut) {
       {"check", "a", "--today"},
       {"check", "-j"},
       {"explain"},
+      {"lab", "upp"},
       {"explain", "table"},
       {"version", "now"},
   };
@@ -53,6 +54,17 @@ TEST(Command, EveryVerbHasHelpWithExamples) {
     EXPECT_NE(usage_of(verb).find("domicile " + verb.name), std::string::npos);
     EXPECT_NE(bash_completion(verbs()).find("'" + verb.name + "'*)"), std::string::npos);
   }
+}
+
+TEST(Command, AFirstWordOfSeveralListsThem) {
+  for (const auto& asked : {std::vector<std::string>{"lab", "--help"}, {"help", "lab"}}) {
+    const Ran answer = ran(asked);
+    EXPECT_EQ(answer.exit, 0) << answer.err;
+    EXPECT_NE(answer.out.find("  lab up "), std::string::npos);
+    EXPECT_EQ(answer.out.find("  tenant add "), std::string::npos);
+  }
+  EXPECT_NE(ran({"lab"}).err.find("  lab up "), std::string::npos);
+  EXPECT_NE(ran({"lab", "upp"}).err.find("'lab upp'"), std::string::npos);
 }
 
 TEST(Check, PrintsWhatSurvivesWhat) {

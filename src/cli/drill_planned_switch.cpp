@@ -16,7 +16,7 @@ Result<Exit> run(const Args& args, Io& io) {
   std::vector<drill::RunResult> runs;
   for (std::size_t i = 0; i < settings.runs; ++i) {
     const std::string to = args.has("to") ? args.get("to") : TRY(drill::other_owner(field, settings.spec.residency));
-    runs.push_back(TRY(drill::planned_switch(field, settings.spec, to, talk)));
+    runs.push_back(drill::run_of(drill::planned_switch(field, settings.spec, to, talk)));
     if (!runs.back().trouble.empty()) break;
   }
   return show_reports(io, args.has("json"),

@@ -16,9 +16,11 @@ Result<Exit> run(const Args& args, Io& io) {
   std::vector<drill::RunResult> runs;
   for (std::size_t i = 0; i < settings.runs; ++i) {
     if (!running) talk(fmt::format("run {} of {}: bringing a lab up", i + 1, settings.runs));
-    const auto own = running ? nullptr : TRY(TemporaryLab::up(settings));
-    const auto field = TRY(drill::Field::open(settings.directory, settings.topology));
-    runs.push_back(TRY(drill::region_loss(field, settings.spec, kind, talk)));
+    runs.push_back(drill::run_of([&]() -> Result<drill::RunResult> {
+      const auto own = running ? nullptr : TRY(TemporaryLab::up(settings));
+      const auto field = TRY(drill::Field::open(settings.directory, settings.topology));
+      return drill::region_loss(field, settings.spec, kind, talk);
+    }()));
   }
   return show_reports(io, args.has("json"),
                       {drill::judge({"region-loss", kind, settings.spec.residency, settings.spec.clients,

@@ -13,6 +13,8 @@ Verb help_verb() {
             if (args.words.empty()) return io.out << overview(verbs()), Exit::ok;
             std::size_t used = 0;
             const Verb* verb = find_verb(verbs(), args.words, used);
+            if (!verb && args.words.size() == 1 && is_group(verbs(), args.words[0]))
+              return io.out << overview(verbs(), args.words[0]), Exit::ok;
             if (!verb) return fail(Kind::invalid_input, "there is no command '" + args.words[0] + "'", "domicile help");
             io.out << usage_of(*verb);
             return Exit::ok;

@@ -281,8 +281,9 @@ void run_drill(const drill::Field& field, Worker& worker, const DrillSettings& s
       return length ? fmt::format("{} ms", *length / kMillisecond) : std::string("-");
     };
     worker.say(fmt::format("{}: {} acknowledged, {} missing, {} unknown, {} errors, {}",
-                           report.held() ? "held" : "BROKEN", report.counts.acknowledged, report.missing.size(),
-                           report.counts.unknown, report.counts.refused,
+                           report.held() ? "held" : "BROKEN", report.counts.acknowledged,
+                           report.missing ? fmt::to_string(report.missing->size()) : "?", report.counts.unknown,
+                           report.counts.refused,
                            loss ? "RTO " + ms(report.rto_p99) + ", RPO " + ms(report.rpo_max)
                                 : "pause p99 " + ms(report.pause_p99) + ", max " + ms(report.pause_max)));
     for (const auto& broken : report.broken) worker.say("broken: " + broken);

@@ -10,19 +10,18 @@ Result<std::vector<drill::Report>> all(const DrillSettings& settings, const dril
   const auto field = TRY(drill::Field::open(settings.directory, settings.topology));
   const auto* rules = topology::residency_of(settings.topology, settings.spec.residency);
   if (rules->standby.empty()) return fail(Kind::refused, rules->name.str() + " has no standby: nothing can be shown");
-  const auto judged = [&](const char* drill, const char* kind, drill::RunResult run) {
+  const auto judged = [&](const char* drill, const char* kind, Result<drill::RunResult> run) {
     const auto report = drill::judge(
         {drill, kind, settings.spec.residency, settings.spec.clients, settings.spec.per_s, settings.topology.lease.ttl},
-        {std::move(run)});
+        {drill::run_of(std::move(run))});
     talk(report.held() ? "held" : "did not hold: " + report.broken[0]);
     return report;
   };
   std::vector<drill::Report> reports;
   reports.push_back(
-      judged("planned-switch", "there", TRY(drill::planned_switch(field, settings.spec, rules->standby[0], talk))));
-  reports.push_back(
-      judged("planned-switch", "back", TRY(drill::planned_switch(field, settings.spec, rules->home, talk))));
-  reports.push_back(judged("region-loss", "kill", TRY(drill::region_loss(field, settings.spec, "kill", talk))));
+      judged("planned-switch", "there", drill::planned_switch(field, settings.spec, rules->standby[0], talk)));
+  reports.push_back(judged("planned-switch", "back", drill::planned_switch(field, settings.spec, rules->home, talk)));
+  reports.push_back(judged("region-loss", "kill", drill::region_loss(field, settings.spec, "kill", talk)));
   talk("taking the lab down");
   return reports;
 }

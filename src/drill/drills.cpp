@@ -53,8 +53,9 @@ class Inside {
     auto inside = std::make_unique<Inside>();
     const fs::path spec = inside->folder_.path() / "load.json";
     CHECK_OK(write_file(spec, to_text(load)));
-    inside->process_ = std::make_unique<Process>(TRY(field.start_inside(
-        region, {.argv = {program.string(), "drill", "client", spec.string(), inside->result().string()}})));
+    Command command;
+    command.argv = {program.string(), "drill", "client", spec.string(), inside->result().string()};
+    inside->process_ = std::make_unique<Process>(TRY(field.start_inside(region, std::move(command))));
     return inside;
   }
   Result<std::vector<Write>> stop() {
@@ -136,6 +137,13 @@ Result<void> warm_up(const LoadSpec& load, Micros patience) {
   return fail(Kind::unavailable,
               fmt::format("the clients are not served after {} s:{}", patience / kSecond, tally(recent)),
               "domicile status");
+}
+
+RunResult run_of(Result<RunResult> result) {
+  if (result) return std::move(*result);
+  RunResult run;
+  run.trouble = one_line(result.error());
+  return run;
 }
 
 Result<RunResult> planned_switch(const Field& field, const DrillSpec& spec, const std::string& to, const Talk& talk) {

@@ -17,6 +17,8 @@ std::string words(const std::optional<Micros>& length) {
   return *length < 10 * kSecond ? fmt::format("{:.0f} ms", ms(*length)) : fmt::format("{:.1f} s", ms(*length) / 1000);
 }
 
+std::string number_or(const std::optional<std::size_t>& number) { return number ? fmt::to_string(*number) : "?"; }
+
 std::vector<Phase> medians(const std::vector<RunResult>& runs) {
   std::vector<std::string> order;
   std::map<std::string, std::vector<Micros>> lengths;
@@ -41,7 +43,7 @@ void judge_planned(Report& report) {
   };
   none(report.counts.refused, "client errors");
   none(report.counts.unknown, "writes with an unknown outcome");
-  none(report.missing.size(), "acknowledged writes are missing");
+  if (report.missing) none(report.missing->size(), "acknowledged writes are missing");
   expect(report, report.pause_p99.has_value(), "the pause was not seen");
   if (report.pause_p99)
     expect(report, *report.pause_p99 <= kPause, fmt::format("pause p99 {} is over 1000 ms", words(report.pause_p99)));
@@ -119,10 +121,14 @@ Report judge(const Subject& subject, const std::vector<RunResult>& runs) {
     std::vector<Write> all = run.writes;
     all.insert(all.end(), run.inside.begin(), run.inside.end());
     add(report.counts, count(all));
-    const Loss lost = loss(all, run.readable, run.fault);
-    report.readable += lost.readable;
-    report.missing.insert(report.missing.end(), lost.missing.begin(), lost.missing.end());
-    rpo = std::max(rpo, lost.rpo);
+    if (!run.readable) {
+      report.readable.reset(), report.missing.reset();
+    } else if (report.missing) {
+      const Loss lost = loss(all, *run.readable, run.fault);
+      *report.readable += lost.readable;
+      report.missing->insert(report.missing->end(), lost.missing.begin(), lost.missing.end());
+      rpo = std::max(rpo, lost.rpo);
+    }
     if (run.fault != 0) {
       if (const auto back = rto(run.writes, run.fault)) recovery.push_back(*back);
     } else if (run.story.hold != 0 && run.story.release != 0) {
@@ -139,9 +145,10 @@ Report judge(const Subject& subject, const std::vector<RunResult>& runs) {
   } else {
     report.rto_p50 = percentile(recovery, 0.5);
     report.rto_p99 = percentile(recovery, 0.99);
-    report.rpo_max = rpo;
+    if (report.missing) report.rpo_max = rpo;
     judge_loss(report, recovery.size());
   }
+  expect(report, report.missing.has_value(), "nobody could be asked what is missing");
   // A drill without acknowledged writes has shown nothing.
   expect(report, report.counts.acknowledged > 0, "no write was acknowledged");
   return report;
@@ -157,9 +164,9 @@ Json json_of(const Report& report) {
           {"clients", report.subject.clients},
           {"offered_per_s", report.subject.per_s},
           {"writes_acknowledged", report.counts.acknowledged},
-          {"writes_readable", report.readable},
+          {"writes_readable", report.readable ? Json(*report.readable) : Json()},
           {"writes_unknown", report.counts.unknown},
-          {"writes_missing", report.missing},
+          {"writes_missing", report.missing ? Json(*report.missing) : Json()},
           {"client_errors", report.counts.refused},
           {"pause_ms_p50", ms_or_null(report.pause_p50)},
           {"pause_ms_p99", ms_or_null(report.pause_p99)},
@@ -200,8 +207,9 @@ std::string table(const std::vector<Report>& reports, bool colour) {
     out += fmt::format("{:<34}", name) + (report.held() ? paint("32", "held") : paint("31", "BROKEN"));
     out += fmt::format("   {} runs, {} clients, {:g} writes/s\n", report.runs, subject.clients, subject.per_s);
     out += fmt::format("  writes: {} acknowledged, {} readable, {} missing, {} unknown, {} errors\n",
-                       report.counts.acknowledged, report.readable, report.missing.size(), report.counts.unknown,
-                       report.counts.refused);
+                       report.counts.acknowledged, number_or(report.readable),
+                       number_or(report.missing ? std::optional(report.missing->size()) : std::nullopt),
+                       report.counts.unknown, report.counts.refused);
     if (subject.drill == "planned-switch")
       out += fmt::format("  pause:  p50 {}, p99 {}, max {}\n", words(report.pause_p50), words(report.pause_p99),
                          words(report.pause_max));

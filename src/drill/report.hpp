@@ -30,10 +30,10 @@ Story story_of(std::vector<Event> events, const std::string& residency, const st
 
 // What one run gathered.
 struct RunResult {
-  std::vector<Write> writes;       // of clients outside, who can reach any gateway
-  std::vector<Write> inside;       // of clients that a cut has locked in with the lost region
-  std::set<std::string> readable;  // every marker that the new owner has
-  Micros fault = 0;                // 0: none
+  std::vector<Write> writes;                      // of clients outside, who can reach any gateway
+  std::vector<Write> inside;                      // of clients that a cut has locked in with the lost region
+  std::optional<std::set<std::string>> readable;  // every marker that the new owner has; empty: nobody to ask
+  Micros fault = 0;                               // 0: none
   Story story;
   std::string trouble;  // why the run came to no end; empty: it did
 };
@@ -51,8 +51,9 @@ struct Report {
   Subject subject;
   std::size_t runs = 0;
   Counts counts;
-  std::size_t readable = 0;
-  std::vector<std::string> missing;
+  // Empty when a run had no owner to ask in the end: then nobody knows what is missing.
+  std::optional<std::size_t> readable = 0;
+  std::optional<std::vector<std::string>> missing = std::vector<std::string>{};
   std::optional<Micros> pause_p50, pause_p99, pause_max, rto_p50, rto_p99, rpo_max;
   std::vector<Phase> phases;        // medians over the runs
   std::vector<std::string> broken;  // what did not hold, in words; empty: everything held

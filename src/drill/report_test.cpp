@@ -11,11 +11,12 @@ constexpr Micros kMs = kMillisecond;
 // 100 writes a second for ten seconds, answered after 5 ms; those that fall due in [from, until) wait until then.
 RunResult run_with_wait(Micros from, Micros until) {
   RunResult run;
+  run.readable.emplace();
   for (Micros at = 0; at < 10 * kSecond; at += 10 * kMs) {
     const bool waits = at >= from && at < until;
     const Micros done = (waits ? until : at) + 5 * kMs;
     run.writes.push_back({fmt::format("w{}", at), 0, kBegin + at, kBegin + done, Outcome::acknowledged, 201, 1});
-    run.readable.insert(run.writes.back().id);
+    run.readable->insert(run.writes.back().id);
   }
   return run;
 }
@@ -33,7 +34,7 @@ RunResult lost(Micros outage) {
   for (Write& write : run.writes)
     if (write.intended >= run.fault && write.intended < run.fault + outage) {
       write.outcome = Outcome::refused;
-      run.readable.erase(write.id);
+      run.readable->erase(write.id);
     }
   return run;
 }
@@ -48,9 +49,10 @@ TEST(Judge, APlannedSwitchHoldsOnlyIfNoClientNoticed) {
       {"held", [](RunResult&) {}, 0},
       {"a client error", [](RunResult& r) { r.writes[0].outcome = Outcome::refused; }, 1},
       {"an unknown outcome", [](RunResult& r) { r.writes[0].outcome = Outcome::unknown; }, 1},
-      {"a missing write", [](RunResult& r) { r.readable.erase(r.writes[7].id); }, 1},
+      {"a missing write", [](RunResult& r) { r.readable->erase(r.writes[7].id); }, 1},
       {"too long a pause", [](RunResult& r) { r = planned(1'200 * kMs); }, 1},
       {"a pause that nobody saw", [](RunResult& r) { r.story = {}; }, 1},
+      {"nobody to ask what is missing", [](RunResult& r) { r.readable.reset(); }, 1},
       {"no end", [](RunResult& r) { r.trouble = "rolled back"; }, 1},
       {"nothing written at all", [](RunResult& r) { r.writes.clear(); }, 2},
   };
@@ -81,7 +83,7 @@ TEST(Judge, ALossHoldsByTheBarsOfItsKind) {
   for (const auto& c : cases) {
     RunResult run = lost(c.outage);
     for (const Write& write : run.writes)
-      if (write.done >= run.fault - c.missing_before && write.intended < run.fault) run.readable.erase(write.id);
+      if (write.done >= run.fault - c.missing_before && write.intended < run.fault) run.readable->erase(write.id);
     const Report report = judge({"region-loss", c.kind, "us", 4, 100}, {run});
     EXPECT_EQ(report.broken.size(), c.broken) << c.name << "\n" << table({report}, false);
   }
