@@ -100,6 +100,8 @@ class Store {
   virtual Result<void> open_slots(const std::string& residency) = 0;
   // At a former owner whose fence the new owner has: its slots hold nothing that anybody misses.
   virtual Result<void> return_slots(const std::string& residency, const Position& fence) = 0;
+  // At a target that was overtaken before it opened: what open_slots did is taken back, before it follows again.
+  virtual Result<void> withdraw_slots(const std::string& residency) = 0;
   // Once per switch, beyond what the old owner can have used since its last marker; at most `gap` passed since then.
   virtual Result<void> advance_sequences(const LinkName& inbound, const std::string& switch_id, Micros gap) = 0;
 };

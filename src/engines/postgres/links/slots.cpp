@@ -90,6 +90,15 @@ Result<void> return_to_reverse(const Sql& sql, const LinkSpec& link, const Posit
   return write_link_journal(sql, link.name, true, {"", position, "reverse", ""});
 }
 
+Result<void> withdraw_reverse_slots(const Sql& sql, const std::vector<LinkSpec>& links) {
+  for (const auto& link : links) {
+    const auto journal = TRY(read_link_journal(sql, link.name, true));
+    if (!journal || journal->state != "ready") continue;
+    CHECK_OK(write_link_journal(sql, link.name, true, {"", journal->position, "reverse", ""}));
+  }
+  return {};
+}
+
 Result<std::vector<SlotProgress>> receivers_have(const Sql& sql, const std::vector<LinkSpec>& links,
                                                  const Position& position, Micros timeout) {
   const auto identity = TRY(identity_of(sql));

@@ -25,6 +25,10 @@ Result<Position> open_reverse_slots(const Sql& sql, const std::vector<LinkSpec>&
 // the fence. After an unplanned switch there is no fence and this is never called: the slot stays for salvage.
 Result<void> return_to_reverse(const Sql& sql, const LinkSpec& link, const Position& fence);
 
+// At a target that opened its slots and was overtaken before it could write: a link's slots that were never a link's.
+// Left as they are they would hold the log back, and at the next takeover begin before rows that their receivers have.
+Result<void> withdraw_reverse_slots(const Sql& sql, const std::vector<LinkSpec>& links);
+
 struct SlotProgress {
   std::string link;
   bool live = false;  // a receiver is connected

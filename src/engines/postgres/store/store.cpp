@@ -213,6 +213,14 @@ class PostgresStore final : public replication::Store {
     });
   }
 
+  Result<void> withdraw_slots(const std::string& residency) override {
+    return with<void>([&](const links::Sql& sql) -> Result<void> {
+      std::vector<LinkSpec> specs;
+      for (const auto& name : outbound(residency)) specs.push_back(link_spec(*settings_.topology, name));
+      return links::withdraw_reverse_slots(sql, specs);
+    });
+  }
+
   Result<void> advance_sequences(const LinkName& inbound, const std::string& switch_id, Micros gap) override {
     return with<void>([&](const links::Sql& sql) -> Result<void> {
       const LinkSpec link = link_spec(*settings_.topology, inbound);
