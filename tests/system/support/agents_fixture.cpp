@@ -198,6 +198,18 @@ std::string Regions::agent_log(const std::string& region) const {
   return read_file(sites_.at(region).folder / "agent.log").value_or("");
 }
 
+std::string Regions::told() {
+  constexpr std::size_t kEnd = 6'000;
+  std::string out;
+  for (const auto& region : all()) {
+    out += "\n--- " + region + "\n";
+    for (const char* residency : {"directory", "us", "eu"}) out += dump(status(region, residency)) + "\n";
+    const auto log = agent_log(region);
+    out += log.size() > kEnd ? log.substr(log.size() - kEnd) : log;
+  }
+  return out;
+}
+
 void Regions::signal_database(const std::string& region, int number) {
   const pid_t postmaster = database(region).pid();
   if (postmaster <= 0) return;
@@ -306,6 +318,12 @@ authority::Record Regions::record(const std::string& residency) {
   return stored == view->authorities.end() ? authority::Record{} : stored->second.value;
 }
 
+std::int64_t Regions::beats(const std::string& region) {
+  const auto view = quorum_->read();
+  if (!view || !view->beats.contains(region)) return -1;
+  return view->beats.at(region).value.counter;
+}
+
 bool Regions::serves(const std::string& residency, const std::string& owner, authority::Epoch epoch, Micros timeout) {
   return eventually(
       [&] {
@@ -342,12 +360,13 @@ Regions::Guard Regions::guard(const std::string& region, const std::string& resi
   if (!opened) return {};
   auto& connection = const_cast<postgres::Connection&>(*opened);
   const auto rows = connection.exec_params(
-      "SELECT g.state, g.epoch, g.end_us > c.now_us FROM domicile.guard_state() g, domicile.clock() c WHERE "
+      "SELECT g.state, g.epoch, g.end_us > c.now_us, g.end_us FROM domicile.guard_state() g, domicile.clock() c WHERE "
       "g.residency = "
       "$1",
       {residency}, monotonic_now() + 2 * kSecond);
   if (!rows || rows->empty()) return {};
-  return {rows->text(0, 0), rows->integer_or(0, 1, 0), rows->truth(0, 2) && rows->at(0, 0) == "open"};
+  return {rows->text(0, 0), rows->integer_or(0, 1, 0), rows->truth(0, 2) && rows->at(0, 0) == "open",
+          rows->integer_or(0, 3, 0)};
 }
 
 std::string Regions::insert_sql(const std::string& residency, std::int64_t row) {

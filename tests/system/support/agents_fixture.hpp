@@ -53,6 +53,7 @@ class Regions {
   void pause_agent(const std::string& region);
   void resume_agent(const std::string& region);
   bool agent_runs(const std::string& region);
+  std::string told();  // what all agents say about all residencies, and the ends of their logs: for a failure's message
   std::string agent_log(const std::string& region) const;
   fs::path state_folder(const std::string& region) const { return sites_.at(region).folder / "state"; }
 
@@ -84,6 +85,8 @@ class Regions {
   // The quorum's own word. An empty record (epoch 0) when there is none or nobody answers.
   authority::Record record(const std::string& residency);
 
+  std::int64_t beats(const std::string& region);  // the counter of its last beat; -1: none
+
   // True once `owner` serves the residency at an epoch of at least `epoch` and its lease is open.
   bool serves(const std::string& residency, const std::string& owner, authority::Epoch epoch = 0,
               Micros timeout = 20 * kSecond);
@@ -95,6 +98,7 @@ class Regions {
     std::string state;
     authority::Epoch epoch = 0;
     bool lease_runs = false;
+    Micros end = 0;  // of the lease, by the database's own clock
   };
   Guard guard(const std::string& region, const std::string& residency);
 

@@ -63,10 +63,9 @@ class Writers {
     }
     const auto row = regions_.next_row();
     // The snapshot is taken by the first statement: what follows is judged by a later authority than it sees.
-    const auto written =
-        connection->exec("BEGIN ISOLATION LEVEL " + level + "; SELECT 1 FROM app.orders LIMIT 1; " +
-                             Regions::insert_sql(residency_, row),
-                         monotonic_now() + 5 * kSecond);
+    const auto written = connection->exec("BEGIN ISOLATION LEVEL " + level + "; SELECT 1 FROM app.orders LIMIT 1; " +
+                                              Regions::insert_sql(residency_, row),
+                                          monotonic_now() + 5 * kSecond);
     if (!written) return state_of(written.error(), "lost", connection);
     const auto committed = connection->exec("COMMIT", monotonic_now() + 5 * kSecond);
     if (!committed) return state_of(committed.error(), "unknown", connection);
