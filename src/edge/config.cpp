@@ -64,7 +64,8 @@ std::string stream_part(const GatewayConfig& config) {
     // The client's own TLS travels inside that of the regions: one more hop in here, and no server name on the wire.
     text += fmt::format(
         "  server {{\n    listen {} ssl;\n    ssl_certificate \"{}\"; ssl_certificate_key \"{}\";\n"
-        "    ssl_client_certificate \"{}\"; ssl_verify_client on; ssl_verify_depth 3;\n    access_log off;\n"
+        "    ssl_client_certificate \"{}\"; ssl_verify_client on; ssl_verify_depth 3;\n    access_log off;\n    "
+        "domicile tunnels;\n"
         "    proxy_pass unix:run/inner.sock;\n  }}\n"
         "  server {{\n    listen unix:run/inner.sock;\n    domicile tunnelled;\n    proxy_pass "
         "unix:run/nowhere.sock;\n  }}\n",
@@ -123,7 +124,8 @@ Result<std::string> render(const GatewayConfig& config) {
       "  proxy_set_header Connection $domicile_connection; proxy_buffering off; proxy_read_timeout 1h;\n"
       "  proxy_connect_timeout 3s; proxy_next_upstream off;\n";
   // Shorter than applications keep theirs: a write on a connection that they just close would be an unknown outcome.
-  text += "  upstream application { server " + config.application + "; keepalive 64; keepalive_timeout 2s; }\n";
+  text += fmt::format("  upstream application {{ server {}; keepalive {}; keepalive_timeout 2s; }}\n",
+                      config.application, config.application_connections);
   // Connections to peers go where each request is decided to go; the server only satisfies nginx's parser.
   text += "  upstream domicile_peers { server unix:run/nowhere.sock; domicile_peers; }\n";
   text += "  server { listen unix:run/https-.unknown.sock ssl http2; ssl_reject_handshake on; }\n";

@@ -9,16 +9,30 @@ namespace sn = domicile::snapshot;
 namespace {
 
 constexpr ngx_uint_t kReleasedAtOnce = 64;
-constexpr ngx_msec_t kRetry = 500;      // an unreachable peer is tried again
-constexpr ngx_msec_t kPacedFor = 1000;  // after a change; a peer that hangs must not keep everybody
+constexpr ngx_msec_t kRetry = 250;  // a peer that cannot be reached, or does not know yet that it owns, is tried again
+constexpr ngx_msec_t kPacedFor = 1000;  // after a move; a peer that hangs must not keep everybody
+constexpr ngx_msec_t kWindDown = 4000;
 
 // nginx modules have no object to hang on to: this is one process's only instance.
 struct Queues {
   ngx_queue_t held, served;
   ngx_event_t release;
   std::uint64_t changes;
-  ngx_msec_t changed_at;
+  std::uint32_t owners;  // a checksum of who owns what, and in which mode
+  ngx_msec_t moved_at;   // when that changed; leases change every second
 } queues;
+
+std::uint32_t checksum_of_owners() {
+  const sn::AuthorityView* authority = world().authority();
+  std::uint32_t sum;
+  ngx_crc32_init(sum);
+  for (std::uint16_t i = 0; authority != nullptr && i < authority->residencies(); ++i) {
+    sn::AuthorityEntry entry = authority->entry(i);
+    entry.lease_end = 0;
+    ngx_crc32_update(&sum, reinterpret_cast<u_char*>(&entry), sizeof entry);
+  }
+  return sum;
+}
 
 ngx_msec_int_t left_of(const Context* context) {
   return static_cast<ngx_msec_int_t>(context->hold_end - ngx_current_msec);
@@ -36,7 +50,7 @@ void run_again(Context* context) {
 
 void on_timer(ngx_event_t* event) {
   auto* context = static_cast<Context*>(event->data);
-  if (context->reason == sn::Reason::peer_unreachable && left_of(context) > 0)
+  if (context->sent_back == generation() && left_of(context) > 0)
     context->sent_back = 0;
   else
     context->expired = true;
@@ -45,7 +59,7 @@ void on_timer(ngx_event_t* event) {
 
 // As many go to peers at a time as find warm connections there: a thousand handshakes at once would take seconds.
 bool paced(const Context* context) {
-  if (!peers_are_busy() || ngx_current_msec - queues.changed_at > kPacedFor || world().authority() == nullptr)
+  if (!peers_are_busy() || ngx_current_msec - queues.moved_at > kPacedFor || world().authority() == nullptr)
     return false;
   const std::uint16_t index = world().authority()->find(context->residency);
   return index != sn::kNone && !world().owned_here(world().authority()->entry(index));
@@ -77,7 +91,7 @@ void end_moved() {
     const std::uint16_t index =
         world().authority() == nullptr ? sn::kNone : world().authority()->find(context->residency);
     if (index == sn::kNone || world().owned_here(world().authority()->entry(index))) continue;
-    wind_down(r);
+    if (winds_down_now(r->connection)) wind_down(r);
     const bool upgraded = r->upstream != nullptr && r->upstream->upgrade;
     const bool events = view(r->headers_out.content_type).starts_with("text/event-stream");
     if ((!upgraded && !events) || close_websocket(context)) continue;
@@ -98,7 +112,10 @@ void release() {
 
 void on_authority() {
   ++queues.changes;
-  queues.changed_at = ngx_current_msec;
+  if (const std::uint32_t owners = checksum_of_owners(); owners != queues.owners) {
+    queues.owners = owners;
+    queues.moved_at = ngx_current_msec;
+  }
   release();
   end_moved();
 }
@@ -112,6 +129,11 @@ void leave_queue(Context* context) {
   if (context->held) leave_hold(context->held_size);
   if (context->timer.timer_set) ngx_del_timer(&context->timer);
   context->held = context->served = false;
+}
+
+bool winds_down_now(const ngx_connection_t* c) {
+  const auto turn = static_cast<ngx_msec_t>((c->number * 2654435761u >> 8) % kWindDown);
+  return ngx_current_msec - queues.moved_at >= turn;
 }
 
 void serve(Context* context) {
@@ -135,7 +157,7 @@ ngx_int_t hold(ngx_http_request_t* r, Context* context) {
   context->timer.data = context;
   context->timer.log = r->connection->log;
   const auto left = static_cast<ngx_msec_t>(left_of(context));
-  ngx_add_timer(&context->timer, context->reason == sn::Reason::peer_unreachable && left > kRetry ? kRetry : left);
+  ngx_add_timer(&context->timer, context->sent_back == generation() && left > kRetry ? kRetry : left);
   r->read_event_handler = ngx_http_test_reading;
   r->write_event_handler = ngx_http_request_empty_handler;
   if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;

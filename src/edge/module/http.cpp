@@ -176,7 +176,8 @@ ngx_int_t on_request(ngx_http_request_t* r) {
     std::memcpy(context->forward, entry.forward, sizeof context->forward);
     context->epoch = entry.epoch;
   }
-  // The owner that we know says that it is none: one of us is behind. Wait for the next authority, do not insist.
+  // The owner that we know cannot be reached, or says that it is none: one of us is behind. Wait for the next
+  // authority, or a little.
   if (decision.action == sn::Action::forward && context->sent_back != 0 && context->sent_back == generation()) {
     decision.action = sn::Action::hold;
     decision.reason = context->unreachable ? sn::Reason::peer_unreachable : sn::Reason::moving;
@@ -195,7 +196,7 @@ ngx_int_t on_request(ngx_http_request_t* r) {
     case sn::Action::forward: {
       count(decision.action);
       context->unreachable = false;
-      wind_down(r);
+      if (winds_down_now(r->connection)) wind_down(r);
       ngx_str_t name = literal("@domicile_forward");
       ngx_http_named_location(r, &name);
       ngx_http_finalize_request(r, NGX_DONE);

@@ -17,7 +17,7 @@ namespace sn = domicile::snapshot;
 namespace {
 
 constexpr std::size_t kMaxPeers = 64;
-constexpr ngx_uint_t kMaxIdle = 512, kOpenedAtOnce = 8;
+constexpr ngx_uint_t kMaxIdle = 512, kOpenedAtOnce = 4;
 constexpr ngx_msec_t kTick = 250, kOpening = 3000, kIdle = 60000;
 constexpr int kUnacknowledgedMs = 10000;  // a host that has vanished sends no FIN
 

@@ -54,6 +54,9 @@ ngx_int_t refuse(ngx_http_request_t* r, Context* context, ngx_int_t status);
 ngx_int_t hold(ngx_http_request_t* r, Context* context);
 void serve(Context* context);  // remembered, to be ended when its residency moves
 void leave_queue(Context* context);
+// After a move the clients are sent away one after another, over some seconds: all at once they would all shake hands
+// with the new owner at once, through a cold tunnel. Until then their requests are forwarded.
+bool winds_down_now(const ngx_connection_t* c);
 void init_queues(ngx_cycle_t* cycle);
 
 // ---- outcome.cpp: what is told when no answer came, or when it came too late

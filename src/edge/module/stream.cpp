@@ -17,9 +17,9 @@ namespace sn = domicile::snapshot;
 namespace {
 
 struct ServerConf {
-  ngx_uint_t mode;  // off, from clients, from peers' tunnels
+  ngx_uint_t mode;  // off, from clients, out of peers' tunnels, the tunnels themselves
 };
-constexpr ngx_uint_t kOff = 0, kTunnelled = 2;
+constexpr ngx_uint_t kOff = 0, kTunnelled = 2, kTunnels = 3;
 constexpr ngx_msec_t kHelloTime = 10000;
 constexpr std::size_t kHeldConnection = 16384;
 
@@ -171,10 +171,11 @@ ngx_int_t obey(Context* context, const sn::Decision& decision) {
 ngx_int_t on_connection(ngx_stream_session_t* s) {
   const auto* conf = static_cast<ServerConf*>(ngx_stream_get_module_srv_conf(s, ngx_domicile_stream_module));
   if (conf->mode == kOff) return NGX_DECLINED;
+  s->connection->log->handler = log_without_personal_data;
+  if (conf->mode == kTunnels) return NGX_DECLINED;  // who is in it, the inner connection tells
   Context* context = context_of(s);
   if (context == nullptr) return NGX_ERROR;
   ngx_connection_t* c = s->connection;
-  c->log->handler = log_without_personal_data;
   unsigned char hello[16384 + 5];
   const ssize_t size = recv(c->fd, hello, sizeof hello, MSG_PEEK);
   if (size == 0) return NGX_STREAM_OK;  // gone
@@ -281,8 +282,11 @@ char* merge_server(ngx_conf_t*, void* parent, void* child) {
   return NGX_CONF_OK;
 }
 
-ngx_conf_enum_t modes[] = {
-    {literal("off"), kOff}, {literal("clients"), 1}, {literal("tunnelled"), kTunnelled}, {ngx_null_string, 0}};
+ngx_conf_enum_t modes[] = {{literal("off"), kOff},
+                           {literal("clients"), 1},
+                           {literal("tunnelled"), kTunnelled},
+                           {literal("tunnels"), kTunnels},
+                           {ngx_null_string, 0}};
 
 ngx_command_t commands[] = {{literal("domicile"), NGX_STREAM_SRV_CONF | NGX_CONF_TAKE1, ngx_conf_set_enum_slot,
                              NGX_STREAM_SRV_CONF_OFFSET, offsetof(ServerConf, mode), modes},

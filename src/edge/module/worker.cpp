@@ -62,7 +62,7 @@ char* init_conf(ngx_cycle_t*, void* data) {
   ngx_conf_init_size_value(conf->hold_bytes, 256u << 20);
   ngx_conf_init_msec_value(conf->hold_time, 15000);
   ngx_conf_init_value(conf->retry_after, 1);
-  ngx_conf_init_uint_value(conf->warm_connections, 32);
+  ngx_conf_init_uint_value(conf->warm_connections, 64);
   ngx_conf_init_uint_value(conf->released_at_once, 64);
   return NGX_CONF_OK;
 }
