@@ -2,36 +2,13 @@
 
 #include <sys/random.h>
 
+#include "agent/snapshot_words.hpp"
 #include "edge/publish.hpp"
 
 namespace domicile::agent {
 namespace {
 
 constexpr Micros kDirectoryPeriod = 200 * kMillisecond;
-
-snapshot::Form form_of(topology::Form form) {
-  switch (form) {
-    case topology::Form::none:
-      return snapshot::Form::none;
-    case topology::Form::reduced:
-      return snapshot::Form::reduced;
-    case topology::Form::full:
-      return snapshot::Form::full;
-  }
-  return snapshot::Form::none;
-}
-
-snapshot::Mode mode_of(authority::Mode mode) {
-  switch (mode) {
-    case authority::Mode::serving:
-      return snapshot::Mode::serving;
-    case authority::Mode::draining:
-      return snapshot::Mode::draining;
-    case authority::Mode::moving:
-      return snapshot::Mode::moving;
-  }
-  return snapshot::Mode::unknown;
-}
 
 // Wall-clock microseconds: grows over restarts of the agent, and needs no file that could be lost.
 std::uint64_t next_generation(std::uint64_t last) { return std::max(last + 1, static_cast<std::uint64_t>(wall_now())); }

@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "agent/snapshot_words.hpp"
 #include "base/clock.hpp"
 #include "cli/agent_client.hpp"
 #include "cli/status_view.hpp"
@@ -16,18 +17,6 @@ namespace domicile::cli {
 namespace {
 
 using snapshot::Action;
-
-snapshot::Form form_of(topology::Form form) {
-  switch (form) {
-    case topology::Form::none:
-      return snapshot::Form::none;
-    case topology::Form::reduced:
-      return snapshot::Form::reduced;
-    case topology::Form::full:
-      return snapshot::Form::full;
-  }
-  return snapshot::Form::none;
-}
 
 std::vector<snapshot::Bucket> aligned(const std::string& bytes) {
   std::vector<snapshot::Bucket> out(bytes.size() / sizeof(snapshot::Bucket) + 1);
@@ -246,7 +235,7 @@ Result<void> Explainer::seen_from(const std::string& region, const Subject& subj
     row.epoch = entry->epoch;
     row.mode = entry->current_mode();
     row.switch_id = entry->switch_id;
-    row.here = form_of(topology::form_at(topology_, *residency, region));
+    row.here = agent::form_of(topology::form_at(topology_, *residency, region));
     row.reads_stale = entry->reads_stale != 0;
     if (row.owner == region)
       row.lease_end = std::numeric_limits<Micros>::max();

@@ -1,0 +1,239 @@
+// Connections that end: by a reload, with a killed worker, and after a switch.
+#include "support/gateway_fixture.hpp"
+
+namespace domicile::edge {
+namespace {
+
+// An application that answers one connection: with an upgrade and an echo, or with an endless event stream.
+struct RawApplication {
+  explicit RawApplication(bool upgrade) : listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    socklen_t size = sizeof address;
+    if (bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener.get(), 8) != 0)
+      std::abort();
+    getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    port = ntohs(address.sin_port);
+    thread = std::jthread([this, upgrade] {
+      Fd peer(accept(listener.get(), nullptr, nullptr));
+      char buffer[4096];
+      std::string request;
+      ssize_t n;
+      while (request.find("\r\n\r\n") == request.npos && (n = read(peer.get(), buffer, sizeof buffer)) > 0)
+        request.append(buffer, static_cast<std::size_t>(n));
+      say(peer, upgrade ? "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
+                        : "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+      while ((n = read(peer.get(), buffer, sizeof buffer)) > 0)
+        say(peer, "echo " + std::string(buffer, static_cast<std::size_t>(n)));
+    });
+  }
+  ~RawApplication() { shutdown(listener.get(), SHUT_RDWR); }
+  static void say(const Fd& to, const std::string& text) { (void)!write(to.get(), text.data(), text.size()); }
+  Fd listener;
+  int port = 0;
+  std::atomic<bool> seen_by_client = false;
+  std::jthread thread;
+};
+
+// Sends one request over TLS and reads until the other side ends it; `seen` as soon as what was asked for is there.
+std::string raw_tls_exchange(int port, const std::string& host, const std::string& ca, bool upgrade,
+                             std::atomic<bool>& seen) {
+  CURL* curl = curl_easy_init();
+  const std::string where = fmt::format("{}:{}:127.0.0.1", host, port);
+  curl_slist* resolve = curl_slist_append(nullptr, where.c_str());
+  curl_easy_setopt(curl, CURLOPT_URL, fmt::format("https://{}:{}", host, port).c_str());
+  curl_easy_setopt(curl, CURLOPT_RESOLVE, resolve);
+  curl_easy_setopt(curl, CURLOPT_CAINFO, ca.c_str());
+  curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
+  curl_easy_setopt(curl, CURLOPT_SSL_ENABLE_ALPN, 0L);
+  std::string all;
+  if (curl_easy_perform(curl) == CURLE_OK) {
+    std::string request = "GET / HTTP/1.1\r\nHost: " + host + "\r\n";
+    request += upgrade ? "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n" : "\r\n";
+    std::size_t n = 0;
+    curl_easy_send(curl, request.data(), request.size(), &n);
+    char buffer[4096];
+    bool said = !upgrade;
+    for (const Micros end = monotonic_now() + 20 * kSecond; monotonic_now() < end;) {
+      const CURLcode code = curl_easy_recv(curl, buffer, sizeof buffer, &n);
+      if (code == CURLE_AGAIN) {
+        usleep(1000);
+        continue;
+      }
+      if (code != CURLE_OK || n == 0) break;
+      all.append(buffer, n);
+      if (!said && all.find("101") != all.npos) curl_easy_send(curl, "hello", 5, &n), said = true;
+      if (all.find(upgrade ? "echo hello" : "data: 1") != all.npos) seen = true;
+    }
+  }
+  curl_slist_free_all(resolve);
+  curl_easy_cleanup(curl);
+  return all;
+}
+
+TEST_F(Gateway, ReloadsAndKilledWorkersLoseNothingThatIsToldAsDone) {
+  std::atomic<bool> stop = false;
+  std::atomic<int> good = 0, bad = 0;
+  std::vector<std::jthread> clients;
+  for (int i = 0; i < 4; ++i)
+    clients.emplace_back([&, i] {
+      Client kept;
+      while (!stop) {
+        // With a handshake of their own, and on kept connections: a reload could cut either.
+        const Ask what{.host = kUs, .http2 = i % 2 == 1};
+        const Answer answer = i < 2 ? kept.ask(us_.port, ca_, what) : ask(us_, what);
+        ++(answer.status == 200 ? good : bad);
+        if (answer.status != 200)
+          fmt::print(stderr, "status {}, curl {}\n", answer.status, static_cast<int>(answer.code));
+      }
+    });
+  for (int i = 0; i < 3; ++i) {
+    const int at = good;
+    std::set<std::int64_t> old;
+    for (const auto& worker : us_.state().workers) old.insert(worker.pid);
+    us_.nginx->signal(SIGHUP);
+    // No ASSERT here: the clients must be told to stop.
+    EXPECT_TRUE(eventually([&] {
+      int fresh = 0;
+      for (const auto& worker : us_.state().workers) fresh += !old.contains(worker.pid);
+      return good > at + 20 && fresh == 2;
+    }));
+  }
+  stop = true;
+  clients.clear();
+  EXPECT_EQ(bad, 0);
+  EXPECT_GT(good, 60);
+  // A killed worker's writes in flight die with its count, and its successor serves.
+  {
+    std::jthread writer([&] { ask(us_, {.host = kUs, .path = "/slow", .method = "POST", .body = "x"}); });
+    ASSERT_TRUE(eventually([&] { return us_.state().writes_in_flight("us") == 1; }));
+    kill_writer();
+    EXPECT_TRUE(eventually([&] { return us_.state().writes_in_flight("us") == 0 && us_.state().workers.size() == 2; }));
+    release_ = true;
+  }
+  EXPECT_EQ(ask(us_, {.host = kUs}).status, 200);
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+  std::ifstream file(fmt::format("/proc/{0}/task/{0}/children", parent));
+  std::vector<pid_t> children;
+  for (pid_t pid; file >> pid;) children.push_back(pid);
+  return children;
+}
+// Or gone already.
+bool is_ending(pid_t worker) {
+  const std::string title = read_file(fmt::format("/proc/{}/cmdline", worker)).value_or("");
+  return title.empty() || title.find("shutting down") != std::string::npos;
+}
+// A connection that a worker has accepted is its own: it must see the handshake through although it ends.
+TEST_F(Gateway, AHandshakeThatBeginsInAWorkerOnItsWayOutIsFinished) {
+  const std::vector<pid_t> old = children_of(us_.nginx->pid());
+  ASSERT_EQ(old.size(), 2u);
+  constexpr int kConnections = 20;
+  std::vector<TlsClient> connections;
+  for (int i = 0; i < kConnections; ++i) connections.emplace_back(us_.port);
+  ASSERT_TRUE(eventually([&] { return accepted(us_.port) == kConnections; })) << "by the old workers";
+  us_.nginx->signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return is_ending(old[0]) && is_ending(old[1]); }));
+  for (TlsClient& connection : connections) {
+    ASSERT_TRUE(connection.handshake(kUs, ca_)) << us_.errors();
+    ASSERT_TRUE(connection.write(fmt::format("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", kUs)));
+    EXPECT_NE(connection.read_until("us-east-1 GET").find(" 200 "), std::string::npos);
+  }
+}
+
+// Upgrades and endless answers: what a client of the US sees of an application in the EU, and its end after a switch.
+TEST_F(Gateway, UpgradesAndEventStreamsPassTheTunnelAndEndWithTheirOwner) {
+  for (const bool upgrade : {true, false}) {
+    RawApplication application(upgrade);
+    // The same gateway, another application behind it.
+    eu_.config.application = local(application.port);
+    ASSERT_NO_FATAL_FAILURE(reconfigure(eu_));
+    std::string seen;
+    std::atomic<bool> ended = false;
+    std::jthread client([&] {
+      seen = raw_tls_exchange(us_.port, kEu, ca_, upgrade, application.seen_by_client);
+      ended = true;
+    });
+    ASSERT_TRUE(eventually([&] { return application.seen_by_client.load(); })) << us_.errors() << eu_.errors();
+    EXPECT_FALSE(ended);
+    auto& row = eu_.authority.rows[1];
+    row.owner = "eu-west-1";
+    row.epoch += 1;
+    row.lease_end = 0;
+    put(eu_);
+    EXPECT_TRUE(eventually([&] { return ended.load(); })) << "the connection outlived its owner";
+    EXPECT_NE(seen.find(upgrade ? "echo hello" : "data: 1"), std::string::npos) << seen;
+    row.owner = eu_.name;
+    row.epoch += 1;
+    row.lease_end = boottime_now() + 600 * kSecond;
+    put(eu_);
+    ASSERT_TRUE(obeyed(eu_));
+  }
+}
+
+// An application with one WebSocket, whose bytes the test says itself.
+struct WebSocketApplication {
+  WebSocketApplication() : listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    socklen_t size = sizeof address;
+    if (bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener.get(), 8) != 0)
+      std::abort();
+    getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    port = ntohs(address.sin_port);
+  }
+  void accept_one() {
+    peer = Fd(accept(listener.get(), nullptr, nullptr));
+    char buffer[4096];
+    std::string request;
+    for (ssize_t n; request.find("\r\n\r\n") == request.npos && (n = read(peer.get(), buffer, sizeof buffer)) > 0;)
+      request.append(buffer, static_cast<std::size_t>(n));
+    say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+  }
+  void say(const std::string& bytes) { (void)!write(peer.get(), bytes.data(), bytes.size()); }
+  Fd listener, peer;
+  int port = 0;
+};
+
+// RFC 6455: a text frame of the server, unmasked.
+std::string frame(const std::string& text) {
+  if (text.size() < 126) return std::string{'\x81', static_cast<char>(text.size())} + text;
+  return std::string{'\x81', 126, static_cast<char>(text.size() >> 8), static_cast<char>(text.size() & 0xff)} + text;
+}
+
+// The client is in the US, its tenant in the EU: all of it passes the tunnel.
+TEST_F(Gateway, AWebSocketIsToldToComeBackBetweenTwoFramesWhenItsResidencyMoves) {
+  const std::string restart("\x88\x02\x03\xf4", 4), text(3000, 'x');
+  for (const bool in_a_frame : {false, true}) {
+    WebSocketApplication application;
+    eu_.config.application = local(application.port);
+    ASSERT_NO_FATAL_FAILURE(reconfigure(eu_));
+    TlsClient client(us_.port);
+    ASSERT_TRUE(client.handshake(kEu, ca_)) << us_.errors() << eu_.errors();
+    client.write(
+        fmt::format("GET /feed HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                    kEu));
+    application.accept_one();
+    ASSERT_NE(client.read_until("\r\n\r\n").find("101"), std::string::npos);
+    application.say(frame("one") + (in_a_frame ? frame(text).substr(0, 1000) : ""));
+    const std::string before = frame("one") + (in_a_frame ? frame(text).substr(0, 1000) : "");
+    ASSERT_EQ(client.read_bytes(before.size()), before);
+    auto& row = eu_.authority.rows[1];
+    row.owner = "eu-west-1";
+    row.epoch += 1;
+    row.lease_end = 0;
+    put(eu_);
+    ASSERT_TRUE(obeyed(eu_));
+    application.say((in_a_frame ? frame(text).substr(1000) : "") + frame("too late"));
+    EXPECT_EQ(client.read_all(), (in_a_frame ? frame(text).substr(1000) : "") + restart);
+    row.owner = eu_.name;
+    row.epoch += 1;
+    row.lease_end = boottime_now() + 600 * kSecond;
+    put(eu_);
+    ASSERT_TRUE(obeyed(eu_));
+  }
+}
+
+}  // namespace
+}  // namespace domicile::edge

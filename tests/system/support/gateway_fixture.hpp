@@ -1,0 +1,335 @@
+// Two regions on this machine: a real nginx with our modules in each, a tiny application behind it, clients by libcurl.
+#pragma once
+#include <curl/curl.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <thread>
+
+#include "base/clock.hpp"
+#include "base/file.hpp"
+#include "base/http_server.hpp"
+#include "base/process.hpp"
+#include "base/temp_dir.hpp"
+#include "core/snapshot/compile.hpp"
+#include "edge/config.hpp"
+#include "edge/publish.hpp"
+#include "edge/state.hpp"
+#include "support/tls_client.hpp"
+
+namespace domicile::edge {
+
+using snapshot::Form;
+using snapshot::Mode;
+
+inline int free_port() {
+  Fd fd(socket(AF_INET, SOCK_STREAM, 0));
+  sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+  socklen_t size = sizeof address;
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) std::abort();
+  getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  return ntohs(address.sin_port);
+}
+inline std::string local(int port) { return "127.0.0.1:" + std::to_string(port); }
+
+template <class F>
+bool eventually(F condition, Micros patience = 10 * kSecond) {
+  const Micros end = monotonic_now() + patience;
+  while (monotonic_now() < end) {
+    if (condition()) return true;
+    usleep(2000);
+  }
+  return false;
+}
+
+inline void openssl(const std::string& directory, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "openssl");
+  const auto done = run({.argv = arguments, .directory = directory}, 20 * kSecond);
+  if (!done || done->exit_code != 0) ADD_FAILURE() << (done ? done->err : render(done.error()));
+}
+// An authority, and a certificate of it for a name.
+inline void make_authority(const std::string& d) {
+  openssl(d, {"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key",
+              "-out", "ca.crt", "-subj", "/CN=test authority", "-days", "2"});
+}
+inline void make_certificate(const std::string& d, const std::string& name, const std::string& names) {
+  openssl(d, {"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name + ".key", "-out",
+              name + ".csr", "-subj", "/CN=" + name});
+  std::ofstream(d + "/" + name + ".ext") << "subjectAltName=" << names << "\n";
+  openssl(d, {"x509", "-req", "-in", name + ".csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-out",
+              name + ".crt", "-days", "2", "-extfile", name + ".ext"});
+}
+
+struct Answer {
+  long status = 0;
+  long version = 0;
+  CURLcode code = CURLE_OK;
+  std::string body, headers;
+};
+struct Ask {
+  std::string host, path = "/", method = "GET", body = {};
+  std::vector<std::string> headers = {};
+  std::string host_header = {};
+  bool http2 = false, plain = false;
+};
+
+class Client {
+ public:
+  Client() : curl_(curl_easy_init()) {}
+  ~Client() { curl_easy_cleanup(curl_); }
+  Client(const Client&) = delete;
+  Answer ask(int port, const std::string& ca, const Ask& ask) {
+    curl_easy_reset(curl_);
+    Answer answer;
+    const std::string url = fmt::format("{}://{}:{}{}", ask.plain ? "http" : "https", ask.host, port, ask.path);
+    const std::string where = fmt::format("{}:{}:127.0.0.1", ask.host, port);
+    curl_slist* resolve = curl_slist_append(nullptr, where.c_str());
+    curl_slist* headers = nullptr;
+    if (!ask.host_header.empty()) headers = curl_slist_append(headers, ("Host: " + ask.host_header).c_str());
+    for (const auto& header : ask.headers) headers = curl_slist_append(headers, header.c_str());
+    headers = curl_slist_append(headers, "Expect:");
+    headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
+    curl_easy_setopt(curl_, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(curl_, CURLOPT_RESOLVE, resolve);
+    curl_easy_setopt(curl_, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl_, CURLOPT_CAINFO, ca.c_str());
+    curl_easy_setopt(curl_, CURLOPT_TIMEOUT, 20L);
+    curl_easy_setopt(curl_, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl_, CURLOPT_CUSTOMREQUEST, ask.method.c_str());
+    if (!ask.body.empty()) {
+      curl_easy_setopt(curl_, CURLOPT_POSTFIELDSIZE, static_cast<long>(ask.body.size()));
+      curl_easy_setopt(curl_, CURLOPT_POSTFIELDS, ask.body.c_str());
+    }
+    curl_easy_setopt(curl_, CURLOPT_HTTP_VERSION,
+                     static_cast<long>(ask.http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+    // An nginx that is started meanwhile must not inherit the connection.
+    curl_easy_setopt(
+        curl_, CURLOPT_SOCKOPTFUNCTION,
+        +[](void*, curl_socket_t fd, curlsocktype) { return fcntl(fd, F_SETFD, FD_CLOEXEC); });
+    const auto append = +[](char* data, std::size_t size, std::size_t count, std::string* to) {
+      to->append(data, size * count);
+      return size * count;
+    };
+    curl_easy_setopt(curl_, CURLOPT_WRITEFUNCTION, append);
+    curl_easy_setopt(curl_, CURLOPT_WRITEDATA, &answer.body);
+    curl_easy_setopt(curl_, CURLOPT_HEADERFUNCTION, append);
+    curl_easy_setopt(curl_, CURLOPT_HEADERDATA, &answer.headers);
+    answer.code = curl_easy_perform(curl_);
+    curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &answer.status);
+    curl_easy_getinfo(curl_, CURLINFO_HTTP_VERSION, &answer.version);
+    curl_slist_free_all(resolve);
+    curl_slist_free_all(headers);
+    return answer;
+  }
+
+ private:
+  CURL* curl_;
+};
+
+struct Region {
+  std::string name;
+  std::unique_ptr<HttpServer> application;
+  GatewayConfig config;
+  std::optional<Process> nginx;
+  int port = 0, plain = 0;
+  snapshot::AuthoritySnapshot authority;
+  EdgeState state() const {
+    auto state = read_edge_state(config.directory + "/edge.state");
+    return state ? *state : EdgeState{};
+  }
+  std::string errors() const { return read_file(config.directory + "/logs/error.log").value_or(""); }
+};
+
+// Connections that somebody has accepted at this port: before, a socket has no inode.
+inline int accepted(int port) {
+  std::ifstream table("/proc/net/tcp");
+  std::string line;
+  int count = 0;
+  for (std::getline(table, line); std::getline(table, line);) {
+    std::istringstream fields(line);
+    std::vector<std::string> field;
+    for (std::string text; fields >> text;) field.push_back(text);
+    count += field[1].ends_with(fmt::format(":{:04X}", port)) && field[3] == "01" && field[9] != "0";
+  }
+  return count;
+}
+
+inline bool has(const Answer& answer, const std::string& header) {
+  return answer.headers.find(header) != std::string::npos;
+}
+
+class Gateway : public testing::Test {
+ protected:
+  static constexpr const char *kUs = "acme.example", *kEu = "muster.example";
+
+  void SetUp() override {
+    signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to connections that the gateway may have closed
+    chmod(dir_.path().c_str(), 0755);
+    d_ = dir_.path().string();
+    ca_ = d_ + "/ca.crt";
+    make_authority(d_);
+    make_certificate(d_, "us", "DNS:acme.example,DNS:other.example");
+    make_certificate(d_, "eu", "DNS:muster.example");
+    for (auto* region : {&us_, &eu_}) {
+      region->name = region == &us_ ? "us-east-1" : "eu-central-1";
+      make_certificate(d_, region->name, "DNS:" + region->name);
+      start_region(*region);
+    }
+    publish_all();
+    for (auto* region : {&us_, &eu_}) {
+      auto nginx = Process::start(start_command(region->config));
+      ASSERT_TRUE(nginx) << render(nginx.error());
+      region->nginx = std::move(*nginx);
+      ASSERT_TRUE(obeyed(*region)) << region->errors()
+                                   << read_file(region->config.directory + "/logs/nginx.out").value_or("");
+    }
+  }
+
+  void TearDown() override {
+    release_ = true;
+    for (auto* region : {&us_, &eu_}) {
+      if (region->nginx) region->nginx->stop();
+      std::string errors = region->errors();
+      if (killed_) errors.erase(0, errors.find("exited on signal 9") + 1), errors.erase(0, errors.find('\n'));
+      for (const char* bad : {"[alert]", "[emerg]", "[crit]", "127.0.0.1,", "client:"})
+        EXPECT_EQ(errors.find(bad), std::string::npos) << errors;
+    }
+  }
+
+  void start_region(Region& region) {
+    const std::string name = region.name;
+    auto server =
+        HttpServer::start({.host = "127.0.0.1", .threads = 64}, [this, name](const HttpCall& call) -> HttpReply {
+          ++calls_;
+          if (call.path == "/slow") eventually([&] { return release_.load(); }, 15 * kSecond);
+          return {.body = name + " " + call.method + " " + std::to_string(call.body.size())};
+        });
+    ASSERT_TRUE(server) << render(server.error());
+    region.application = std::make_unique<HttpServer>(std::move(*server));
+    region.port = free_port();
+    region.plain = free_port();
+    region.config = {.directory = d_ + "/" + region.name,
+                     .region = region.name,
+                     .modules = DOMICILE_MODULES,
+                     .listen = local(region.port),
+                     .listen_plain = local(region.plain),
+                     .tunnel = local(free_port()),
+                     .forward = local(free_port()),
+                     .application = local(region.application->port()),
+                     .region_tls = {ca_, d_ + "/" + region.name + ".crt", d_ + "/" + region.name + ".key"},
+                     .user = "nobody nogroup",
+                     .server_extra = "    location = /fixed { return 200 escaped; }\n"};
+    if (&region == &us_)
+      region.config.certificates = {{"us", d_ + "/us.crt", d_ + "/us.key"}};
+    else
+      region.config.certificates = {{"us", d_ + "/us.crt", d_ + "/us.key"}, {"eu", d_ + "/eu.crt", d_ + "/eu.key"}};
+    const auto prepared = prepare(region.config);
+    ASSERT_TRUE(prepared) << render(prepared.error());
+  }
+
+  // us: owned by us-east-1, full everywhere. eu: owned by eu-central-1, reduced in the US.
+  void publish_all() {
+    const auto tenants = compile(snapshot::TenantsSnapshot{
+        .generation = 1,
+        .seed = {3, 4},
+        .hosts = {{kUs, "acme", "us"}, {"other.example", "other", "us"}, {kEu, "muster", "eu"}}});
+    ASSERT_TRUE(tenants);
+    for (auto* region : {&us_, &eu_}) {
+      ASSERT_TRUE(publish(region->config.directory + "/tenants.snap", *tenants));
+      const bool us = region == &us_;
+      const Micros live = boottime_now() + 600 * kSecond;
+      region->authority = {.region = region->name,
+                           .policy_hash = "p",
+                           .boot_id = host_boot_id(),
+                           .rows = {{.residency = "us",
+                                     .owner = "us-east-1",
+                                     .epoch = 1,
+                                     .mode = Mode::serving,
+                                     .lease_end = us ? live : 0,
+                                     .here = Form::full,
+                                     .tunnel = us_.config.tunnel,
+                                     .forward = us_.config.forward},
+                                    {.residency = "eu",
+                                     .owner = "eu-central-1",
+                                     .epoch = 1,
+                                     .mode = Mode::serving,
+                                     .lease_end = us ? 0 : live,
+                                     .here = us ? Form::reduced : Form::full,
+                                     .tunnel = eu_.config.tunnel,
+                                     .forward = eu_.config.forward}}};
+      put(*region);
+    }
+  }
+  void put(Region& region) {
+    ++region.authority.generation;
+    const auto bytes = compile(region.authority);
+    ASSERT_TRUE(bytes) << render(bytes.error());
+    ASSERT_TRUE(publish(region.config.directory + "/authority.snap", *bytes));
+  }
+  bool obeyed(Region& region) {
+    return eventually([&] {
+      const EdgeState state = region.state();
+      return state.workers.size() >= 2 && state.generation_obeyed() == region.authority.generation;
+    });
+  }
+  // The residency us, in both regions, and waited for.
+  void set_us(Mode mode, const std::string& owner, std::uint64_t epoch) {
+    for (auto* region : {&us_, &eu_}) {
+      auto& row = region->authority.rows[0];
+      row.mode = mode;
+      row.owner = owner;
+      row.epoch = epoch;
+      row.lease_end = region->name == owner ? boottime_now() + 600 * kSecond : 0;
+      row.tunnel = owner == us_.name ? us_.config.tunnel : eu_.config.tunnel;
+      row.forward = owner == us_.name ? us_.config.forward : eu_.config.forward;
+      put(*region);
+    }
+    for (auto* region : {&us_, &eu_}) ASSERT_TRUE(obeyed(*region)) << region->errors();
+  }
+  // Other settings, by a reload; waits until the old workers are gone.
+  void reconfigure(Region& region) {
+    const auto prepared = prepare(region.config);
+    ASSERT_TRUE(prepared) << render(prepared.error());
+    std::set<std::int64_t> old;
+    for (const auto& worker : region.state().workers) old.insert(worker.pid);
+    region.nginx->signal(SIGHUP);
+    ASSERT_TRUE(eventually([&] {
+      const auto now = region.state().workers;
+      for (const auto& worker : now)
+        if (old.contains(worker.pid)) return false;
+      return now.size() == static_cast<std::size_t>(region.config.workers);
+    })) << region.errors();
+  }
+  // The worker of us_ that has a write of `us` in flight.
+  void kill_writer() {
+    killed_ = true;
+    for (const auto& worker : us_.state().workers)
+      if (worker.writes_in_flight.contains("us") && worker.writes_in_flight.at("us") == 1)
+        kill(static_cast<pid_t>(worker.pid), SIGKILL);
+  }
+  static std::uint64_t held(const Region& region) {
+    std::uint64_t sum = 0;
+    for (const auto& worker : region.state().workers) sum += worker.held;
+    return sum;
+  }
+  Answer ask(const Region& region, const Ask& what) {
+    Client client;
+    return client.ask(what.plain ? region.plain : region.port, ca_, what);
+  }
+
+  TempDir dir_;
+  std::string d_, ca_;
+  std::atomic<bool> release_ = false;
+  std::atomic<int> calls_ = 0;
+  bool killed_ = false;
+  Region us_, eu_;
+};
+
+}  // namespace domicile::edge
