@@ -192,6 +192,13 @@ TEST(Status, WhatIsUnsafeIsSaidAndIsTheExitCode) {
          s["lives"]["us-east-1"]["seen_ms_ago"] = 9000;
        },
        "can go to eu-central-1, eu-west-1"},
+      {"owner lost, and the copy here is no target",
+       [](Json& s) {
+         s["residencies"][0]["owner_expired"] = true;
+         s["residencies"][0]["copy"]["state"] = "resync";
+         s["residencies"][0]["rules"]["standby"] = {"eu-west-1"};
+       },
+       "is gone; no switch to eu-west-1: its copy is resync"},
       {"no second place may hold it",
        [](Json& s) {
          auto& eu = s["residencies"][1];

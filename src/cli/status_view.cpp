@@ -88,11 +88,19 @@ std::string down(const Json& status, const Json& residency) {
       given_up ? owner + " cannot write " + name : name + " is down: its owner " + owner + " is gone";
   const auto owners = owners_of(residency);
   if (owners.empty()) return what;
-  std::string living;
-  for (const auto& each : owners)
-    if (each != owner && alive(status, each)) living += (living.empty() ? "" : ", ") + each;
+  // Of the copies elsewhere this agent knows nothing; of its own it does.
+  std::string living, barred;
+  const std::string here = text_at(status, "region"), copy = text_at(child_at(residency, "copy"), "state");
+  for (const auto& each : owners) {
+    if (each == owner || !alive(status, each)) continue;
+    if (each == here && !copy.empty() && copy != "following")
+      barred = fmt::format("; no switch to {}: its copy is {}", here, copy);
+    else
+      living += (living.empty() ? "" : ", ") + each;
+  }
   if (owners.size() == 1) return what + "; held by law: no other region may own it, it comes back with its region";
-  return what + (living.empty() ? "; held by law: no region that may own it is alive" : "; can go to " + living);
+  if (!living.empty()) return what + "; can go to " + living + barred;
+  return what + (barred.empty() ? "; held by law: no region that may own it is alive" : barred);
 }
 
 std::string lag_cell(const Json& residency) {
