@@ -189,7 +189,7 @@ class Daemon {
 
   void make_loops() {
     const auto make_store = store_factory();
-    markers_ = std::make_unique<MarkerLoop>(make_store(), beat_.seen(), last_markers_, log_, changes_);
+    markers_ = std::make_unique<MarkerLoop>(config_.region, make_store(), beat_.seen(), last_markers_, log_, changes_);
     exports_ = std::make_unique<FirstRowsExports>(store_);
     // Loops refer to each other's boards, so those that read many are made last.
     for (const auto& residency : topology_->residencies)

@@ -6,15 +6,26 @@ namespace {
 constexpr Micros kPeriod = 200 * kMillisecond;
 }
 
-MarkerLoop::MarkerLoop(std::unique_ptr<replication::Store> store, const Published<QuorumSeen>& quorum,
-                       Published<std::map<std::string, authority::Marker>>& board, Log log, Bell& readers)
-    : store_(std::move(store)), quorum_(quorum), board_(board), log_(std::move(log)), seen_(&readers) {}
+MarkerLoop::MarkerLoop(std::string region, std::unique_ptr<replication::Store> store,
+                       const Published<QuorumSeen>& quorum, Published<std::map<std::string, authority::Marker>>& board,
+                       Log log, Bell& readers)
+    : region_(std::move(region)),
+      store_(std::move(store)),
+      quorum_(quorum),
+      board_(board),
+      log_(std::move(log)),
+      seen_(&readers) {}
 
 void MarkerLoop::commit() {
   const auto quorum = quorum_.get();
   std::string trouble;
   bool any = false;
-  std::erase_if(last_.last, [&](const auto& entry) { return !quorum->leases.contains(entry.first); });
+  // Not when a lease merely ends: from a dead database's last marker the standbys know how far their copies are, and
+  // without it none of them would switch by itself.
+  std::erase_if(last_.last, [&](const auto& entry) {
+    const auto record = quorum->view.authorities.find(entry.first);
+    return record == quorum->view.authorities.end() || record->second.value.owner != region_;
+  });
   for (const auto& [residency, lease] : quorum->leases) {
     const auto marker = store_->commit_marker(residency, lease.epoch);
     if (!marker) {

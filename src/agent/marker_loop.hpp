@@ -10,13 +10,14 @@ namespace domicile::agent {
 class MarkerLoop {
  public:
   // `board` is read by the beat loop, which names the last markers in its beats.
-  MarkerLoop(std::unique_ptr<replication::Store> store, const Published<QuorumSeen>& quorum,
+  MarkerLoop(std::string region, std::unique_ptr<replication::Store> store, const Published<QuorumSeen>& quorum,
              Published<std::map<std::string, authority::Marker>>& board, Log log, Bell& readers);
   void run(const std::stop_token& stop);
   const Published<MarkersSeen>& seen() const { return seen_; }
 
  private:
   void commit();
+  std::string region_;
   std::unique_ptr<replication::Store> store_;
   const Published<QuorumSeen>& quorum_;
   Published<std::map<std::string, authority::Marker>>& board_;
