@@ -88,6 +88,7 @@ Regions::Regions(RegionsOptions options) : options_(std::move(options)), etcd_(s
     if (added.exit_code != 0) must(Result<void>(fail(Kind::failed, added.out + added.err)));
   }
   quorum_.emplace(etcd_->access("root"));
+  if (options_.before_agents) options_.before_agents(*this);
   for (const auto& name : all()) {
     write_settings(sites_.at(name));
     start_agent(name);
@@ -167,11 +168,10 @@ void Regions::write_settings(const Site& site) {
   must(write_file(site.folder / "agent.yaml", yaml));
 }
 
-void Regions::start_agent(const std::string& region, std::map<std::string, std::string> env) {
+void Regions::start_agent(const std::string& region) {
   Site& site = sites_.at(region);
   Command command{{DOMICILE_BINARY, "agent", "--config", (site.folder / "agent.yaml").string()}};
-  command.env = options_.agent_env;
-  command.env.merge(env);
+  if (const auto env = options_.agent_env.find(region); env != options_.agent_env.end()) command.env = env->second;
   command.output = (site.folder / "agent.log").string();
   command.in_child = ends_with_us;
   site.agent.reset();

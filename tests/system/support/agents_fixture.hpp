@@ -5,8 +5,11 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -28,11 +31,14 @@ extern const char* const kShortTimes;
 // ttl + margin of kShortTimes: from the owner's last beat until another region may take its residencies.
 inline constexpr Micros kExpiry = 4'300 * kMillisecond;
 
+class Regions;
+
 struct RegionsOptions {
-  std::string topology;                                   // empty: kShortTimes
-  std::map<std::string, std::string> agent_env;           // of every agent
+  std::string topology = {};                              // empty: kShortTimes
   std::map<std::string, PostgresOptions> databases = {};  // what a region's server has beyond the usual
-  bool copies = true;                                     // wait until every copy follows with known lag
+  std::map<std::string, std::map<std::string, std::string>> agent_env = {};  // of a region's agent, at each start
+  std::function<void(Regions&)> before_agents = {};                          // once schema and tenants are there
+  bool copies = true;  // wait until every copy follows with known lag
 };
 
 class Regions {
@@ -46,8 +52,7 @@ class Regions {
   PostgresCluster& database(const std::string& region) { return *sites_.at(region).database; }
   EtcdCluster& etcd() { return *etcd_; }
 
-  // Agents. `env` holds for this start only.
-  void start_agent(const std::string& region, std::map<std::string, std::string> env = {});
+  void start_agent(const std::string& region);
   void kill_agent(const std::string& region);  // SIGKILL
   void stop_agent(const std::string& region);  // SIGTERM, as its service manager does
   void pause_agent(const std::string& region);

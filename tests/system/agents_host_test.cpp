@@ -1,0 +1,151 @@
+// Hosts that do not do what they should, under real agents: full disks, clocks that jump, clocks that differ.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include "support/agents_fixture.hpp"
+
+namespace domicile::test {
+namespace {
+
+constexpr Micros kPatience = 4 * kSecond;
+
+// A file of eight bytes that a preloaded library in other processes looks at all the time.
+class Shared {
+ public:
+  Shared(const fs::path& library, const std::string& name) : name_(name) {
+    fs::permissions(dir_.path(),
+                    fs::perms::owner_all | fs::perms::group_all | fs::perms::others_read | fs::perms::others_exec);
+    fs::copy_file(library, dir_.path() / "preload.so");
+    const Fd fd(::open((dir_.path() / name).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    if (::ftruncate(fd.get(), 8) != 0) std::abort();
+    bytes_ = ::mmap(nullptr, 8, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (bytes_ == MAP_FAILED) std::abort();
+  }
+  ~Shared() { ::munmap(bytes_, 8); }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  std::map<std::string, std::string> environment(const char* variable) const {
+    return {{"LD_PRELOAD", (dir_.path() / "preload.so").string()}, {variable, (dir_.path() / name_).string()}};
+  }
+  void number(std::int64_t value) { *static_cast<volatile std::int64_t*>(bytes_) = value; }
+  void flag(bool set) { *static_cast<volatile char*>(bytes_) = set ? '1' : '0'; }
+
+ private:
+  TempDir dir_;
+  std::string name_;
+  void* bytes_;
+};
+
+bool beats_on(Regions& regions, const std::string& region, int count) {
+  const auto now = regions.beats(region);
+  return eventually([&] { return regions.beats(region) >= now + count; });
+}
+
+// The wall clock of a whole region, database and agent, is set while it owns a residency.
+TEST(AgentsHost, AWallClockThatJumpsOpensNoSecondWriterAndKeepsNoLeaseAlive) {
+  Shared shift(DOMICILE_WALL_CLOCK, "shift");
+  PostgresOptions options;
+  options.environment = shift.environment("WALL_CLOCK_SHIFT");
+  Regions regions({.databases = {{kUs, options}}, .agent_env = {{kUs, options.environment}}});
+  const auto begun = regions.record("us").epoch;
+  for (const Micros by : {2 * kSecond, -2 * kSecond, 3600 * kSecond, -3600 * kSecond}) {
+    shift.number(by);
+    auto connection = regions.database(kUs).connect();
+    const auto seen = must(connection.exec("SELECT extract(epoch FROM clock_timestamp())::bigint")).integer_or(0, 0, 0);
+    ASSERT_NEAR(static_cast<double>(seen), static_cast<double>((wall_now() + by) / kSecond), 2) << "not shifted";
+    ASSERT_TRUE(beats_on(regions, kUs, 4)) << regions.told();
+    EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kUs}) << "shifted by " << by;
+    EXPECT_EQ(regions.record("us").epoch, begun);
+  }
+  // One hour behind: a lease by the wall clock would last for another hour.
+  regions.pause_agent(kUs);
+  shift.number(-7200 * kSecond);
+  EXPECT_TRUE(eventually([&] { return regions.write(kUs, "us") == "DM001"; }, kExpiry)) << regions.told();
+  const auto taken = [&] { return regions.record("us").owner != kUs; };
+  ASSERT_TRUE(eventually(taken)) << regions.told();
+  const auto owner = regions.record("us").owner;
+  ASSERT_TRUE(regions.serves("us", owner, begun + 1)) << regions.told();
+  shift.number(3600 * kSecond);
+  regions.resume_agent(kUs);
+  ASSERT_TRUE(beats_on(regions, kUs, 4));
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{owner});
+}
+
+// A lease is an instant of the clock that checks it. The agent's own is another one where the database is on another
+// host.
+TEST(AgentsHost, AgentAndDatabaseOnHostsWithDifferentBootClocksAgreeOnTheLease) {
+  if (::geteuid() != 0) GTEST_SKIP() << "a time namespace needs root";
+  PostgresOptions ahead, behind;
+  ahead.boot_clock_offset_s = 5000;
+  behind.boot_clock_offset_s = 60;
+  Regions regions({.databases = {{kUs, ahead}, {kEu, behind}}});
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kUs});
+  ASSERT_TRUE(regions.order_switch("us", kEu));
+  ASSERT_TRUE(regions.serves("us", kEu, 2)) << regions.told();
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kEu});
+  ASSERT_TRUE(regions.settled()) << regions.told();
+  // What matters: it ends, by the clock of the one that checks it.
+  regions.pause_agent(kEu);
+  EXPECT_TRUE(eventually([&] { return regions.write(kEu, "us") == "DM001"; }, kExpiry)) << regions.told();
+  const auto taken = [&] { return regions.record("us").owner != kEu; };
+  ASSERT_TRUE(eventually(taken)) << regions.told();
+  const auto owner = regions.record("us").owner;
+  ASSERT_TRUE(regions.serves("us", owner, 3)) << regions.told();
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{owner});
+}
+
+TEST(AgentsHost, AFullDiskUnderAnAgentMakesNoClaimAndHeals) {
+  Shared disk(DOMICILE_FULL_DISK, "flag");
+  auto env = disk.environment("FULL_DISK");
+  env["FULL_DISK_BELOW"] = "/tmp";
+  Regions regions({.agent_env = {{kEu, env}}});
+  const auto begun = regions.record("us").epoch;
+  disk.flag(true);
+  ASSERT_TRUE(regions.order_switch("us", kEu));
+  // It can keep no step, so it opens nothing, and the owner takes it back.
+  ASSERT_TRUE(regions.serves("us", kUs, begun + 2)) << regions.told();
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kUs});
+  const Json events = regions.get(kEu, "/v1/events?count=100");
+  EXPECT_NE(dump(events).find("No space left"), std::string::npos) << dump(events);
+  // What it owns needs no disk to go on.
+  ASSERT_TRUE(beats_on(regions, kEu, 10));
+  EXPECT_EQ(regions.writable("eu"), std::vector<std::string>{kEu});
+  disk.flag(false);
+  ASSERT_TRUE(regions.settled()) << regions.told();
+  ASSERT_TRUE(regions.order_switch("us", kEu));
+  ASSERT_TRUE(regions.serves("us", kEu, begun + 3)) << regions.told();
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kEu});
+  EXPECT_EQ(regions.missing(kEu, "us"), std::vector<std::int64_t>{});
+}
+
+// PostgreSQL's disk is full behind a living agent: it goes on in what it has allocated, stops when its log needs a new
+// file, comes up and stops again.
+TEST(AgentsHost, AFullDiskUnderTheDatabaseLeadsToASwitch) {
+  Shared disk(DOMICILE_FULL_DISK, "flag");
+  PostgresOptions options;
+  options.environment = disk.environment("FULL_DISK");
+  options.environment["FULL_DISK_BELOW"] = "/tmp";
+  options.settings = {"wal_recycle=off"};
+  Regions regions({.databases = {{kUs, options}}});
+  for (int i = 0; i < 5; ++i) ASSERT_EQ(regions.write(kUs, "us"), "");
+  for (const auto& standby : {kEu, kWest})
+    ASSERT_TRUE(eventually([&] { return regions.missing(standby, "us").empty(); }));
+  disk.flag(true);
+  {
+    auto connection = regions.database(kUs).connect();
+    // Until no log file is left: then nothing commits any more.
+    for (int i = 0; i < 8 && connection.alive(); ++i)
+      (void)connection.exec("SELECT pg_logical_emit_message(false, 'fill', 'x'), pg_switch_wal()").has_value();
+  }
+  ASSERT_TRUE(eventually([&] { return !regions.write(kUs, "us").empty(); })) << "the disk is not full";
+  const auto taken = [&] { return regions.record("us").owner != kUs && regions.record("directory").owner != kUs; };
+  EXPECT_TRUE(eventually(taken, kPatience + kExpiry + 3 * kSecond)) << regions.told();
+  const auto owner = regions.record("us").owner;
+  ASSERT_TRUE(regions.serves("us", owner, 2)) << regions.told();
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{owner});
+  EXPECT_EQ(regions.missing(owner, "us"), std::vector<std::int64_t>{});
+}
+
+}  // namespace
+}  // namespace domicile::test

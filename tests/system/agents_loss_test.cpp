@@ -1,0 +1,258 @@
+// The loss of a region between real agents. What a lost region must do to come back is a later piece of work, so each
+// story has regions of its own.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "core/authority/switch_steps.hpp"
+#include "engines/etcd/status.hpp"
+#include "support/agents_fixture.hpp"
+
+namespace domicile::test {
+namespace {
+
+constexpr Micros kPatience = 4 * kSecond;
+
+// Only eu-central-1 may take what is at home in us-east-1: nobody overtakes it while its agent is killed.
+const char* const kOneStandby = R"(domicile: 1
+lease: {ttl: 4s, beat: 500ms, margin: 300ms, patience: 4s}
+regions:
+  us-east-1:    {jurisdiction: US}
+  eu-central-1: {jurisdiction: EU}
+  eu-west-1:    {jurisdiction: EU}
+residencies:
+  directory: {home: us-east-1, standby: [eu-central-1], holds: {US: full, EU: full}, calm: 0s}
+  us: {home: us-east-1,    standby: [eu-central-1], holds: {US: full, EU: full}, calm: 0s}
+  eu: {home: eu-central-1, standby: [eu-west-1], holds: {EU: full, US: reduced}, calm: 0s}
+data:
+  app.orders:
+    personal: [customer_name]
+    shared: [id]
+)";
+
+// The quorum's leadership goes to this member, so that its loss is the harder one.
+void lead(Regions& regions, const std::string& site) {
+  etcd::Client client(regions.etcd().access("root"));
+  const auto id_of = [&](const std::string& endpoint) -> std::string {
+    for (std::size_t i = 0; i < client.endpoints().size(); ++i)
+      if (client.endpoints()[i] == endpoint)
+        return must(
+            client.call_at(i, "/v3/maintenance/status", Json::object(), etcd::Effect::reads))["header"]["member_id"];
+    return "";
+  };
+  const std::string wanted = id_of(regions.etcd().endpoint(site));
+  const bool led = eventually([&] {
+    if (regions.etcd().leader() == site) return true;
+    for (std::size_t i = 0; i < client.endpoints().size(); ++i)  // only the leader obeys
+      (void)client.call_at(i, "/v3/maintenance/transfer-leadership", {{"targetID", wanted}}, etcd::Effect::writes)
+          .has_value();
+    return regions.etcd().leader() == site;
+  });
+  ASSERT_TRUE(led);
+}
+
+// Looks all the time whether a lease runs.
+class LeaseWatch {
+ public:
+  LeaseWatch(Regions& regions, std::string region, std::string residency)
+      : thread_([this, &regions, region, residency](const std::stop_token& stop) {
+          for (; !stop.stop_requested(); ::usleep(50'000))
+            (regions.guard(region, residency).lease_runs ? runs_ : lapses_)++;
+        }) {}
+  int runs() const { return runs_; }
+  int lapses() const { return lapses_; }
+
+ private:
+  std::atomic<int> runs_{0}, lapses_{0};
+  std::jthread thread_;
+};
+
+std::string slots(Regions& regions, const std::string& region) {
+  auto connection = regions.database(region).connect();
+  return must(connection.exec(
+                  "SELECT coalesce(string_agg(slot_name || ' ' || coalesce(confirmed_flush_lsn::text, '') || "
+                  "' ' || coalesce(restart_lsn::text, ''), ', ' ORDER BY slot_name), '') FROM "
+                  "pg_replication_slots WHERE slot_name LIKE 'domicile_us_us_east_1_%' OR slot_name LIKE "
+                  "'domicile_directory_us_east_1_%'"))
+      .text(0, 0);
+}
+
+bool beats_on(Regions& regions, const std::string& region, int count) {
+  const auto now = regions.beats(region);
+  return eventually([&] { return regions.beats(region) >= now + count; });
+}
+
+// Every row that was acknowledged at `from` has come to `to`: what an asynchronous link may lose is another story.
+void replicated(Regions& regions, const std::string& residency, const std::string& to) {
+  ASSERT_TRUE(eventually([&] { return regions.missing(to, residency).empty(); })) << regions.told();
+}
+
+TEST(AgentsLoss, ARegionIsKilledAndWhoTakesOverIsKilledAfterEveryStep) {
+  Regions regions({.topology = kOneStandby});
+  lead(regions, kUs);
+  for (int i = 0; i < 5; ++i) ASSERT_EQ(regions.write(kUs, "us"), "");
+  replicated(regions, "us", kEu);
+  LeaseWatch other(regions, kEu, "eu");
+  using authority::OpenStep;
+  std::vector<std::string> points{"residency.before_swap"};
+  for (const auto step :
+       {OpenStep::stop_inbound, OpenStep::journal_position, OpenStep::advance_slots, OpenStep::advance_sequences,
+        OpenStep::persist_epochs, OpenStep::swap_serving, OpenStep::publish})
+    for (const char* moment : {"", ".done"})
+      points.push_back(fmt::format("open.{}{}", authority::name_of(step), moment));
+
+  points.pop_back();  // the first residency's last death is the second one's last step but one
+
+  // Before anybody who would take over dies: the leader's loss lapses nobody else's lease.
+  regions.kill_region(kUs);
+  const auto gone = [&] { return regions.status(kEu, "us").value("owner_expired", false); };
+  regions.stop_at(kEu, "residency.before_swap");
+  ASSERT_TRUE(eventually(gone)) << regions.told();
+  ASSERT_TRUE(regions.reached(kEu, "residency.before_swap"));
+  EXPECT_GT(other.runs(), 0);
+  EXPECT_EQ(other.lapses(), 0) << "the loss of the quorum's leader cost another residency its lease";
+
+  regions.kill_agent(kEu);
+  for (const auto& point : points) regions.kill_at(kEu, point);
+  regions.let_go(kEu, "residency.before_swap");
+  regions.start_agent(kEu);
+  int deaths = 0;
+  const auto served = [&] {
+    if (!regions.agent_runs(kEu)) {
+      ++deaths;
+      regions.start_agent(kEu);
+    }
+    for (const auto& point : points)
+      if (regions.standing(kEu, point)) return false;
+    for (const char* residency : {"us", "directory"}) {  // lost together
+      const auto now = regions.record(residency);
+      if (now.mode != authority::Mode::serving || now.owner != kEu || !regions.guard(kEu, residency).lease_runs)
+        return false;
+    }
+    return true;
+  };
+  ASSERT_TRUE(eventually(served, 60 * kSecond, 20 * kMillisecond)) << regions.told();
+  EXPECT_EQ(deaths, static_cast<int>(points.size()));
+  EXPECT_EQ(regions.record("us").epoch, 2);
+  EXPECT_EQ(regions.record("us").cause, authority::Cause::automatic);
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kEu});
+  EXPECT_EQ(regions.missing(kEu, "us"), std::vector<std::int64_t>{});
+  // Nobody can tell whether the third region's copy is behind or ahead of the new owner.
+  EXPECT_TRUE(eventually([&] { return regions.copy_state(kWest, "us") == "resync"; })) << regions.told();
+
+  // The old home returns: fenced, and what it holds of the ended epoch is kept as it is.
+  regions.database(kUs).start();
+  const auto before = slots(regions, kUs);
+  EXPECT_NE(before, "");
+  EXPECT_EQ(regions.write(kUs, "us"), "DM001") << "before its agent runs";
+  regions.etcd().start(kUs);
+  regions.start_agent(kUs);
+  ASSERT_TRUE(eventually([&] { return regions.status(kUs, "us").is_object(); }));
+  ASSERT_TRUE(beats_on(regions, kUs, 25)) << regions.told();  // ten passes of the slowest loop, 1.2 s each
+  EXPECT_EQ(slots(regions, kUs), before);
+  EXPECT_EQ(regions.copy_state(kUs, "us"), "resync") << regions.told();
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kEu}) << regions.told();
+  EXPECT_EQ(regions.record("us").epoch, 2);
+}
+
+// The agent hangs, then the whole machine is stopped. Nothing that wakes up later may be kept by the survivor.
+TEST(AgentsLoss, AHangingAgentAndAPausedRegionAcceptNothingAfterTheirLease) {
+  Regions regions;
+  for (int i = 0; i < 5; ++i) ASSERT_EQ(regions.write(kUs, "us"), "");
+  for (const auto& standby : {kEu, kWest}) replicated(regions, "us", standby);
+  auto early = regions.database(kUs).connect("app");
+  const auto late_row = regions.next_row();
+  ASSERT_TRUE(early.exec("BEGIN; " + Regions::insert_sql("us", late_row)));
+  // A beat that the quorum took, and an owner that hangs before it counts its lease.
+  regions.stop_at(kUs, "beat.after_answer");
+  ASSERT_TRUE(regions.reached(kUs, "beat.after_answer"));
+  ASSERT_TRUE(eventually([&] { return !regions.guard(kUs, "us").lease_runs; }));
+  EXPECT_EQ(regions.write(kUs, "us"), "DM001") << "the database fences without its agent";
+  const auto commit = early.exec("COMMIT");
+  ASSERT_FALSE(commit);
+  EXPECT_EQ(postgres::sqlstate_of(commit.error()), "DM001");
+  auto paused = regions.database(kUs).connect("app");
+  regions.pause_region(kUs);
+  const auto taken = [&] { return regions.record("us").owner != kUs && regions.record("directory").owner != kUs; };
+  ASSERT_TRUE(eventually(taken)) << regions.told();
+  const auto owner = regions.record("us").owner;
+  ASSERT_TRUE(regions.serves("us", owner, 2)) << regions.told();
+  ASSERT_EQ(regions.write(owner, "us"), "");
+
+  regions.resume_region(kUs);
+  EXPECT_FALSE(paused.exec(Regions::insert_sql("us", regions.next_row())));
+  regions.let_go(kUs, "beat.after_answer");  // and now it comes to its old beat's lease
+  ASSERT_TRUE(beats_on(regions, kUs, 6)) << regions.told();
+  EXPECT_FALSE(regions.guard(kUs, "us").lease_runs);
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{owner});
+  EXPECT_EQ(regions.missing(owner, "us"), std::vector<std::int64_t>{});
+  EXPECT_FALSE(regions.rows(owner, "us").contains(late_row));
+  EXPECT_EQ(regions.record("us").epoch, 2);
+}
+
+// Stopped as a whole in the middle of a drain, it wakes with the id of a switch that is over.
+TEST(AgentsLoss, AnActorThatWakesWithAStaleSwitchChangesNothing) {
+  Regions regions;
+  ASSERT_EQ(regions.write(kUs, "us"), "");
+  for (const auto& standby : {kEu, kWest}) replicated(regions, "us", standby);
+  regions.stop_at(kUs, "drain.fence");
+  ASSERT_TRUE(regions.order_switch("us", kEu));
+  ASSERT_TRUE(regions.reached(kUs, "drain.fence"));
+  const auto stale = regions.record("us").switch_id;
+  regions.pause_agent(kUs);
+  const auto taken = [&] { return regions.record("us").owner != kUs; };
+  ASSERT_TRUE(eventually(taken)) << regions.told();
+  const auto owner = regions.record("us").owner;
+  ASSERT_TRUE(regions.serves("us", owner, 2)) << regions.told();
+  EXPECT_NE(regions.record("us").switch_id, stale);
+  regions.let_go(kUs, "drain.fence");
+  regions.resume_agent(kUs);
+  ASSERT_TRUE(beats_on(regions, kUs, 6));
+  EXPECT_EQ(regions.record("us").epoch, 2);
+  EXPECT_EQ(regions.record("us").owner, owner);
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{owner});
+  EXPECT_EQ(regions.missing(owner, "us"), std::vector<std::int64_t>{});
+}
+
+// Behind a living agent a database dies; then the next region does, and nobody is left whose copy is whole.
+TEST(AgentsLoss, ADeadDatabaseBehindALivingAgentIsLeftAndNoIncompleteCopyIsPromoted) {
+  std::optional<postgres::Connection> holder;
+  Regions regions({.before_agents =
+                       [&](Regions& r) {
+                         // The first rows of `eu` cannot be written here, however long anybody waits.
+                         holder.emplace(r.database(kWest).connect());
+                         ASSERT_TRUE(holder->exec("BEGIN; LOCK TABLE app.orders IN ACCESS EXCLUSIVE MODE"));
+                       },
+                   .copies = false});
+  const auto ready = [&] {
+    for (const char* residency : {"us", "directory"}) {
+      const auto seen = regions.status(kEu, residency);
+      if (!seen.is_object() || !seen["lag_ms"].is_number()) return false;
+    }
+    return true;
+  };
+  ASSERT_TRUE(eventually(ready, 40 * kSecond, 100 * kMillisecond)) << regions.told();
+  ASSERT_EQ(regions.write(kUs, "us"), "");
+  ASSERT_EQ(regions.write(kEu, "eu"), "");
+  replicated(regions, "us", kEu);
+  EXPECT_FALSE(regions.status(kWest, "eu")["lag_ms"].is_number()) << "known lag of an incomplete copy";
+
+  regions.kill_database(kUs);
+  EXPECT_TRUE(regions.serves("us", kEu, 2, kPatience + kExpiry + 3 * kSecond)) << regions.told();
+  EXPECT_TRUE(regions.serves("directory", kEu, 2, 3 * kSecond)) << regions.told();
+  EXPECT_TRUE(regions.agent_runs(kUs));
+  EXPECT_EQ(regions.missing(kEu, "us"), std::vector<std::int64_t>{});
+
+  regions.kill_region(kEu);
+  ASSERT_TRUE(eventually([&] { return regions.status(kWest, "eu").value("owner_expired", false); })) << regions.told();
+  ASSERT_TRUE(beats_on(regions, kWest, 10));
+  for (const char* residency : {"us", "eu", "directory"}) {
+    EXPECT_EQ(regions.record(residency).owner, kEu) << residency;
+    EXPECT_EQ(regions.record(residency).mode, authority::Mode::serving) << residency;
+  }
+  EXPECT_NE(regions.status(kWest, "eu").value("why", "").find("the copy here is "), std::string::npos)
+      << regions.told();
+}
+
+}  // namespace
+}  // namespace domicile::test
