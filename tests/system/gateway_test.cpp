@@ -254,9 +254,12 @@ TEST_F(Gateway, ForwardsUseConnectionsThatAreOpenAlready) {
   }
   const int forward = std::stoi(eu_.config.forward.substr(eu_.config.forward.find(':') + 1));
   ASSERT_TRUE(eventually([&] { return accepted(forward) == 2; })) << "before any request";
-  for (int i = 0; i < 30; ++i)
-    ASSERT_EQ(ask(us_, {.host = kUs, .method = "POST", .body = "abc", .plain = true}).body, "eu-central-1 POST 3");
-  EXPECT_EQ(accepted(forward), 2);
+  const Ask what{.host = kUs, .method = "POST", .body = "abc", .plain = true};
+  ASSERT_EQ(ask(us_, what).body, "eu-central-1 POST 3");
+  const int open = accepted(forward);  // a third one when the first request was faster than the handshakes
+  EXPECT_TRUE(open == 2 || open == 3) << open;
+  for (int i = 0; i < 30; ++i) ASSERT_EQ(ask(us_, what).body, "eu-central-1 POST 3");
+  EXPECT_EQ(accepted(forward), open);
 }
 
 // ---- limits of holding

@@ -29,13 +29,18 @@ namespace domicile::edge {
 using snapshot::Form;
 using snapshot::Mode;
 
+// Below the range out of which the kernel gives ports to outgoing connections: one of those could take a port between
+// here and nginx's bind.
 inline int free_port() {
-  Fd fd(socket(AF_INET, SOCK_STREAM, 0));
-  sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
-  socklen_t size = sizeof address;
-  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) std::abort();
-  getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
-  return ntohs(address.sin_port);
+  static int next = 10000 + static_cast<int>(getpid() * 131u % 20000u);
+  for (;; next = next < 32000 ? next + 1 : 10000) {
+    const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in address{.sin_family = AF_INET,
+                              .sin_port = htons(static_cast<std::uint16_t>(next)),
+                              .sin_addr = {htonl(INADDR_LOOPBACK)},
+                              .sin_zero = {}};
+    if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return next++;
+  }
 }
 inline std::string local(int port) { return "127.0.0.1:" + std::to_string(port); }
 
