@@ -6,6 +6,7 @@
 
 #include "agent/api.hpp"
 #include "agent/break_glass.hpp"
+#include "agent/drift_loop.hpp"
 #include "agent/gateway_loop.hpp"
 #include "agent/link_loop.hpp"
 #include "agent/marker_loop.hpp"
@@ -126,6 +127,7 @@ class Daemon {
       loops.emplace_back([this](const std::stop_token& s) { watch_quorum(s); });
       if (markers_) loops.emplace_back([this](const std::stop_token& s) { markers_->run(s); });
       if (links_) loops.emplace_back([this](const std::stop_token& s) { links_->run(s); });
+      if (drift_) loops.emplace_back([this](const std::stop_token& s) { drift_->run(s); });
       if (gateway_) loops.emplace_back([this](const std::stop_token& s) { gateway_->run(s); });
       for (auto& [name, loop] : residencies_)
         loops.emplace_back([&loop = *loop](const std::stop_token& s) { loop.run(s); });
@@ -196,9 +198,12 @@ class Daemon {
       residencies_.emplace(residency.name,
                            std::make_unique<ResidencyLoop>(residency_setup(residency, make_store()), changes_));
     for (const auto& [name, loop] : residencies_) residency_boards_[name] = &loop->seen();
-    links_ = std::make_unique<LinkLoop>(
-        LinkSetup{config_.region, topology_.get(), make_store(), disk_.get(), &beat_.seen(), residency_boards_, log_},
-        copies_);
+    drift_ = std::make_unique<DriftLoop>(DriftSetup{config_.region, topology_.get(), store_, make_store, disk_.get(),
+                                                    &peers_, residency_boards_, &events_, log_},
+                                         drift_seen_);
+    links_ = std::make_unique<LinkLoop>(LinkSetup{config_.region, topology_.get(), make_store(), disk_.get(),
+                                                  &beat_.seen(), residency_boards_, &drift_seen_, log_},
+                                        copies_);
     if (!config_.gateway) return;
     gateway_ = std::make_unique<GatewayLoop>(
         GatewaySetup{config_.region, residency::policy_hash(*topology_), config_.gateway->directory, topology_.get(),
@@ -244,6 +249,8 @@ class Daemon {
     for (const auto& [name, loop] : residencies_) setup.residencies[name] = loop.get();
     if (markers_) setup.markers = &markers_->seen();
     if (links_) setup.copies = &copies_;
+    if (drift_) setup.drift = &drift_seen_;
+    setup.make_store = store_factory();
     if (gateway_) setup.gateway = &gateway_seen_;
     setup.exports = exports_.get();
     setup.adopt = [this](const Json& question, const std::string& who) {
@@ -261,6 +268,7 @@ class Daemon {
       MetricsInput input{config_.region, topology_.get(), &beat_.seen()};
       if (markers_) input.markers = &markers_->seen();
       if (links_) input.copies = &copies_;
+      if (drift_) input.drift = &drift_seen_;
       for (const auto& [name, loop] : residencies_) input.residencies[name] = &loop->seen();
       if (config_.gateway) input.edge_state = config_.gateway->directory / "edge.state";
       return render_metrics(input);
@@ -283,6 +291,7 @@ class Daemon {
   Published<std::map<std::string, authority::Marker>> last_markers_;
   Published<Json> quorum_status_;
   Published<CopiesSeen> copies_{&changes_};
+  Published<DriftSeen> drift_seen_;
   Published<GatewaySeen> gateway_seen_{&changes_};
   BeatLoop beat_;
   std::unique_ptr<MarkerLoop> markers_;
@@ -290,6 +299,7 @@ class Daemon {
   std::map<std::string, std::unique_ptr<ResidencyLoop>> residencies_;
   std::map<std::string, const Published<ResidencySeen>*> residency_boards_;
   std::unique_ptr<LinkLoop> links_;
+  std::unique_ptr<DriftLoop> drift_;
   std::unique_ptr<GatewayLoop> gateway_;
 };
 

@@ -1,8 +1,12 @@
 #include "agent/api.hpp"
 
+#include "agent/precheck.hpp"
+
 namespace domicile::agent {
 
 namespace {
+
+constexpr Micros kPrecheck = 3 * kSecond;  // a copy that has just begun to follow needs a moment until its lag is known
 
 int status_of(Kind kind) {
   switch (kind) {
@@ -121,6 +125,8 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
   if (!need(Role::view)) return forbidden;
   if (call.path == "/v1/status") return reply(status());
   if (call.path == "/v1/events") return events(call);
+  if (call.path == "/v1/switch/check") return check_switch(call);
+  if (call.path.starts_with("/v1/schemas/")) return schemas(call, rest_of("/v1/schemas/"));
   if (call.path.starts_with("/v1/copies/")) return copy(rest_of("/v1/copies/"));
   if (call.path == "/metrics") return {200, setup_.metrics(), "text/plain; version=0.0.4"};
   return reply({{"what", "no such route: " + call.path}, {"kind", "invalid_input"}}, 404);
@@ -159,7 +165,9 @@ HttpReply Api::epochs(const HttpCall& call, const std::string& residency) {
   if (call.method == "PUT") {
     const auto kept = [&]() -> Result<void> {
       const Json json = TRY(parse_json(call.body, "the epoch"));
-      const KnownEpoch known{TRY(member<authority::Epoch>(json, "epoch")), TRY(member<std::string>(json, "owner"))};
+      KnownEpoch known;
+      known.epoch = TRY(member<authority::Epoch>(json, "epoch"));
+      known.owner = TRY(member<std::string>(json, "owner"));
       // Only its future owner puts an epoch on our disk, and only where the law lets it own.
       const auto* rules = topology::residency_of(*setup_.topology, residency);
       if (known.owner != call.peer_name || !topology::may_own(*rules, known.owner))
@@ -188,8 +196,15 @@ HttpReply Api::copy(const std::string& residency) const {
   const auto copy = setup_.disk->copy(residency);
   Json json{
       {"state", authority::name_of(copy.state)}, {"source", copy.source}, {"epoch", copy.epoch}, {"candidate", false}};
+  json["why"] = copy.why;
+  json["lag_ms"] = nullptr;
   if (setup_.copies != nullptr) {
     const auto copies = setup_.copies->get();
+    if (const auto seen = copies->find(residency); seen != copies->end()) {
+      json["complete"] = seen->second.health.complete;
+      json["trouble"] = seen->second.health.trouble;
+      if (seen->second.lag) json["lag_ms"] = *seen->second.lag / 1000;
+    }
     if (const auto seen = copies->find(residency); seen != copies->end() && seen->second.health.position) {
       json["system"] = seen->second.health.position->system_id;
       json["timeline"] = seen->second.health.position->timeline;
@@ -216,6 +231,51 @@ HttpReply Api::first_rows(const HttpCall& call, const std::string& rest) {
   return reply({{"what", "no such route"}}, 404);
 }
 
+// The tables of one link as they are here: `from` and `to` name it. No row, no value.
+HttpReply Api::schemas(const HttpCall& call, const std::string& residency) const {
+  const auto from = call.query.find("from"), to = call.query.find("to");
+  const auto* rules = topology::residency_of(*setup_.topology, residency);
+  if (!setup_.make_store || rules == nullptr || from == call.query.end() || to == call.query.end() ||
+      !topology::may_own(*rules, from->second) ||
+      topology::form_at(*setup_.topology, *rules, to->second) == topology::Form::none)
+    return reply({{"what", "no such link has an end here"}, {"kind", "invalid_input"}}, 404);
+  const auto prints = setup_.make_store()->fingerprints({residency, from->second, to->second});
+  return prints ? reply(Json(*prints)) : refuse(prints.error());
+}
+
+Result<std::vector<std::string>> Api::precheck(const std::string& residency, const std::string& to, bool terminate,
+                                               Micros patience) const {
+  const auto loop = setup_.residencies.find(residency);
+  if (loop == setup_.residencies.end()) return fail(Kind::invalid_input, "this agent knows no residency " + residency);
+  const auto seen = loop->second->seen().get();
+  if (!seen->record) return fail(Kind::unavailable, "nobody owns " + residency + " yet", "domicile status");
+  // What is lawful and free comes first, with its own words.
+  (void)TRY(authority::planned_drain(seen->record->value, loop->second->rules(), to, "precheck"));
+  return precheck_switch({setup_.config->region, setup_.peers, setup_.make_store}, loop->second->rules(),
+                         seen->record->value, to, terminate, patience);
+}
+
+HttpReply Api::check_switch(const HttpCall& call) {
+  const auto asked = [&](const char* name) {
+    const auto it = call.query.find(name);
+    return it == call.query.end() ? std::string() : it->second;
+  };
+  const auto done = [&]() -> Result<Json> {
+    const std::string residency = asked("residency"), to = asked("to");
+    const auto loop = setup_.residencies.find(residency);
+    if (loop != setup_.residencies.end())
+      if (const auto seen = loop->second->seen().get();
+          seen->record && seen->record->value.owner != setup_.config->region)
+        return setup_.peers->call(
+            seen->record->value.owner, "GET",
+            fmt::format("/v1/switch/check?residency={}&to={}&terminate={}", residency, to, asked("terminate")), Json(),
+            4 * kSecond);
+    const auto warnings = TRY(precheck(residency, to, asked("terminate") == "1", 0));
+    return Json{{"ready", true}, {"warnings", warnings}};
+  }();
+  return done ? reply(*done) : refuse(done.error());
+}
+
 HttpReply Api::order_switch(const HttpCall& call) {
   const auto done = [&]() -> Result<Json> {
     const Json json = TRY(parse_json(call.body, "the order"));
@@ -238,16 +298,15 @@ HttpReply Api::order_switch(const HttpCall& call) {
       onward["by"] = order.by;
       return setup_.peers->call(owner, "POST", "/v1/switch", onward, 10 * kSecond);
     }
+    order.terminate = TRY(member_or<bool>(json, "terminate", false));
+    const auto warnings = TRY(precheck(residency, order.to, order.terminate, kPrecheck));
     auto answer = order.answer->get_future();
     loop->second->orders.put(order);
-    if (answer.wait_for(std::chrono::seconds(8)) != std::future_status::ready)
+    if (answer.wait_for(std::chrono::seconds(6)) != std::future_status::ready)
       return fail(Kind::unknown_outcome, "the order was not answered in time", "look at domicile status");
     const auto record = TRY(answer.get());
-    return Json{{"switch", record.switch_id},
-                {"residency", residency},
-                {"from", record.from},
-                {"to", record.to},
-                {"epoch", record.epoch}};
+    return Json{{"switch", record.switch_id}, {"residency", residency}, {"from", record.from}, {"to", record.to},
+                {"epoch", record.epoch},      {"warnings", warnings}};
   }();
   return done ? reply(*done, 202) : refuse(done.error());
 }
@@ -327,10 +386,16 @@ Json Api::residency_status(const topology::Residency& residency) const {
     json["to"] = r.to;
     json["cause"] = authority::name_of(r.cause);
   }
+  if (setup_.drift != nullptr) {
+    const auto drift = setup_.drift->get();
+    if (const auto differs = drift->schema_differs.find(name); differs != drift->schema_differs.end())
+      json["schema_differs"] = differs->second;
+  }
   json["form"] = topology::name_of(topology::form_at(*setup_.topology, residency, setup_.config->region));
   const auto lease = quorum->leases.find(name);
   json["lease_ms"] =
       lease == quorum->leases.end() ? Json() : Json((lease->second.gateway_end.at - boottime_now()) / 1000);
+  json["guard"] = guard_json(name);
   json["lag_ms"] = nullptr;
   if (setup_.copies != nullptr) {
     const auto copies = setup_.copies->get();
@@ -342,6 +407,34 @@ Json Api::residency_status(const topology::Residency& residency) const {
     }
   }
   return json;
+}
+
+// What the database itself would let through; null: it did not answer, or this is a voter.
+Json Api::guard_json(const std::string& residency) const {
+  if (setup_.markers == nullptr) return {};
+  const auto seen = setup_.markers->get();
+  const auto state = seen->guards.find(residency);
+  if (!seen->guard_clock) return {};
+  if (state == seen->guards.end()) return {{"state", "closed"}, {"epoch", 0}, {"left_ms", nullptr}, {"switch", ""}};
+  const auto& guard = state->second;
+  // An end by another clock (another boot, another cluster) is no end of anything here.
+  const bool comparable = guard.state == "open" && guard.clock_id == seen->guard_clock->clock_id;
+  return {{"state", guard.state},
+          {"epoch", guard.epoch},
+          {"left_ms", comparable ? Json((guard.end - seen->guard_clock->now) / 1000) : Json()},
+          {"switch", guard.switch_id}};
+}
+
+// Null where nothing was looked at yet.
+Json Api::drift_json() const {
+  if (setup_.drift == nullptr) return {};
+  const auto seen = setup_.drift->get();
+  if (seen->at == 0) return {};
+  Json list = Json::array();
+  for (const auto* part : {&seen->drift, &seen->lasting})
+    for (const auto& drift : *part)
+      list.push_back({{"object", drift.object}, {"what", drift.what}, {"fix", drift.fix}});
+  return {{"seen_ms_ago", (monotonic_now() - seen->at) / 1000}, {"trouble", seen->trouble}, {"found", list}};
 }
 
 Json Api::status() const {
@@ -367,6 +460,7 @@ Json Api::status() const {
         {"etcd", setup_.quorum_status ? setup_.quorum_status() : Json()}}},
       {"lives", lives},
       {"database", setup_.markers == nullptr ? Json() : Json(setup_.markers->get()->trouble)},
+      {"drift", drift_json()},
       {"residencies", residencies}};
 }
 

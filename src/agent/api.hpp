@@ -50,7 +50,9 @@ struct ApiSetup {
   const Published<MarkersSeen>* markers = nullptr;
   const Published<CopiesSeen>* copies = nullptr;
   const Published<GatewaySeen>* gateway = nullptr;
-  FirstRowsExports* exports = nullptr;  // null at a voter
+  const Published<DriftSeen>* drift = nullptr;
+  replication::StoreFactory make_store;  // empty at a voter
+  FirstRowsExports* exports = nullptr;   // null at a voter
   std::function<Result<Json>(const Json&question, const std::string&who)> adopt, break_glass;
   std::function<std::string()> metrics;
   std::function<Json()> quorum_status;  // etcd's members, quota, alarms
@@ -69,9 +71,15 @@ class Api {
   HttpReply look(const HttpCall& call);
   HttpReply copy(const std::string& residency) const;
   HttpReply first_rows(const HttpCall& call, const std::string& rest);
+  HttpReply schemas(const HttpCall& call, const std::string& residency) const;
+  HttpReply check_switch(const HttpCall& call);
+  Result<std::vector<std::string>> precheck(const std::string& residency, const std::string& to, bool terminate,
+                                            Micros patience) const;
   HttpReply order_switch(const HttpCall& call);
   HttpReply approve(const HttpCall& call);
   HttpReply ready() const;
+  Json drift_json() const;
+  Json guard_json(const std::string& residency) const;
   Json residency_status(const topology::Residency& residency) const;
 
   ApiSetup setup_;

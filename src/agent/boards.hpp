@@ -17,6 +17,9 @@ struct MarkersSeen {
   std::map<std::string, authority::Marker> last;  // last committed here, by owned residency
   std::map<std::string, Micros> committed_at;     // monotonic, of the last success
   Micros pulse_at = 0;                            // monotonic: the database last committed anything for us
+  // What the database itself would let through, by residency, with its own clock; empty: it did not answer.
+  std::map<std::string, replication::GuardState> guards;
+  std::optional<replication::StoreClock> guard_clock;
   std::string trouble;
 };
 
@@ -26,6 +29,21 @@ struct CopySeen {
   std::optional<Micros> lag;  // empty: unknown
 };
 using CopiesSeen = std::map<std::string, CopySeen>;
+
+// Something here is not as it should be, and no agent may mend it.
+struct Drift {
+  std::string object, what, fix;
+  bool operator==(const Drift&) const = default;
+};
+
+// Written by the drift loop.
+struct DriftSeen {
+  Micros at = 0;               // monotonic, of the last whole look; 0: never
+  std::vector<Drift> drift;    // as of the last look
+  std::vector<Drift> lasting;  // what was mended and may have left something behind; until the agent ends
+  std::map<std::string, std::string> schema_differs;  // by residency: first table that is another one at the owner
+  std::string trouble;                                // of the last look
+};
 
 // Written by each residency's loop.
 struct ResidencySeen {

@@ -9,16 +9,25 @@ constexpr std::size_t kKept = 1000;
 }
 
 void Events::add(std::string_view name, std::string text, const std::string& residency, authority::Epoch epoch,
-                 const std::string& switch_id) {
+                 const std::string& switch_id, std::optional<Micros> took) {
   std::vector<LogField> fields;
   if (!residency.empty()) fields.push_back({Field::residency, residency});
   if (epoch != 0) fields.push_back({Field::epoch, epoch});
   if (!switch_id.empty()) fields.push_back({Field::switch_id, switch_id});
   log_.info(name, text, fields);
   const std::lock_guard lock(mutex_);
-  events_.push_back({fmt::format("{}-{}", epoch, ++sequence_), wall_now(), residency, std::string(name),
-                     std::move(text), switch_id, epoch});
+  const Micros now = wall_now();
+  if (!took) took = switch_id.empty() ? 0 : std::max<Micros>(0, now - last_of(switch_id, now));
+  events_.push_back({fmt::format("{}-{}", epoch, ++sequence_), now, residency, std::string(name), std::move(text),
+                     switch_id, epoch, *took});
   if (events_.size() > kKept) events_.pop_front();
+}
+
+// When this site last told something of the switch; `now` when this is the first.
+Micros Events::last_of(const std::string& switch_id, Micros now) const {
+  for (auto event = events_.rbegin(); event != events_.rend(); ++event)
+    if (event->switch_id == switch_id) return event->at;
+  return now;
 }
 
 std::vector<Event> Events::last(std::size_t count) const {
@@ -28,8 +37,10 @@ std::vector<Event> Events::last(std::size_t count) const {
 }
 
 Json json_of(const Event& event) {
-  return {{"id", event.id},      {"at", iso8601(event.at)}, {"at_us", event.at},         {"residency", event.residency},
-          {"event", event.name}, {"text", event.text},      {"switch", event.switch_id}, {"epoch", event.epoch}};
+  return {
+      {"id", event.id},         {"at", iso8601(event.at)}, {"at_us", event.at},         {"residency", event.residency},
+      {"event", event.name},    {"text", event.text},      {"switch", event.switch_id}, {"epoch", event.epoch},
+      {"ms", event.took / 1000}};
 }
 
 }  // namespace domicile::agent

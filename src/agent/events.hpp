@@ -3,6 +3,7 @@
 #pragma once
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,16 +18,19 @@ struct Event {
   Micros at = 0;  // wall clock
   std::string residency, name, text, switch_id;
   authority::Epoch epoch = 0;
+  Micros took = 0;  // of what it tells the end of: a step itself, any other event of a switch since the one before it
 };
 
 class Events {
  public:
   explicit Events(Log log) : log_(std::move(log)) {}
   void add(std::string_view name, std::string text, const std::string& residency = {}, authority::Epoch epoch = 0,
-           const std::string& switch_id = {});
+           const std::string& switch_id = {}, std::optional<Micros> took = {});
   std::vector<Event> last(std::size_t count) const;
 
  private:
+  Micros last_of(const std::string& switch_id, Micros now) const;  // under the mutex
+
   Log log_;
   mutable std::mutex mutex_;
   std::deque<Event> events_;

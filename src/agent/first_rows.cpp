@@ -120,7 +120,8 @@ HttpReply FirstRowsExports::rows(const std::string& residency, const std::string
     const Json columns = TRY(member<Json>(json, "columns"));
     for (const auto& column : columns)
       if (column.is_string()) table.columns.push_back(column.get<std::string>());
-    return std::pair{TRY(member<std::string>(json, "session")), table};
+    auto session = TRY(member<std::string>(json, "session"));
+    return std::pair{std::move(session), std::move(table)};
   }();
   if (!asked) return {400, dump({{"what", one_line(asked.error())}})};
   HttpReply reply;

@@ -32,11 +32,15 @@ void LinkLoop::look_at(const topology::Residency& residency) {
     last_.erase(name);
     return;
   }
-  const auto health = setup_.store->copy_health({name, copy.source, setup_.region});
+  auto health = setup_.store->copy_health({name, copy.source, setup_.region});
   if (!health) {
     last_.erase(name);
     return trouble(name, "cannot look at the copy", health.error());
   }
+  const auto drift = setup_.drift->get();
+  if (const auto differs = drift->schema_differs.find(name);
+      differs != drift->schema_differs.end() && !differs->second.empty() && health->trouble.empty())
+    health->trouble = "the schema differs from " + copy.source + "'s: " + differs->second;
   const auto quorum = setup_.quorum->get();
   std::optional<authority::Marker> committed;
   if (const auto beat = quorum->view.beats.find(copy.source); beat != quorum->view.beats.end())

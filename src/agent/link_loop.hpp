@@ -15,6 +15,7 @@ struct LinkSetup {
   const SiteDisk* disk = nullptr;
   const Published<QuorumSeen>* quorum = nullptr;
   std::map<std::string, const Published<ResidencySeen>*> residencies;
+  const Published<DriftSeen>* drift = nullptr;
   Log log{2, Log::Format::text, Level::info, ""};
 };
 

@@ -48,8 +48,25 @@ void MarkerLoop::commit() {
   if (trouble != last_.trouble && !trouble.empty())
     log_.warn("marker.trouble", "the database did not commit", {{Field::reason, trouble}});
   last_.trouble = trouble;
+  if (trouble.empty())
+    look_at_guard();
+  else
+    last_.guard_clock.reset();  // a database that hangs would hold the markers up
   board_.set(last_.last);
   seen_.set(last_);
+}
+
+// For people, so once a second is enough.
+void MarkerLoop::look_at_guard() {
+  if (monotonic_now() - guard_at_ < kSecond) return;
+  guard_at_ = monotonic_now();
+  last_.guards.clear();
+  last_.guard_clock.reset();
+  const auto clock = store_->clock();
+  const auto states = store_->guard_state();
+  if (!clock || !states) return;
+  last_.guard_clock = *clock;
+  for (const auto& state : *states) last_.guards[state.residency] = state;
 }
 
 void MarkerLoop::run(const std::stop_token& stop) {

@@ -17,6 +17,7 @@ class MarkerLoop {
 
  private:
   void commit();
+  void look_at_guard();
   std::string region_;
   std::unique_ptr<replication::Store> store_;
   const Published<QuorumSeen>& quorum_;
@@ -24,6 +25,7 @@ class MarkerLoop {
   Log log_;
   Published<MarkersSeen> seen_;
   MarkersSeen last_;
+  Micros guard_at_ = 0;
 };
 
 }  // namespace domicile::agent

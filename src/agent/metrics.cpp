@@ -56,6 +56,17 @@ void add_residency(Page& page, const std::string& name, const ResidencySeen& see
            {{"residency", name}, {"owner", record.owner}, {"mode", std::string(authority::name_of(record.mode))}}, 1);
 }
 
+void add_drift(Page& page, const DriftSeen& drift) {
+  if (drift.at == 0) return;  // never looked: unknown
+  page.set("domicile_drift", "What is not as it should be in the database here, and no agent may mend", {},
+           static_cast<double>(drift.drift.size() + drift.lasting.size()));
+  page.set("domicile_drift_age_seconds", "Since the database here was last compared", {},
+           static_cast<double>(monotonic_now() - drift.at) / kSecond);
+  for (const auto& [residency, difference] : drift.schema_differs)
+    page.set("domicile_schema_differs", "1 when the schema here is not that of the owner", {{"residency", residency}},
+             difference.empty() ? 0 : 1);
+}
+
 void add_edge(Page& page, const std::string& path) {
   const auto state = edge::read_edge_state(path);
   if (!state) return;
@@ -79,6 +90,7 @@ std::string render_metrics(const MetricsInput& input) {
   if (input.markers != nullptr)
     page.set("domicile_database_commits", "1 when the database here commits", {},
              input.markers->get()->trouble.empty() ? 1 : 0);
+  if (input.drift != nullptr) add_drift(page, *input.drift->get());
   if (!input.edge_state.empty()) add_edge(page, input.edge_state);
   return page.text();
 }

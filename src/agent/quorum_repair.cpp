@@ -22,6 +22,7 @@ Result<KnownEpoch> highest_known(const RepairSetup& setup, const std::string& re
 Result<Json> adopt_one(const RepairSetup& setup, authority::Quorum& quorum, const topology::Residency& residency,
                        const Json& question, const std::string& who) {
   const std::string& name = residency.name;
+  const auto reason = TRY(member<std::string>(question, "reason"));
   const auto view = TRY(quorum.read());
   const auto stored = view.authorities.find(name);
   const auto highest = TRY(highest_known(setup, name));
@@ -41,10 +42,8 @@ Result<Json> adopt_one(const RepairSetup& setup, authority::Quorum& quorum, cons
   const auto outcome = TRY(quorum.swap(swap));
   if (!outcome.applied) return fail(Kind::conflict, "the record of " + name + " has changed meanwhile", "adopt again");
   setup.peers->tell(name, authority::to_text(next));
-  setup.events->add(
-      "quorum.adopted",
-      fmt::format("{} at epoch {} by {}: {}", owner, next.epoch, who, TRY(member<std::string>(question, "reason"))),
-      name, next.epoch, next.switch_id);
+  setup.events->add("quorum.adopted", fmt::format("{} at epoch {} by {}: {}", owner, next.epoch, who, reason), name,
+                    next.epoch, next.switch_id);
   return Json{{"residency", name}, {"adopted", true}, {"epoch", next.epoch}, {"owner", owner}};
 }
 

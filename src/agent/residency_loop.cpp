@@ -241,7 +241,7 @@ void ResidencyLoop::own_copy() {
 
 void ResidencyLoop::drain() {
   const Record record = *record_;
-  const auto left = actor_.drain(record);
+  const auto left = actor_.drain(record, record.value.switch_id == terminate_for_);
   if (left) {
     if (*left) take(**left);
     return;
@@ -410,6 +410,7 @@ void ResidencyLoop::order_switch() {
     const auto outcome = TRY(setup_.quorum->swap({setup_.rules.residency, record_->text, next}));
     if (!outcome.applied)
       return fail(Kind::conflict, "the record has changed meanwhile", "look again: domicile status");
+    terminate_for_ = order->terminate ? order->switch_id : "";
     take({next, authority::to_text(next)});
     setup_.peers->tell(setup_.rules.residency, record_->text);
     setup_.events->add("record.draining", fmt::format("{} -> {} (planned)", next.from, next.to), setup_.rules.residency,

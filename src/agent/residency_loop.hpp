@@ -35,6 +35,7 @@ struct ResidencySetup {
 // A person asks for a planned switch.
 struct SwitchOrder {
   std::string to, switch_id, by, reason;
+  bool terminate = false;  // end the sessions that hold the fence past its timeout
   std::shared_ptr<std::promise<Result<authority::Record>>> answer =
       std::make_shared<std::promise<Result<authority::Record>>>();
 };
@@ -56,6 +57,7 @@ class ResidencyLoop {
 
   // Any thread:
   const Published<ResidencySeen>& seen() const { return seen_; }
+  const authority::Rules& rules() const { return setup_.rules; }
   Mailbox<SwitchOrder> orders;
   Mailbox<GlassOrder> glass_orders;
   // A peer says that the record is now this. Only believed until the quorum has been read again.
@@ -97,6 +99,8 @@ class ResidencyLoop {
   std::optional<bool> most_advanced_;
   std::string compared_for_;  // the record that most_advanced_ was asked for
   std::string last_why_, last_trouble_;
+  std::string
+      terminate_for_;  // the switch whose holders may be ended; forgotten with the process, which then rolls back
   std::optional<Micros> no_majority_since_;  // monotonic: the sites do not agree to our epoch
   Micros follow_at_ = 0, follow_pause_ = 0;  // of a link that an error ended
   Micros retry_at_ = 0;                      // after trouble: not before

@@ -23,12 +23,10 @@ Json json_of(const Copy& copy) {
 
 Result<Copy> copy_of(const Json& json) {
   Copy copy;
-  const auto state = TRY(member<std::string>(json, "state"));
-  bool known = false;
-  for (const auto s :
-       {Copy::State::none, Copy::State::owner, Copy::State::following, Copy::State::stopped, Copy::State::resync})
-    if (state == authority::name_of(s)) copy.state = s, known = true;
-  if (!known) return fail(Kind::corrupt, "unknown state of a copy: " + state);
+  const auto name = TRY(member<std::string>(json, "state"));
+  const auto state = authority::copy_state_of(name);
+  if (!state) return fail(Kind::corrupt, "unknown state of a copy: " + name);
+  copy.state = *state;
   copy.source = TRY(member<std::string>(json, "source"));
   copy.epoch = TRY(member<authority::Epoch>(json, "epoch"));
   copy.why = TRY(member_or<std::string>(json, "why", ""));

@@ -1,5 +1,6 @@
 #include "agent/switch_actor.hpp"
 
+#include <algorithm>
 #include <thread>
 
 #include "edge/state.hpp"
@@ -44,13 +45,14 @@ Result<void> SwitchActor::journaled(const authority::Record& record, std::string
   setup_.stall.reach(fmt::format("{}.{}.done", half, step));
   line.detail = *detail;
   CHECK_OK(setup_.disk->finish_step(line));
-  setup_.events->add(fmt::format("switch.{}.{}", half, step),
-                     fmt::format("{} in {} ms", step, (monotonic_now() - begun) / 1000), setup_.residency, record.epoch,
-                     record.switch_id);
+  const Micros took = monotonic_now() - begun;
+  setup_.events->add(fmt::format("switch.{}.{}", half, step), fmt::format("{} in {} ms", step, took / 1000),
+                     setup_.residency, record.epoch, record.switch_id, took);
   return {};
 }
 
-SwitchResult SwitchActor::drain(const Record& record) {
+SwitchResult SwitchActor::drain(const Record& record, bool terminate) {
+  terminate_ = terminate;
   left_.reset();
   fence_.reset();
   // All of it again after a restart: each step is cheap and answers as before, and whether the swap was done is the
@@ -107,17 +109,32 @@ Result<std::string> SwitchActor::wait_gateways(const Record& record) {
 
 Result<std::string> SwitchActor::fence(const Record& record) {
   setup_.beat->allows.put({setup_.residency, {}});
-  const auto outcome =
-      TRY(setup_.store->fence(setup_.residency, record.value.epoch, record.value.switch_id, setup_.limits.lock));
+  const auto attempt = [&] {
+    return setup_.store->fence(setup_.residency, record.value.epoch, record.value.switch_id, setup_.limits.lock);
+  };
+  auto outcome = TRY(attempt());
+  if (!outcome.fenced && terminate_) {
+    const auto ended = TRY(setup_.store->end_writers(outcome.holders));
+    setup_.events->add("switch.terminated", "ended, as ordered: " + authority::text_of(ended), setup_.residency,
+                       record.value.epoch, record.value.switch_id);
+    outcome = TRY(attempt());
+  }
   if (!outcome.fenced)
     return fail(Kind::unavailable,
-                fmt::format("{} transactions that write held the fence for {} ms", outcome.holders.size(),
-                            setup_.limits.lock / 1000),
+                fmt::format("transactions that write held the fence for {} ms: {}", setup_.limits.lock / 1000,
+                            TRY(holders(outcome.holders))),
                 "end them, or switch with --terminate");
   fence_ = outcome.position;
   CHECK_OK(setup_.disk->persist_copy(setup_.residency,
                                      {authority::Copy::State::owner, setup_.region, record.value.epoch, fence_}));
   return dump(json_of(*fence_));
+}
+
+// Who they are, as far as they are still there.
+Result<std::string> SwitchActor::holders(const std::vector<int>& pids) {
+  auto writers = TRY(setup_.store->open_writers(0));
+  std::erase_if(writers, [&](const auto& writer) { return std::ranges::find(pids, writer.pid) == pids.end(); });
+  return writers.empty() ? fmt::format("{} sessions, gone by now", pids.size()) : authority::text_of(writers);
 }
 
 Result<std::string> SwitchActor::wait_receivers(const Record& record) {

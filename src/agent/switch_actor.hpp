@@ -40,8 +40,9 @@ using SwitchResult = Result<std::optional<authority::Stored<authority::Record>>>
 class SwitchActor {
  public:
   explicit SwitchActor(SwitchSetup setup) : setup_(std::move(setup)) {}
-  // The owner's half. On an error the caller rolls back.
-  SwitchResult drain(const authority::Stored<authority::Record>& record);
+  // The owner's half. On an error the caller rolls back. `terminate`: sessions that hold the fence past its timeout are
+  // ended; else the error names them.
+  SwitchResult drain(const authority::Stored<authority::Record>& record, bool terminate);
   // The target's half. On an error the next call goes on from the journal.
   SwitchResult open(const authority::Stored<authority::Record>& record);
 
@@ -51,6 +52,7 @@ class SwitchActor {
   Result<std::string> run_open_step(authority::OpenStep step, const Record& record);
   Result<std::string> wait_gateways(const Record& record);
   Result<std::string> fence(const Record& record);
+  Result<std::string> holders(const std::vector<int>& pids);
   Result<std::string> wait_receivers(const Record& record);
   Result<std::string> stop_inbound(const Record& record);
   Result<std::string> persist_epochs(const Record& record);
@@ -60,6 +62,7 @@ class SwitchActor {
                          const std::function<Result<std::string>()>& act);
 
   SwitchSetup setup_;
+  bool terminate_ = false;
   std::optional<authority::Position> fence_;
   std::optional<Record> left_;
   std::future<EpochVote> vote_;  // asked at the beginning, needed before serving

@@ -6,6 +6,7 @@
 #include "core/residency/links.hpp"
 #include "core/topology/parse.hpp"
 #include "core/topology/reference.hpp"
+#include "core/topology/sketch.hpp"
 #include "core/topology/survivability.hpp"
 
 namespace domicile::cli {
@@ -73,6 +74,7 @@ Result<Exit> run(const Args& args, Io& io) {
   if (!today.ok()) return fail(Kind::invalid_input, "--today is no date", "write --today 2027-01-31");
   const std::string text = TRY(read_file(args.words[0]));
   const Parsed parsed = topology::parse(text, args.words[0], today);
+  const auto sketched = parsed ? std::nullopt : sketch(text, parsed.error());
   if (args.has("json")) {
     Json out = {{"file", args.words[0]}, {"ok", parsed.has_value()}, {"problems", Json::array()}};
     if (parsed) {
@@ -80,6 +82,7 @@ Result<Exit> run(const Args& args, Io& io) {
       out["policy_hash"] = residency::policy_hash(*parsed);
     } else {
       out["problems"] = json_of(parsed.error());
+      if (sketched) out["survivability"] = json_of(survivability(*sketched));
     }
     io.out << dump(out) << "\n";
   } else if (parsed) {
@@ -87,6 +90,7 @@ Result<Exit> run(const Args& args, Io& io) {
   } else {
     for (const Problem& each : parsed.error())
       io.err << each.where() << ": " << each.code << ": " << each.cause << "\n  fix: " << each.fix << "\n";
+    if (sketched) io.out << table(*sketched, io.terminal);
     io.err << parsed.error().size() << (parsed.error().size() == 1 ? " problem\n" : " problems\n");
   }
   return parsed ? Exit::ok : Exit::failed;

@@ -6,6 +6,7 @@
 
 #include "base/file.hpp"
 #include "base/json.hpp"
+#include "base/temp_dir.hpp"
 #include "cli/registry.hpp"
 
 namespace domicile::cli {
@@ -79,7 +80,7 @@ TEST(Check, SaysWhatIsWrongInBothForms) {
   const std::string file = kRoot + "/examples/two-regions/topology.yaml";
   const Ran text = ran({"check", file, "--today", "2100-01-01"});
   EXPECT_EQ(text.exit, 1);
-  EXPECT_TRUE(text.out.empty());
+  EXPECT_NE(text.out.find("outage by law"), std::string::npos) << "what is wrong here changes no answer: " << text.out;
   EXPECT_NE(text.err.find(":20:14: DOM-E027"), std::string::npos) << text.err;
   const Ran json = ran({"check", file, "--today", "2100-01-01", "--json"});
   EXPECT_EQ(json.exit, 1);
@@ -87,6 +88,19 @@ TEST(Check, SaysWhatIsWrongInBothForms) {
   ASSERT_TRUE(value);
   EXPECT_EQ((*value)["problems"][0]["code"], "DOM-E027");
   EXPECT_EQ((*value)["problems"][0]["line"], 20);
+  EXPECT_FALSE((*value)["survivability"].empty());
+}
+
+TEST(Check, ForetellsNothingWhereItIsOpenWhoMayOwnWhat) {
+  const TempDir folder;
+  const auto file = folder.path() / "topology.yaml";
+  std::string text = *read_file(kRoot + "/examples/two-regions/topology.yaml");
+  const std::string home = "eu: {home: eu-central-1,";
+  text.replace(text.find(home), home.size(), "eu: {home: eu-north-9,");
+  ASSERT_TRUE(write_file(file, text));
+  const Ran answer = ran({"check", file.string(), "--today", "2026-11-24"});
+  EXPECT_EQ(answer.exit, 1);
+  EXPECT_TRUE(answer.out.empty()) << answer.out;
 }
 
 TEST(Check, TheSchemaIsJson) {

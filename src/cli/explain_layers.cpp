@@ -251,6 +251,16 @@ Result<void> Explainer::seen_from(const std::string& region, const Subject& subj
   return world.open(TRY(snapshot::compile(tenants)), own ? authority_bytes_ : TRY(snapshot::compile(snap)), boot);
 }
 
+std::optional<Layer> Explainer::assumed(const std::string& region) const {
+  const std::string_view own = files_.authority().region();
+  if (region == own) return {};
+  return Layer{"assumed",
+               fmt::format("{} has the records and the tenants that {} has, its topology is this one, a lease that it "
+                           "owns is open, its peers answer; not known: its load and what its workers obey",
+                           region, own),
+               fmt::format("ask there: domicile explain request --from {} at {}", region, region)};
+}
+
 Result<Layer> Explainer::connection(const Subject& subject, const std::string& region) const {
   GatewayWorld world;
   CHECK_OK(seen_from(region, subject, world));

@@ -56,6 +56,8 @@ class Explainer {
   // What the gateway of `region` does with a new TLS connection, and with a decrypted request.
   Result<Layer> connection(const Subject& subject, const std::string& region) const;
   Result<Layer> request(const Subject& subject, const std::string& region, const std::string& method) const;
+  // What is assumed about a gateway that is not the one whose files are read; empty for that one itself.
+  std::optional<Layer> assumed(const std::string& region) const;
   const topology::Topology& topology() const { return topology_; }
   // Prints layers as a table or JSON, with the policy hash, and says when the gateway works by another policy.
   void print(const Json& head, const std::vector<Layer>& layers, const Args& args, Io& io) const;

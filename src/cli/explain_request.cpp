@@ -20,6 +20,7 @@ Result<Exit> run(const Args& args, Io& io) {
                                TRY(explain->connection(subject, from)),
                                TRY(explain->request(subject, from, method)),
                                explain->guard(subject)};
+  if (auto assumed = explain->assumed(from)) layers.push_back(std::move(*assumed));
   explain->print({{"host", std::string(host.view())},
                   {"from", from},
                   {"method", method},

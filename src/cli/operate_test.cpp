@@ -37,7 +37,8 @@ const char* const kStatus = R"({
      "rules": {"home": "us-east-1", "standby": ["eu-central-1", "eu-west-1"], "holds": {"US": "full", "EU": "full"},
                "rpo_ms": 10000, "failover": "automatic"}},
     {"residency": "eu", "owner": "eu-west-1", "epoch": 7, "mode": "serving", "switch": "s2", "from": "eu-central-1",
-     "to": "eu-west-1", "cause": "planned", "form": "full", "lease_ms": 4200, "lag_ms": null, "why": "keeps the lease",
+     "to": "eu-west-1", "cause": "planned", "form": "full", "lease_ms": 4200, "lag_ms": null,
+     "guard": {"state": "open", "epoch": 7, "left_ms": 4200, "switch": ""}, "why": "keeps the lease",
      "proposal": "", "distrusted": "", "owner_expired": false,
      "copy": {"state": "owner", "source": "eu-west-1", "epoch": 7, "why": ""},
      "rules": {"home": "eu-central-1", "standby": ["eu-west-1"], "holds": {"EU": "full", "US": "reduced"},
@@ -125,13 +126,16 @@ TEST(Status, IsOneTable) {
 
 TEST(Status, WritersSaysWhoUntilWhenAndWhy) {
   const FakeAgent agent;
-  EXPECT_EQ(ran({"status", "--writers"}, agent).out,
-            "RESIDENCY  MAY WRITE  UNTIL          WHY\n"
-            "directory  us-east-1  at most 4.8 s  serving at epoch 3; surely over then, unless it beats again\n"
-            "eu         eu-west-1  in 4.2 s       serving at epoch 7, each beat extends the lease\n");
+  EXPECT_EQ(
+      ran({"status", "--writers"}, agent).out,
+      "RESIDENCY  MAY WRITE  UNTIL          GUARD HERE  WHY\n"
+      "directory  us-east-1  at most 4.8 s  unknown     serving at epoch 3; surely over then, unless it beats again\n"
+      "eu         eu-west-1  in 4.2 s       open        serving at epoch 7, each beat extends the lease\n");
   const auto json = parse_json(ran({"status", "--writers", "--json"}, agent).out, "writers");
   ASSERT_TRUE(json);
   EXPECT_EQ((*json)[1]["until_ms"], 4200);
+  EXPECT_EQ((*json)[1]["guard"], "open");
+  EXPECT_EQ((*json)[0]["guard"], nullptr) << "not told is not known";
 }
 
 TEST(Status, NobodyWritesWhileItMovesOrWithoutALease) {
@@ -180,6 +184,17 @@ TEST(Status, WhatIsUnsafeIsSaidAndIsTheExitCode) {
       {"the quorum is silent", [](Json& s) { s["quorum"]["trouble"] = "timed out"; }, "no quorum"},
       {"and says nothing", [](Json& s) { s["quorum"]["answered_ms_ago"] = 9000; }, "no quorum for 9.0 s"},
       {"it never answered", [](Json& s) { s["quorum"]["answered_ms_ago"] = nullptr; }, "never answered this region"},
+      {"somebody changed the schema",
+       [](Json& s) {
+         s["drift"]["found"] = {{{"object", "app.orders"}, {"what", "column 'note' is not mapped"}, {"fix", "map it"}}};
+       },
+       "drift: app.orders: column 'note' is not mapped; map it"},
+      {"the glass is broken",
+       [](Json& s) {
+         s["residencies"][1]["glass"] = {
+             {"open", true}, {"by", "A. Muster"}, {"reason", "etcd is lost"}, {"at", "now"}};
+       },
+       "GLASS BROKEN: eu is open here without a quorum since now by A. Muster: etcd is lost"},
       {"etcd is full", [](Json& s) { s["quorum"]["etcd"]["alarms"] = {"NOSPACE"}; }, "NOSPACE"},
       {"the database is dead", [](Json& s) { s["database"] = "no connection"; }, "does not commit"},
       {"distrusted", [](Json& s) { s["residencies"][1]["distrusted"] = "behind"; }, "quorum adopt"},

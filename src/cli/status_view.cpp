@@ -169,6 +169,16 @@ void unsafe_quorum(const Json& status, std::vector<std::string>& out) {
     out.push_back("the database here does not commit: " + database);
 }
 
+void unsafe_drift(const Json& status, std::vector<std::string>& out) {
+  const Json& drift = child_at(status, "drift");
+  if (const auto trouble = text_at(drift, "trouble"); !trouble.empty())
+    out.push_back("the database here could not be compared with what it should be: " + trouble);
+  if (const Json& found = child_at(drift, "found"); found.is_array())
+    for (const Json& each : found)
+      out.push_back(
+          fmt::format("drift: {}: {}; {}", text_at(each, "object"), text_at(each, "what"), text_at(each, "fix")));
+}
+
 // A copy that is to save the residency, and may not be able to.
 void unsafe_copy(const Json& status, const Json& residency, std::vector<std::string>& out) {
   const auto here = text_at(status, "region"), name = text_at(residency, "residency");
@@ -191,6 +201,7 @@ void unsafe_copy(const Json& status, const Json& residency, std::vector<std::str
 std::vector<std::string> unsafe_now(const Json& status) {
   std::vector<std::string> out;
   unsafe_quorum(status, out);
+  unsafe_drift(status, out);
   for (const Json& residency : residencies_of(status)) {
     if (const auto why = text_at(residency, "distrusted"); !why.empty())
       out.push_back(fmt::format("the quorum is distrusted about {}: {}; domicile quorum adopt --reason TEXT",
@@ -305,6 +316,9 @@ std::vector<Writer> writers_of(const Json& status) {
         writer.why = fmt::format("{} at epoch {}; its end is not known here", mode, epoch);
       }
     }
+    writer.guard = text_at(child_at(each, "guard"), "state");
+    if (const auto left = number_at(child_at(each, "guard"), "left_ms"); writer.guard == "open" && left && *left <= 0)
+      writer.guard = "lapsed";
     if (const auto distrusted = text_at(each, "distrusted"); !distrusted.empty())
       writer.why += "; the quorum is distrusted, nothing renews from it";
     out.push_back(std::move(writer));
@@ -319,17 +333,19 @@ Json json_of(const std::vector<Writer>& writers) {
                    {"writer", each.region.empty() ? Json() : Json(each.region)},
                    {"until_ms", each.until_ms && !each.region.empty() ? Json(*each.until_ms) : Json()},
                    {"here", each.here},
+                   {"guard", each.guard.empty() ? Json() : Json(each.guard)},
                    {"why", each.why}});
   return out;
 }
 
 std::string writers_text(const Json& status, const Look& look) {
-  std::vector<std::vector<std::string>> rows = {{"RESIDENCY", "MAY WRITE", "UNTIL", "WHY"}};
+  std::vector<std::vector<std::string>> rows = {{"RESIDENCY", "MAY WRITE", "UNTIL", "GUARD HERE", "WHY"}};
   for (const Writer& each : writers_of(status)) {
     const std::string until = each.region.empty() ? "-"
                               : !each.until_ms    ? "unknown"
                                                   : (each.here ? "in " : "at most ") + duration_text(*each.until_ms);
-    rows.push_back({each.residency, each.region.empty() ? "nobody" : each.region, until, each.why});
+    rows.push_back({each.residency, each.region.empty() ? "nobody" : each.region, until,
+                    each.guard.empty() ? "unknown" : each.guard, each.why});
   }
   return columns_text(rows, look);
 }

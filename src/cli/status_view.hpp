@@ -36,6 +36,7 @@ struct Writer {
       until_ms;  // here: until its lease's end. Elsewhere: until it is surely over, seen from here
   bool here = false;
   std::string why;
+  std::string guard = {};  // what the database here says: open, fenced, closed; empty: not known
 };
 std::vector<Writer> writers_of(const Json& status);
 Json json_of(const std::vector<Writer>& writers);

@@ -98,6 +98,33 @@ Result<Exit> finish(const Json& order, const Ended& ended, bool json, Io& io) {
               "it goes on by itself: domicile status --watch");
 }
 
+void tell_warnings(const Json& answer, std::ostream& out) {
+  if (const Json& warnings = child_at(answer, "warnings"); warnings.is_array())
+    for (const Json& each : warnings)
+      if (each.is_string()) out << "warning: " << each.get<std::string>() << "\n";
+}
+
+// The plan, and what the owner's precheck says now. An agent that has no such question is one version older.
+Result<Exit> dry_run(AgentClient& agent, const Args& args, const Json& residency, Io& io) {
+  const std::string to = args.get("to"), reason = args.get("reason");
+  const auto checked = agent.get(fmt::format("/v1/switch/check?residency={}&to={}&terminate={}", args.words[0], to,
+                                             args.has("terminate") ? 1 : 0));
+  if (!checked && checked.error().kind != Kind::invalid_input && checked.error().kind != Kind::failed)
+    return tl::unexpected<Error>(checked.error());
+  if (args.has("json")) {
+    Json plan = switch_plan(residency, to, reason);
+    plan["precheck"] = checked ? *checked : Json();
+    io.out << dump(plan) << "\n";
+  } else {
+    io.out << switch_plan_text(residency, to, reason);
+  }
+  if (checked)
+    tell_warnings(*checked, io.err);
+  else
+    io.err << "precheck: not known: " << one_line(checked.error()) << "\n";
+  return Exit::ok;
+}
+
 Result<Exit> run(const Args& args, Io& io) {
   const std::string to = args.get("to"), reason = args.get("reason");
   const bool json = args.has("json");
@@ -105,13 +132,7 @@ Result<Exit> run(const Args& args, Io& io) {
   const Json status = TRY(agent.get("/v1/status"));
   const Json residency = TRY(residency_in(status, args.words[0]));
   CHECK_OK(may_switch(status, residency, to));
-  if (args.has("dry-run")) {
-    if (json)
-      io.out << dump(switch_plan(residency, to, reason)) << "\n";
-    else
-      io.out << switch_plan_text(residency, to, reason);
-    return Exit::ok;
-  }
+  if (args.has("dry-run")) return dry_run(agent, args, residency, io);
   if (!args.has("yes")) {
     if (io.in == nullptr) {
       io.err << "error: there is nobody to ask\n  fix: --yes, or run it on a terminal\n";
@@ -119,7 +140,10 @@ Result<Exit> run(const Args& args, Io& io) {
     }
     if (!confirmed(residency, to, io)) return fail(Kind::failed, "not confirmed, nothing was done");
   }
-  const Json order = TRY(agent.post("/v1/switch", {{"residency", args.words[0]}, {"to", to}, {"reason", reason}}));
+  const Json order = TRY(
+      agent.post("/v1/switch",
+                 {{"residency", args.words[0]}, {"to", to}, {"reason", reason}, {"terminate", args.has("terminate")}}));
+  tell_warnings(order, io.err);
   io.err << fmt::format("switch {} of {}: {} -> {}\n", text_at(order, "switch"), text_at(order, "residency"),
                         text_at(order, "from"), text_at(order, "to"));
   if (args.has("no-wait")) {
@@ -136,14 +160,16 @@ Verb switch_verb() {
   return {"switch",
           "Move a residency to another region without losing a write (a planned switch).",
           {"RESIDENCY"},
-          with_agent_options({{"to", "REGION", "Its home or one of its standbys.", true},
-                              {"reason", "TEXT", "Why; it is kept with the switch.", true},
-                              {"dry-run", "", "Check, print the steps, change nothing."},
-                              {"yes", "", "Do not ask. Needed where nobody can be asked."},
-                              {"wait", "", "Wait until it serves, and print each phase (as without it)."},
-                              {"no-wait", "", "Return once the owner has taken the order."},
-                              {"timeout", "SECONDS", "Wait no longer; the switch goes on by itself (60)."},
-                              {"json", "", "Print one JSON object."}}),
+          with_agent_options(
+              {{"to", "REGION", "Its home or one of its standbys.", true},
+               {"reason", "TEXT", "Why; it is kept with the switch.", true},
+               {"dry-run", "", "Check, print the steps, change nothing."},
+               {"terminate", "", "End the sessions that still hold the fence after its timeout; else it rolls back."},
+               {"yes", "", "Do not ask. Needed where nobody can be asked."},
+               {"wait", "", "Wait until it serves, and print each phase (as without it)."},
+               {"no-wait", "", "Return once the owner has taken the order."},
+               {"timeout", "SECONDS", "Wait no longer; the switch goes on by itself (60)."},
+               {"json", "", "Print one JSON object."}}),
           {"domicile switch eu --to eu-west-1 --reason 'kernel update' --dry-run",
            "domicile switch eu --to eu-west-1 --reason 'kernel update'",
            "domicile switch eu --to eu-central-1 --reason 'back home' --yes --json"},

@@ -162,8 +162,10 @@ Json phases_of(const Json& events, const std::string& switch_id) {
 
 std::string phase_line(const Json& phase) {
   const auto ms = number_at(phase, "ms");
+  const auto name = text_at(phase, "name");
+  const bool step = name.starts_with("switch.drain.") || name.starts_with("switch.open.");  // the name says it all
   return fmt::format("{:<16}{:<32}{:>9}  {}", text_at(phase, "region"), text_at(phase, "name"),
-                     ms ? fmt::format("{} ms", *ms) : "", ms ? "" : text_at(phase, "text"));
+                     ms ? fmt::format("{} ms", *ms) : "", step && ms ? "" : text_at(phase, "text"));
 }
 
 }  // namespace domicile::cli

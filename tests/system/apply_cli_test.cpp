@@ -176,11 +176,13 @@ TEST_P(ApplyCli, OnlyWhatIsNamedMayBeCalledAndWritten) {
     for (int r = 0; r < rows.size(); ++r) names += rows.text(r, 0) + " ";
     return names;
   };
-  EXPECT_EQ(may("domicile_agent"),
-            "clock directory_version guard_form guard_missing guard_state lease_close lease_fence lease_set "
-            "open_transactions permit subscription_advance subscription_create subscription_disable subscription_drop "
-            "subscription_enable subscription_position subscription_set_slot subscription_set_slot_none "
-            "subscription_terminate ");
+  EXPECT_EQ(
+      may("domicile_agent"),
+      "clock directory_version end_writers guard_form guard_missing guard_repair guard_state lease_close lease_fence "
+      "lease_set open_transactions open_writers permit publication_restore subscription_advance subscription_create "
+      "subscription_disable subscription_drop "
+      "subscription_enable subscription_position subscription_set_slot subscription_set_slot_none "
+      "subscription_terminate ");
   EXPECT_EQ(may("shop"), "");
   EXPECT_EQ(may("domicile_link_eu_central_1"), "");
   auto shop = server_->open(database_, "shop");

@@ -19,6 +19,7 @@
 #include "engines/postgres/links/position.hpp"
 #include "engines/postgres/links/slots.hpp"
 #include "engines/postgres/links/subscription.hpp"
+#include "engines/postgres/schema_sql.hpp"
 
 namespace domicile::postgres::links {
 namespace {
@@ -60,7 +61,7 @@ class Cluster {
     if (!made || made->exit_code != 0) throw std::runtime_error("no cluster");
     start();
     auto admin = connect();
-    must(admin.exec(kLinkTables));
+    must(admin.exec(link_tables_sql()));
     must(
         admin.exec("CREATE OR REPLACE FUNCTION domicile.permit(residency text, purpose text) RETURNS void "
                    "LANGUAGE sql AS ''"));

@@ -20,6 +20,13 @@ std::string_view name_of(Copy::State state) {
   return "?";
 }
 
+std::optional<Copy::State> copy_state_of(std::string_view name) {
+  for (const auto state :
+       {Copy::State::none, Copy::State::owner, Copy::State::following, Copy::State::stopped, Copy::State::resync})
+    if (name == name_of(state)) return state;
+  return {};
+}
+
 namespace {
 
 bool reached(const std::optional<Position>& position, const std::optional<Position>& fence) {

@@ -25,6 +25,7 @@ struct Copy {
 };
 
 std::string_view name_of(Copy::State state);
+std::optional<Copy::State> copy_state_of(std::string_view name);
 
 enum class CopyAct {
   keep,         // nothing to change

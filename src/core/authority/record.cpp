@@ -1,5 +1,7 @@
 #include "core/authority/record.hpp"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "base/json.hpp"
@@ -108,10 +110,23 @@ std::string to_text(const Record& record) {
             {"automatic_at", record.automatic_at},
             {"history", history}};
   if (record.fence) json["fence"] = json_of(*record.fence);
+  if (!record.extra.empty())
+    if (const auto extra = parse_json(record.extra, "members of a newer version"); extra && extra->is_object())
+      for (const auto& [key, value] : extra->items())
+        if (!json.contains(key)) json[key] = value;
   return dump(json);
 }
 
 namespace {
+
+std::string unknown_members(const Json& json) {
+  static constexpr std::array kKnown{"owner", "epoch", "mode",         "switch",  "from",
+                                     "to",    "cause", "automatic_at", "history", "fence"};
+  Json extra = Json::object();
+  for (const auto& [key, value] : json.items())
+    if (std::ranges::find(kKnown, std::string_view(key)) == kKnown.end()) extra[key] = value;
+  return extra.empty() ? "" : dump(extra);
+}
 
 Result<std::vector<Opened>> history_of(const Json& array) {
   if (!array.is_array()) return fail(Kind::corrupt, "the authority record's history is no array");
@@ -133,10 +148,12 @@ Result<Record> record_of(std::string_view text) {
   Record record;
   record.owner = TRY(member<std::string>(json, "owner"));
   record.epoch = TRY(member<Epoch>(json, "epoch"));
-  const auto mode = mode_of(TRY(member<std::string>(json, "mode")));
-  const auto cause = cause_of(TRY(member<std::string>(json, "cause")));
-  if (!mode) return fail(Kind::corrupt, "the authority record has an unknown mode");
-  if (!cause) return fail(Kind::corrupt, "the authority record has an unknown cause");
+  const auto mode_name = TRY(member<std::string>(json, "mode")), cause_name = TRY(member<std::string>(json, "cause"));
+  const auto mode = mode_of(mode_name);
+  const auto cause = cause_of(cause_name);
+  constexpr const char* kNewer = "a newer agent may have written it: update this one";
+  if (!mode) return fail(Kind::corrupt, "the authority record has the unknown mode '" + mode_name + "'", kNewer);
+  if (!cause) return fail(Kind::corrupt, "the authority record has the unknown cause '" + cause_name + "'", kNewer);
   record.mode = *mode;
   record.cause = *cause;
   record.switch_id = TRY(member<std::string>(json, "switch"));
@@ -145,6 +162,7 @@ Result<Record> record_of(std::string_view text) {
   record.automatic_at = TRY(member_or<Micros>(json, "automatic_at", 0));
   record.history = TRY(history_of(TRY(member_or<Json>(json, "history", Json::array()))));
   if (json.contains("fence")) record.fence = TRY(position_of(json["fence"]));
+  record.extra = unknown_members(json);
   if (record.epoch < 1) return fail(Kind::corrupt, "the authority record has an epoch below 1");
   return record;
 }

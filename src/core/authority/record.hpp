@@ -75,6 +75,7 @@ struct Record {
   std::optional<Position> fence = {};  // planned and moving: the owner's last position of the ended epoch
   Micros automatic_at = 0;             // wall clock of the last automatic switch that reached serving; 0: never
   std::vector<Opened> history = {};    // oldest first, kHistory at most; the last one is the last that anybody opened
+  std::string extra = {};              // JSON object of members that this version does not know; kept when rewritten
   bool operator==(const Record&) const = default;
 };
 
@@ -95,7 +96,8 @@ struct Beat {
 
 std::string to_text(const Record& record);
 std::string to_text(const Beat& beat);
-// Unknown members are ignored: an agent one version ahead may have added them.
+// An agent one version ahead may have added members: a record's are kept and written back, a beat's are ignored. An
+// unknown value of mode or cause is refused, and said: to take it for a known one could open what must stay closed.
 Result<Record> record_of(std::string_view text);
 Result<Beat> beat_of(std::string_view text);
 

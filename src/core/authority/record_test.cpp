@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/authority/decision.hpp"
+
 namespace domicile::authority {
 namespace {
 
@@ -20,10 +22,38 @@ TEST(Beat, SurvivesItsText) {
   EXPECT_EQ(*beat_of(to_text(beat)), beat);
 }
 
-TEST(Record, UnknownMembersAreIgnored) {
+// Agents of two versions beside each other: what the newer one added outlives every rewrite by the older one.
+TEST(Record, MembersOfANewerVersionAreToleratedAndKeptWhereItIsRewritten) {
   std::string text = to_text(some_record());
-  text.insert(1, "\"added_later\":1,");
-  EXPECT_EQ(*record_of(text), some_record());
+  text.insert(1, R"("added_later":{"b":[1,null],"a":"x"},"zone":7,)");
+  const auto read = record_of(text);
+  ASSERT_TRUE(read) << render(read.error());
+  EXPECT_EQ(read->owner, some_record().owner);
+  EXPECT_EQ(*record_of(to_text(*read)), *read);
+  const std::string rewritten = to_text(serving_record(*read, 1));
+  EXPECT_NE(rewritten.find(R"("added_later":{"a":"x","b":[1,null]})"), std::string::npos) << rewritten;
+  EXPECT_NE(rewritten.find(R"("zone":7)"), std::string::npos) << rewritten;
+  EXPECT_EQ(record_of(rewritten)->mode, Mode::serving) << "and what this version knows is what it wrote";
+}
+
+TEST(Record, AValueThatOnlyANewerVersionKnowsIsRefusedAndNamed) {
+  std::string text = to_text(some_record());
+  text.replace(text.find("\"moving\""), 8, "\"handing\"");
+  const auto read = record_of(text);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().what, "the authority record has the unknown mode 'handing'");
+  EXPECT_NE(read.error().fix.find("update this one"), std::string::npos);
+  std::string cause = to_text(some_record());
+  cause.replace(cause.find("\"planned\""), 9, "\"foreseen\"");
+  ASSERT_FALSE(record_of(cause));
+  EXPECT_NE(record_of(cause).error().what.find("'foreseen'"), std::string::npos);
+}
+
+TEST(Beat, MembersOfANewerVersionAreTolerated) {
+  const Beat beat{"b", 12, 1, {{"us", {1000, 0x1600000010, 7}}}};
+  std::string text = to_text(beat);
+  text.insert(1, R"("added_later":1,)");
+  EXPECT_EQ(*beat_of(text), beat);
 }
 
 TEST(Record, NonsenseIsRefused) {

@@ -10,7 +10,7 @@
 
 namespace domicile::desired {
 
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 inline constexpr std::string_view kAgentRole = "domicile_agent";
 
 // domicile_link_<peer>, '-' as '_'.

@@ -5,12 +5,13 @@
 // does not; after such an error the next call connects anew.
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "core/authority/record.hpp"
+#include "core/authority/precheck.hpp"
 
 namespace domicile::replication {
 
@@ -46,6 +47,11 @@ struct Fence {
   std::vector<int> holders;  // process ids of those writers
 };
 
+using authority::Holder;
+
+// Of one mapped table: columns with type and nullability, replica identity; as text, by schema.table.
+using Fingerprints = std::map<std::string, std::string>;
+
 struct ReceiverProgress {
   std::string region;
   bool live = false;  // connected now
@@ -75,6 +81,12 @@ class Store {
   // Closes without waiting and raises the known epoch.
   virtual Result<void> close(const std::string& residency, Epoch epoch) = 0;
   virtual Result<std::vector<GuardState>> guard_state() = 0;
+  // Sessions whose open transaction has written tenant rows, at least so old; the oldest first.
+  virtual Result<std::vector<Holder>> open_writers(Micros min_age) = 0;
+  // Ends those of these sessions that are open writers; tells which.
+  virtual Result<std::vector<Holder>> end_writers(const std::vector<int>& pids) = 0;
+  // Of the tables of a link, as they are here.
+  virtual Result<Fingerprints> fingerprints(const LinkName& link) = 0;
 
   // Commits something of no meaning: does the store still commit?
   virtual Result<void> pulse() = 0;

@@ -70,6 +70,8 @@ class Applier {
     CHECK_OK(exec(schema_sql()));
     CHECK_OK(connection_.exec_params("INSERT INTO domicile.version (version) VALUES ($1)",
                                      {std::to_string(desired::kSchemaVersion)}));
+    // A version that is brought up: the agent's role is there already and needs what is new.
+    if (seen_.roles.contains(std::string(desired::kAgentRole)) && seen_.guard_installed) CHECK_OK(rights_of_agent());
     return record(connection_, "schema", "domicile");
   }
 
@@ -147,12 +149,23 @@ class Applier {
   Result<void> create_publication(const std::string& publication) {
     CHECK_OK(exec(
         fmt::format("CREATE PUBLICATION {} FOR {} WITH ({})", name(publication), table_list(publication), kOptions)));
-    return record(connection_, "publication", publication);
+    return record_publication(publication);
   }
 
   Result<void> change_publication(const std::string& publication) {
     CHECK_OK(exec(fmt::format("ALTER PUBLICATION {} SET ({})", name(publication), kOptions)));
-    return exec(fmt::format("ALTER PUBLICATION {} SET {}", name(publication), table_list(publication)));
+    CHECK_OK(exec(fmt::format("ALTER PUBLICATION {} SET {}", name(publication), table_list(publication))));
+    return record_publication(publication);
+  }
+
+  // With what it was made as: what an agent may bring it back to (domicile.publication_restore).
+  Result<void> record_publication(const std::string& publication) {
+    const Json detail{{"for", table_list(publication)}};
+    CHECK_OK(record(connection_, "publication", publication, detail));
+    CHECK_OK(connection_.exec_params(
+        "UPDATE domicile.object_registry SET detail = $2::jsonb WHERE kind = 'publication' AND name = $1",
+        {publication, dump(detail)}));
+    return {};
   }
 
   Result<void> drop_publication(const std::string& publication) {

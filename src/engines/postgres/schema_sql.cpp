@@ -23,6 +23,17 @@ CREATE TABLE IF NOT EXISTS domicile.host (
   host      text PRIMARY KEY,
   tenant_id text NOT NULL REFERENCES domicile.tenant);
 CREATE INDEX IF NOT EXISTS host_tenant ON domicile.host (tenant_id);
+CREATE TABLE IF NOT EXISTS domicile.pulse (
+  "only" bool PRIMARY KEY DEFAULT true CHECK ("only"),
+  at     timestamptz NOT NULL);
+CREATE SEQUENCE IF NOT EXISTS domicile.directory_change;
+)sql";
+
+// What links keep. `marker` is published by every link, one row per residency; `copy_journal` is the importing side's:
+// which tables are complete here, from which session of which link; `link_journal` has one row per link and end ('out':
+// the slot here, 'in': the subscription here).
+constexpr const char* kLinkTables = R"sql(
+CREATE SCHEMA IF NOT EXISTS domicile;
 CREATE TABLE IF NOT EXISTS domicile.marker (
   residency text PRIMARY KEY,
   clock_us  bigint NOT NULL,
@@ -49,10 +60,6 @@ CREATE TABLE IF NOT EXISTS domicile.link_journal (
   reason    text NOT NULL DEFAULT '',
   at        timestamptz NOT NULL DEFAULT pg_catalog.now(),
   PRIMARY KEY (link, side));
-CREATE TABLE IF NOT EXISTS domicile.pulse (
-  "only" bool PRIMARY KEY DEFAULT true CHECK ("only"),
-  at     timestamptz NOT NULL);
-CREATE SEQUENCE IF NOT EXISTS domicile.directory_change;
 )sql";
 
 // ENABLE ALWAYS: the apply worker fires no other triggers, and a receiver's snapshot has to follow too. Row level,
@@ -201,6 +208,49 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
   SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
   WHERE backend_xid IS NOT NULL AND pid <> pg_catalog.pg_backend_pid()
 $f$;
+-- Sessions whose open transaction may have written a guarded table (their lock is stronger than a reader's), the oldest
+-- first: a fence waits for them. Never what they ran. Apply's workers do not hold a fence.
+CREATE OR REPLACE FUNCTION domicile.open_writers(min_age_ms bigint)
+RETURNS TABLE (pid int, age_ms bigint, role text) LANGUAGE sql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT a.pid, w.age_ms, a.usename::text FROM pg_catalog.pg_stat_activity a,
+    LATERAL (SELECT (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::bigint AS age_ms) w
+  WHERE a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid()
+    AND a.datname = pg_catalog.current_database() AND w.age_ms >= $1
+    AND EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation'
+      AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+      AND l.relation IN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+        WHERE p.pronamespace = 'domicile'::pg_catalog.regnamespace))
+  ORDER BY w.age_ms DESC
+$f$;
+-- Only of those: an agent ends nobody else's session.
+CREATE OR REPLACE FUNCTION domicile.end_writers(pids int[])
+RETURNS TABLE (pid int, age_ms bigint, role text) LANGUAGE sql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT w.pid, w.age_ms, w.role FROM domicile.open_writers(0) w
+  WHERE w.pid = ANY ($1) AND pg_catalog.pg_terminate_backend(w.pid)
+$f$;
+)sql";
+
+// Publications belong to whoever ran `apply`. An agent may only bring one back to what `apply` wrote last.
+constexpr const char* kRestore = R"sql(
+CREATE OR REPLACE FUNCTION domicile.publication_restore(name text) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE made text;
+BEGIN
+  SELECT r.detail ->> 'for' INTO made FROM domicile.object_registry r WHERE r.kind = 'publication' AND r.name = $1;
+  IF made IS NULL THEN
+    RAISE EXCEPTION 'what publication % was made as is not known', name USING ERRCODE = '42501', HINT = 'domicile apply';
+  END IF;
+  IF EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.pubname = $1) THEN
+    EXECUTE pg_catalog.format('ALTER PUBLICATION %I SET (publish = ''insert, update, delete'', '
+      'publish_via_partition_root = true)', name);
+    EXECUTE pg_catalog.format('ALTER PUBLICATION %I SET ', name) || made;
+  ELSE
+    EXECUTE pg_catalog.format('CREATE PUBLICATION %I FOR ', name) || made ||
+      ' WITH (publish = ''insert, update, delete'', publish_via_partition_root = true)';
+  END IF;
+END $f$;
 )sql";
 
 // New functions are executable by everybody; here nobody may but whom a later grant names.
@@ -209,7 +259,8 @@ DO $do$
 DECLARE f pg_catalog.regprocedure;
 BEGIN
   FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'domicile'::pg_catalog.regnamespace
-           AND (p.proname ~ '^subscription_' OR p.proname ~ '^directory_' OR p.proname IN ('link_name_check', 'open_transactions')) LOOP
+           AND (p.proname ~ '^subscription_' OR p.proname ~ '^directory_' OR p.proname IN ('link_name_check', 'open_transactions',
+             'open_writers', 'end_writers', 'publication_restore')) LOOP
     EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
   END LOOP;
 END $do$;
@@ -221,7 +272,8 @@ GRANT USAGE ON SCHEMA domicile TO domicile_agent;
 GRANT SELECT ON domicile.version, domicile.object_registry TO domicile_agent;
 GRANT SELECT, INSERT, UPDATE, DELETE ON domicile.tenant, domicile.host, domicile.marker, domicile.copy_journal,
   domicile.link_journal, domicile.pulse TO domicile_agent;
-GRANT EXECUTE ON FUNCTION domicile.directory_version(), domicile.open_transactions(), domicile.subscription_create(text, text),
+GRANT EXECUTE ON FUNCTION domicile.directory_version(), domicile.open_transactions(), domicile.open_writers(bigint),
+  domicile.end_writers(int[]), domicile.publication_restore(text), domicile.subscription_create(text, text),
   domicile.subscription_enable(text), domicile.subscription_disable(text), domicile.subscription_set_slot_none(text),
   domicile.subscription_set_slot(text), domicile.subscription_drop(text), domicile.subscription_terminate(text),
   domicile.subscription_position(text), domicile.subscription_advance(text, pg_lsn) TO domicile_agent;
@@ -234,8 +286,14 @@ const std::string& agent_rights_sql() {
   return sql;
 }
 
+const std::string& link_tables_sql() {
+  static const std::string sql = kLinkTables;
+  return sql;
+}
+
 const std::string& schema_sql() {
-  static const std::string sql = std::string(kTables) + kDirectory + kSubscriptions + kActivity + kRights;
+  static const std::string sql =
+      std::string(kTables) + kLinkTables + kDirectory + kSubscriptions + kActivity + kRestore + kRights;
   return sql;
 }
 

@@ -100,5 +100,6 @@ BEGIN
   EXECUTE format('GRANT USAGE ON SCHEMA {{schema}} TO %I', role);
   EXECUTE format('GRANT EXECUTE ON FUNCTION {{schema}}.clock(), {{schema}}.lease_set(text, bigint, bigint, text),
     {{schema}}.lease_fence(text, bigint, text, int), {{schema}}.lease_close(text, bigint), {{schema}}.guard_state(),
-    {{schema}}.permit(text, text), {{schema}}.guard_form(), {{schema}}.guard_missing() TO %I', role);
+    {{schema}}.permit(text, text), {{schema}}.guard_form(), {{schema}}.guard_missing(),
+    {{schema}}.guard_repair() TO %I', role);
 END $f$;

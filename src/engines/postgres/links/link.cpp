@@ -6,36 +6,6 @@ MappedTable marker_table() {
   return {"domicile", "marker", "residency", {"residency", "clock_us", "epoch", "lsn", "sequences"}};
 }
 
-const char* const kLinkTables = R"(
-CREATE SCHEMA IF NOT EXISTS domicile;
-CREATE TABLE IF NOT EXISTS domicile.marker (
-  residency text PRIMARY KEY,
-  clock_us  bigint NOT NULL,
-  epoch     bigint NOT NULL,
-  lsn       pg_lsn NOT NULL,
-  sequences jsonb NOT NULL DEFAULT '{}');
-CREATE TABLE IF NOT EXISTS domicile.copy_journal (
-  residency  text NOT NULL,
-  table_name text NOT NULL,
-  link       text NOT NULL,
-  session    text NOT NULL,
-  complete   bool NOT NULL,
-  rows       bigint NOT NULL DEFAULT 0,
-  at         timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (residency, table_name));
-CREATE TABLE IF NOT EXISTS domicile.link_journal (
-  link      text NOT NULL,
-  side      text NOT NULL CHECK (side IN ('out', 'in')),
-  session   text NOT NULL,
-  system_id text NOT NULL,
-  timeline  bigint NOT NULL,
-  lsn       pg_lsn NOT NULL,
-  state     text NOT NULL,
-  reason    text NOT NULL DEFAULT '',
-  at        timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (link, side));
-)";
-
 Result<std::optional<LinkJournal>> read_link_journal(const Sql& sql, const std::string& link, bool outbound) {
   const auto rows =
       TRY(sql.query("SELECT session, system_id, timeline, lsn, state, reason FROM domicile.link_journal WHERE link = "

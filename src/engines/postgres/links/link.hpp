@@ -1,7 +1,8 @@
 // A link as its two ends see it, and the journals that both keep.
 //
 // At the exporting region one slot and one publication, at the importing one a subscription, all with the link's name.
-// The tables of the schema `domicile` that this folder reads and writes are in `kLinkTables`.
+// The tables of the schema `domicile` that this folder reads and writes are made by link_tables_sql() of
+// schema_sql.hpp.
 #pragma once
 #include <string>
 #include <vector>
@@ -33,12 +34,6 @@ struct LinkSpec {
 // domicile.marker as one more table of each link: its rows are in the first rows as well, since an UPDATE whose row is
 // missing at the receiver is skipped silently.
 MappedTable marker_table();
-
-// CREATE … IF NOT EXISTS of what links keep in a database; run by whoever installs the schema `domicile`.
-//   marker        (residency, clock_us, epoch, lsn, sequences): published by every link; one row per residency
-//   copy_journal  importing side: which tables of a residency are complete here, from which session of which link
-//   link_journal  both sides, one row per link and end ('out': the slot here, 'in': the subscription here)
-extern const char* const kLinkTables;
 
 // One row of link_journal.
 struct LinkJournal {

@@ -19,6 +19,7 @@ using links::LinkSpec;
 using replication::CopyHealth;
 using replication::Fence;
 using replication::GuardState;
+using replication::Holder;
 using replication::LinkName;
 using replication::ReceiverProgress;
 using replication::StoreClock;
@@ -53,6 +54,13 @@ std::vector<int> integers_of(const std::string& array) {
     out.push_back(value);
     at = next + 1;
   }
+  return out;
+}
+
+std::vector<Holder> holders_of(const links::Table& rows) {
+  std::vector<Holder> out;
+  for (const auto& row : rows)
+    out.push_back({static_cast<int>(integer_of(row[0])), integer_of(row[1]) * kMillisecond, row[2].value_or("")});
   return out;
 }
 
@@ -108,6 +116,27 @@ class PostgresStore final : public replication::Store {
         states.push_back({row[0].value_or(""), integer_of(row[1]), row[2].value_or(""), integer_of(row[3]),
                           row[4].value_or(""), row[5].value_or("")});
       return states;
+    });
+  }
+
+  Result<std::vector<Holder>> open_writers(Micros min_age) override {
+    return with<std::vector<Holder>>([&](const links::Sql& sql) -> Result<std::vector<Holder>> {
+      return holders_of(TRY(sql.query("SELECT pid, age_ms, role FROM domicile.open_writers($1)",
+                                      {std::to_string(min_age / kMillisecond)})));
+    });
+  }
+
+  Result<std::vector<Holder>> end_writers(const std::vector<int>& pids) override {
+    std::string array;
+    for (const int pid : pids) array += (array.empty() ? "" : ",") + std::to_string(pid);
+    return with<std::vector<Holder>>([&](const links::Sql& sql) -> Result<std::vector<Holder>> {
+      return holders_of(TRY(sql.query("SELECT pid, age_ms, role FROM domicile.end_writers($1)", {"{" + array + "}"})));
+    });
+  }
+
+  Result<replication::Fingerprints> fingerprints(const LinkName& link) override {
+    return with<replication::Fingerprints>([&](const links::Sql& sql) -> Result<replication::Fingerprints> {
+      return links::fingerprints(sql, link_spec(*settings_.topology, link));
     });
   }
 

@@ -1,0 +1,47 @@
+// Holds the database here against the desired state, and its schema against the owners': mends what an agent may mend,
+// and tells the rest. What it does is the plan of core/desired, the same that `domicile plan` prints.
+#pragma once
+#include <stop_token>
+
+#include "agent/beat_loop.hpp"
+#include "agent/boards.hpp"
+#include "agent/events.hpp"
+#include "agent/peers.hpp"
+#include "core/desired/mend.hpp"
+#include "engines/postgres/apply.hpp"
+#include "engines/postgres/store/store.hpp"
+
+namespace domicile::agent {
+
+struct DriftSetup {
+  std::string region;
+  const topology::Topology* topology = nullptr;
+  postgres::StoreSettings store;
+  replication::StoreFactory make_store;
+  const SiteDisk* disk = nullptr;
+  Peers* peers = nullptr;
+  std::map<std::string, const Published<ResidencySeen>*> residencies;
+  Events* events = nullptr;
+  Log log{2, Log::Format::text, Level::info, ""};
+};
+
+class DriftLoop {
+ public:
+  DriftLoop(DriftSetup setup, Published<DriftSeen>& board);
+  void run(const std::stop_token& stop);
+
+ private:
+  desired::Context context() const;
+  Result<std::vector<Drift>> look();
+  void mend(postgres::Connection& connection, const std::vector<desired::Step>& steps);
+  void compare_schemas();
+
+  DriftSetup setup_;
+  Published<DriftSeen>& board_;
+  DriftSeen last_;
+  std::optional<postgres::Connection> connection_;
+  std::unique_ptr<replication::Store> store_;
+  std::set<std::string> tried_;
+};
+
+}  // namespace domicile::agent
