@@ -7,7 +7,7 @@ namespace domicile::agent {
 using authority::Copy;
 
 namespace {
-constexpr Micros kPeriod = 10 * kSecond;
+constexpr Micros kPeriod = 5 * kSecond;
 
 Drift drift_of(const desired::Step& step) { return {step.object, step.sentence, "domicile apply"}; }
 Drift drift_of(const desired::Finding& finding) {

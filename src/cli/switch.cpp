@@ -140,9 +140,9 @@ Result<Exit> run(const Args& args, Io& io) {
     }
     if (!confirmed(residency, to, io)) return fail(Kind::failed, "not confirmed, nothing was done");
   }
-  const Json order = TRY(
-      agent.post("/v1/switch",
-                 {{"residency", args.words[0]}, {"to", to}, {"reason", reason}, {"terminate", args.has("terminate")}}));
+  Json question{{"residency", args.words[0]}, {"to", to}, {"reason", reason}};
+  if (args.has("terminate")) question["terminate"] = true;
+  const Json order = TRY(agent.post("/v1/switch", question));
   tell_warnings(order, io.err);
   io.err << fmt::format("switch {} of {}: {} -> {}\n", text_at(order, "switch"), text_at(order, "residency"),
                         text_at(order, "from"), text_at(order, "to"));
