@@ -1,0 +1,172 @@
+#include "everywhere.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "base/clock.hpp"
+#include "base/process.hpp"
+#include "core/snapshot/view.hpp"
+#include "core/topology/parse.hpp"
+#include "drill/drills.hpp"
+#include "edge/state.hpp"
+#include "lab/lab.hpp"
+
+namespace domicile::bench {
+namespace {
+
+constexpr int kSwitches = 24;
+const std::string kResidency = "us";
+
+// Grows with every change of a record: moving, serving and draining of one epoch follow each other.
+using Step = std::int64_t;
+Step step_of(std::int64_t epoch, int place) { return epoch * 3 + place; }
+Step step_of(const snapshot::AuthorityEntry& entry) {
+  const auto mode = entry.current_mode();
+  const int place = mode == snapshot::Mode::moving ? 0 : mode == snapshot::Mode::serving ? 1 : 2;
+  return step_of(static_cast<std::int64_t>(entry.epoch), place);
+}
+
+// When the gateway of one region obeyed each step, by its workers' own stamps.
+class Gateway {
+ public:
+  explicit Gateway(fs::path directory) : directory_(std::move(directory)) {}
+
+  void look() {
+    const auto bytes = read_file(directory_ / "authority.snap");
+    if (!bytes) return;
+    alignas(64) char copy[snapshot::kMaxAuthorityBytes];
+    if (bytes->size() > sizeof copy) return;
+    bytes->copy(copy, bytes->size());
+    snapshot::AuthorityView view;
+    if (view.open(copy, bytes->size()) == snapshot::Flaw::none) {
+      const auto at = view.find(kResidency);
+      if (at != snapshot::kNone) shown_[view.generation()] = step_of(view.entry(at));
+    }
+    const auto state = edge::read_edge_state((directory_ / "edge.state").string());
+    if (!state || state->workers.empty()) return;
+    const auto after = shown_.upper_bound(state->generation_obeyed());
+    if (after == shown_.begin()) return;
+    Micros last = 0;
+    for (const auto& worker : state->workers) last = std::max(last, worker.obeyed_at);
+    obeyed_.try_emplace(std::prev(after)->second, last);
+  }
+  // The first step at or behind `step` that all workers obeyed; empty: none yet.
+  std::optional<Micros> obeyed(Step step) const {
+    const auto found = obeyed_.lower_bound(step);
+    if (found == obeyed_.end()) return {};
+    return found->second;
+  }
+
+ private:
+  fs::path directory_;
+  std::map<std::uint64_t, Step> shown_;  // by generation
+  std::map<Step, Micros> obeyed_;        // CLOCK_BOOTTIME
+};
+
+class Watch {
+ public:
+  explicit Watch(const drill::Field& field) {
+    for (const auto& region : field.regions()) gateways_.emplace_back(field.directory() / "sites" / region / "gateway");
+    thread_ = std::jthread([this](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        {
+          const std::lock_guard lock(mutex_);
+          for (auto& gateway : gateways_) gateway.look();
+        }
+        ::usleep(1000);
+      }
+    });
+  }
+  std::optional<Micros> everywhere(Step step) {
+    const std::lock_guard lock(mutex_);
+    Micros last = 0;
+    for (const auto& gateway : gateways_) {
+      const auto at = gateway.obeyed(step);
+      if (!at) return {};
+      last = std::max(last, *at);
+    }
+    return last;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Gateway> gateways_;
+  std::jthread thread_;
+};
+
+// A lab for the time of this object.
+class OwnLab {
+ public:
+  OwnLab(fs::path domicile, int base) : domicile_(std::move(domicile)), base_(std::to_string(base)) {}
+  Result<void> up() const { return lab("up"); }
+  ~OwnLab() { (void)lab("down"); }
+
+ private:
+  Result<void> lab(const char* verb) const {
+    const auto ran = TRY(run({{domicile_.string(), "lab", verb, "--base", base_}}, 300 * kSecond));
+    if (ran.exit_code != 0) return fail(Kind::failed, ran.err);
+    return {};
+  }
+  fs::path domicile_;
+  std::string base_;
+};
+
+Result<void> one_switch(const drill::Field& field, Watch& watch, std::vector<double>& ms) {
+  const auto before = TRY(drill::owner_of(field, kResidency));
+  const std::string to = TRY(drill::other_owner(field, kResidency));
+  Result<Json> ordered = fail(Kind::unavailable, "not ordered");
+  // A copy that has just become one may not follow yet.
+  for (const Micros until = monotonic_now() + 20 * kSecond; !ordered && monotonic_now() < until; ::usleep(100'000))
+    ordered = field.agent(before.owner, "POST", "/v1/switch",
+                          {{"residency", kResidency}, {"to", to}, {"reason", "measured"}}, 10 * kSecond);
+  if (!ordered) return tl::unexpected<Error>(ordered.error());
+  const std::string id = TRY(member<std::string>(*ordered, "switch"));
+  const std::map<std::string, Step> steps{{"record.draining", step_of(before.epoch, 2)},
+                                          {"switch.drain.swap_moving", step_of(before.epoch + 1, 0)},
+                                          {"switch.open.swap_serving", step_of(before.epoch + 1, 1)}};
+  for (const Micros until = monotonic_now() + 20 * kSecond; !watch.everywhere(step_of(before.epoch + 1, 1));)
+    if (monotonic_now() > until)
+      return fail(Kind::unavailable, "a switch was never obeyed everywhere");
+    else
+      ::usleep(20'000);
+  const Micros wall_less_boot = wall_now() - boottime_now();
+  std::size_t seen = 0;
+  for (const auto& event : field.events()) {
+    const auto step = steps.find(event.name);
+    if (event.switch_id != id || step == steps.end()) continue;
+    ms.push_back(static_cast<double>(*watch.everywhere(step->second) + wall_less_boot - event.at) / 1000.0);
+    ++seen;
+  }
+  if (seen != steps.size()) return fail(Kind::corrupt, "the events of a switch are not complete");
+  return {};
+}
+
+}  // namespace
+
+Result<double> everywhere_ms_p99(const fs::path& domicile) {
+  const fs::path checkout = domicile.parent_path().parent_path();
+  const fs::path file = checkout / "examples/three-regions/topology.yaml";
+  const auto topology = TRY(topology::load(TRY(read_file(file)), file.string()));
+  const int base = 12'000 + ::getpid() % 10'000;
+  const OwnLab lab(domicile, base);
+  CHECK_OK(lab.up());
+  const auto field = TRY(drill::Field::open(lab::default_directory(checkout, base), topology));
+  Watch watch(field);
+  std::vector<double> ms;
+  for (int i = 0; i < kSwitches; ++i) {
+    CHECK_OK(one_switch(field, watch, ms));
+    fmt::print(stderr, "switch {} of {}: {:.0f} {:.0f} {:.0f} ms\n", i + 1, kSwitches, ms[ms.size() - 3],
+               ms[ms.size() - 2], ms[ms.size() - 1]);
+  }
+  std::sort(ms.begin(), ms.end());
+  const double p99 = ms[(ms.size() * 99 + 99) / 100 - 1];
+  fmt::print("{} changes, 3 regions: p50 {:.1f} ms, p99 {:.1f} ms, max {:.1f} ms\n", ms.size(), ms[ms.size() / 2], p99,
+             ms.back());
+  return p99;
+}
+
+}  // namespace domicile::bench
