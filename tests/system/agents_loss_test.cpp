@@ -95,13 +95,11 @@ TEST(AgentsLoss, ARegionIsKilledAndWhoTakesOverIsKilledAfterEveryStep) {
   LeaseWatch other(regions, kEu, "eu");
   using authority::OpenStep;
   std::vector<std::string> points{"residency.before_swap"};
-  for (const auto step :
-       {OpenStep::stop_inbound, OpenStep::journal_position, OpenStep::advance_slots, OpenStep::advance_sequences,
-        OpenStep::persist_epochs, OpenStep::swap_serving, OpenStep::publish})
+  // Not publish: both residencies may be swapped to serving in one beat, and who is then killed has nothing left to do.
+  for (const auto step : {OpenStep::stop_inbound, OpenStep::journal_position, OpenStep::advance_slots,
+                          OpenStep::advance_sequences, OpenStep::persist_epochs, OpenStep::swap_serving})
     for (const char* moment : {"", ".done"})
       points.push_back(fmt::format("open.{}{}", authority::name_of(step), moment));
-
-  points.pop_back();  // the first residency's last death is the second one's last step but one
 
   // Before anybody who would take over dies: the leader's loss lapses nobody else's lease.
   regions.kill_region(kUs);
