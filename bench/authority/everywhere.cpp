@@ -18,7 +18,7 @@
 namespace domicile::bench {
 namespace {
 
-constexpr int kSwitches = 24;
+constexpr int kSwitches = 36;
 const std::string kResidency = "us";
 
 // Grows with every change of a record: moving, serving and draining of one epoch follow each other.
@@ -70,21 +70,26 @@ class Gateway {
 class Watch {
  public:
   explicit Watch(const drill::Field& field) {
-    for (const auto& region : field.regions()) gateways_.emplace_back(field.directory() / "sites" / region / "gateway");
+    for (const auto& region : field.regions())
+      gateways_.emplace(region, field.directory() / "sites" / region / "gateway");
     thread_ = std::jthread([this](const std::stop_token& stop) {
       while (!stop.stop_requested()) {
         {
           const std::lock_guard lock(mutex_);
-          for (auto& gateway : gateways_) gateway.look();
+          for (auto& [region, gateway] : gateways_) gateway.look();
         }
         ::usleep(1000);
       }
     });
   }
+  std::optional<Micros> in(const std::string& region, Step step) {
+    const std::lock_guard lock(mutex_);
+    return gateways_.at(region).obeyed(step);
+  }
   std::optional<Micros> everywhere(Step step) {
     const std::lock_guard lock(mutex_);
     Micros last = 0;
-    for (const auto& gateway : gateways_) {
+    for (const auto& [region, gateway] : gateways_) {
       const auto at = gateway.obeyed(step);
       if (!at) return {};
       last = std::max(last, *at);
@@ -94,7 +99,7 @@ class Watch {
 
  private:
   std::mutex mutex_;
-  std::vector<Gateway> gateways_;
+  std::map<std::string, Gateway> gateways_;  // by region
   std::jthread thread_;
 };
 
@@ -115,7 +120,8 @@ class OwnLab {
   std::string base_;
 };
 
-Result<void> one_switch(const drill::Field& field, Watch& watch, std::vector<double>& ms) {
+// The three changes of one planned switch, each by the region that makes it.
+Result<void> one_switch(const drill::Field& field, Watch& watch, AuthorityTimes& times) {
   const auto before = TRY(drill::owner_of(field, kResidency));
   const std::string to = TRY(drill::other_owner(field, kResidency));
   Result<Json> ordered = fail(Kind::unavailable, "not ordered");
@@ -125,29 +131,33 @@ Result<void> one_switch(const drill::Field& field, Watch& watch, std::vector<dou
                           {{"residency", kResidency}, {"to", to}, {"reason", "measured"}}, 10 * kSecond);
   if (!ordered) return tl::unexpected<Error>(ordered.error());
   const std::string id = TRY(member<std::string>(*ordered, "switch"));
-  const std::map<std::string, Step> steps{{"record.draining", step_of(before.epoch, 2)},
-                                          {"switch.drain.swap_moving", step_of(before.epoch + 1, 0)},
-                                          {"switch.open.swap_serving", step_of(before.epoch + 1, 1)}};
-  for (const Micros until = monotonic_now() + 20 * kSecond; !watch.everywhere(step_of(before.epoch + 1, 1));)
-    if (monotonic_now() > until)
-      return fail(Kind::unavailable, "a switch was never obeyed everywhere");
-    else
-      ::usleep(20'000);
+  const Step end = step_of(before.epoch + 1, 1);
+  for (const Micros until = monotonic_now() + 20 * kSecond; !watch.everywhere(end); ::usleep(20'000))
+    if (monotonic_now() > until) return fail(Kind::unavailable, "a switch was never obeyed everywhere");
   const Micros wall_less_boot = wall_now() - boottime_now();
   std::size_t seen = 0;
-  for (const auto& event : field.events()) {
-    const auto step = steps.find(event.name);
-    if (event.switch_id != id || step == steps.end()) continue;
-    ms.push_back(static_cast<double>(*watch.everywhere(step->second) + wall_less_boot - event.at) / 1000.0);
-    ++seen;
+  for (const std::string& author : {before.owner, to}) {
+    const Json events = TRY(field.agent(author, "GET", "/v1/events?count=200", {}, kSecond));
+    for (const Json& event : events) {
+      const std::string name = TRY(member<std::string>(event, "event"));
+      if (TRY(member<std::string>(event, "switch")) != id || !name.starts_with("committed.")) continue;
+      const Step step = step_of(TRY(member<std::int64_t>(event, "epoch")), name == "committed.moving"    ? 0
+                                                                           : name == "committed.serving" ? 1
+                                                                                                         : 2);
+      const Micros answered = TRY(member<Micros>(event, "at_us"));
+      const Micros asked = answered - TRY(member<Micros>(event, "ms")) * kMillisecond;
+      times.local_ms.push_back(static_cast<double>(*watch.in(author, step) + wall_less_boot - answered) / 1000.0);
+      times.everywhere_ms.push_back(static_cast<double>(*watch.everywhere(step) + wall_less_boot - asked) / 1000.0);
+      ++seen;
+    }
   }
-  if (seen != steps.size()) return fail(Kind::corrupt, "the events of a switch are not complete");
+  if (seen != 3) return fail(Kind::corrupt, "the events of a switch are not complete");
   return {};
 }
 
 }  // namespace
 
-Result<double> everywhere_ms_p99(const fs::path& domicile) {
+Result<AuthorityTimes> authority_times(const fs::path& domicile) {
   const fs::path checkout = domicile.parent_path().parent_path();
   const fs::path file = checkout / "examples/three-regions/topology.yaml";
   const auto topology = TRY(topology::load(TRY(read_file(file)), file.string()));
@@ -156,17 +166,14 @@ Result<double> everywhere_ms_p99(const fs::path& domicile) {
   CHECK_OK(lab.up());
   const auto field = TRY(drill::Field::open(lab::default_directory(checkout, base), topology));
   Watch watch(field);
-  std::vector<double> ms;
+  AuthorityTimes times;
   for (int i = 0; i < kSwitches; ++i) {
-    CHECK_OK(one_switch(field, watch, ms));
-    fmt::print(stderr, "switch {} of {}: {:.0f} {:.0f} {:.0f} ms\n", i + 1, kSwitches, ms[ms.size() - 3],
-               ms[ms.size() - 2], ms[ms.size() - 1]);
+    CHECK_OK(one_switch(field, watch, times));
+    fmt::print(stderr, "switch {} of {}: here {:.0f} ms, everywhere {:.0f} ms\n", i + 1, kSwitches,
+               fmt::join(times.local_ms.end() - 3, times.local_ms.end(), " "),
+               fmt::join(times.everywhere_ms.end() - 3, times.everywhere_ms.end(), " "));
   }
-  std::sort(ms.begin(), ms.end());
-  const double p99 = ms[(ms.size() * 99 + 99) / 100 - 1];
-  fmt::print("{} changes, 3 regions: p50 {:.1f} ms, p99 {:.1f} ms, max {:.1f} ms\n", ms.size(), ms[ms.size() / 2], p99,
-             ms.back());
-  return p99;
+  return times;
 }
 
 }  // namespace domicile::bench

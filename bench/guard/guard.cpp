@@ -16,7 +16,7 @@ using namespace domicile;
 
 namespace {
 
-constexpr int kRuns = 9, kSeconds = 5, kBulkRuns = 5, kBulkRows = 200'000;
+constexpr int kRuns = 9, kSeconds = 5, kBulkRuns = 9, kBulkRows = 200'000;
 constexpr std::string_view kPortable = "domicile_portable";
 const char* const kVariants[] = {"plain", "plain_again", "guarded_c", "guarded_portable"};
 
@@ -150,7 +150,8 @@ int main() try {
   const auto eight = single_rows(cluster, 8);
 
   const double aa = off(one.aa) > off(eight.aa) ? one.aa : eight.aa;
-  const bool known = aa >= 0.97 && aa <= 1.03;
+  // A bulk insert lasts a second and is alone in it, so its two unguarded tables may differ by more.
+  const bool known = aa >= 0.97 && aa <= 1.03 && bulky.aa >= 0.93 && bulky.aa <= 1.07;
   const bool held =
       one.c >= 0.94 && eight.c >= 0.97 && one.portable >= 0.70 && eight.portable >= 0.88 && bulky.c <= 1.15;
   const auto round = [](double value) { return std::round(value * 1000) / 1000; };

@@ -92,6 +92,7 @@ void BeatLoop::beat_once() {
   View view;
   setup_.stall.reach("beat.before_send");
   const auto applied = transact(request, view);
+  const Micros answered = monotonic_now();
   setup_.stall.reach("beat.after_answer");
   if (!applied) {
     if (!in_trouble_)
@@ -120,7 +121,7 @@ void BeatLoop::beat_once() {
   if (*applied) extend_leases(view, *clocks, before);
   last_.allowed = allowed_;
   publish();
-  if (ride) ride->answer->set_value(RideOutcome{*applied, last_});
+  if (ride) ride->answer->set_value(RideOutcome{*applied, last_, answered});
   // Nothing was kept of this beat: repeat it at once with the value that is really there.
   if (!*applied) bell_.ring();
 }

@@ -35,7 +35,8 @@ struct QuorumSeen {
 
 struct RideOutcome {
   bool applied = false;
-  QuorumSeen seen;  // what was read back with it
+  QuorumSeen seen;      // what was read back with it
+  Micros answered = 0;  // monotonic; it was sent at seen.sent_at
 };
 
 // A swap to be applied in the same transaction as a beat; when it is, the lease of `epoch` opens with it.

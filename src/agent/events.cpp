@@ -18,8 +18,19 @@ void Events::add(std::string_view name, std::string text, const std::string& res
   const std::lock_guard lock(mutex_);
   const Micros now = wall_now();
   if (!took) took = switch_id.empty() ? 0 : std::max<Micros>(0, now - last_of(switch_id, now));
-  events_.push_back({fmt::format("{}-{}", epoch, ++sequence_), now, residency, std::string(name), std::move(text),
-                     switch_id, epoch, *took});
+  keep({"", now, residency, std::string(name), std::move(text), switch_id, epoch, *took});
+}
+
+void Events::committed(const std::string& residency, const authority::Record& record, Micros asked, Micros answered) {
+  const std::lock_guard lock(mutex_);
+  keep({"", wall_now() - (monotonic_now() - answered), residency,
+        fmt::format("committed.{}", authority::name_of(record.mode)), "the quorum has taken the record",
+        record.switch_id, record.epoch, answered - asked});
+}
+
+void Events::keep(Event event) {
+  event.id = fmt::format("{}-{}", event.epoch, ++sequence_);
+  events_.push_back(std::move(event));
   if (events_.size() > kKept) events_.pop_front();
 }
 

@@ -407,9 +407,11 @@ void ResidencyLoop::order_switch() {
     if (record_->value.owner != setup_.region)
       return fail(Kind::conflict, record_->value.owner + " owns it; ask there");
     const auto next = TRY(authority::planned_drain(record_->value, setup_.rules, order->to, order->switch_id));
+    const Micros asked = monotonic_now();
     const auto outcome = TRY(setup_.quorum->swap({setup_.rules.residency, record_->text, next}));
     if (!outcome.applied)
       return fail(Kind::conflict, "the record has changed meanwhile", "look again: domicile status");
+    setup_.events->committed(setup_.rules.residency, next, asked, monotonic_now());
     terminate_for_ = order->terminate ? order->switch_id : "";
     take({next, authority::to_text(next)});
     setup_.peers->tell(setup_.rules.residency, record_->text);

@@ -192,9 +192,9 @@ std::set<std::string> SiteDisk::steps_done(const std::string& residency, const s
   return done;
 }
 
-Result<void> SiteDisk::begin_step(const StepRecord& step) {
+Result<void> SiteDisk::begin_step(const StepRecord& step, bool durable) {
   const std::lock_guard lock(mutex_);
-  CHECK_OK(journal_->append(authority::to_text(step)));
+  CHECK_OK(durable ? journal_->append(authority::to_text(step)) : journal_->note(authority::to_text(step)));
   steps_.push_back(step);
   return {};
 }
@@ -202,7 +202,7 @@ Result<void> SiteDisk::begin_step(const StepRecord& step) {
 Result<void> SiteDisk::finish_step(StepRecord step) {
   step.done = true;
   const std::lock_guard lock(mutex_);
-  CHECK_OK(journal_->append(authority::to_text(step)));
+  CHECK_OK(journal_->note(authority::to_text(step)));
   steps_.push_back(step);
   if (steps_.size() <= 2 * kRememberedSteps) return {};
   std::vector<StepRecord> kept(steps_.end() - kRememberedSteps, steps_.end());

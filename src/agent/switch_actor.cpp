@@ -35,11 +35,11 @@ authority::Stored<authority::Record> stored(authority::Record record) {
 }  // namespace
 
 Result<void> SwitchActor::journaled(const authority::Record& record, std::string_view half, std::string_view step,
-                                    const std::function<Result<std::string>()>& act) {
+                                    bool changes_state, const std::function<Result<std::string>()>& act) {
   StepRecord line{setup_.residency, record.switch_id, record.epoch, std::string(step), false};
-  CHECK_OK(setup_.disk->begin_step(line));
-  setup_.stall.reach(fmt::format("{}.{}", half, step));
   const Micros begun = monotonic_now();
+  CHECK_OK(setup_.disk->begin_step(line, changes_state));
+  setup_.stall.reach(fmt::format("{}.{}", half, step));
   auto detail = act();
   if (!detail) return wrap(fmt::format("step {} of switch {}", step, record.switch_id), detail.error());
   setup_.stall.reach(fmt::format("{}.{}.done", half, step));
@@ -59,8 +59,8 @@ SwitchResult SwitchActor::drain(const Record& record, bool terminate) {
   // quorum's word, not the journal's.
   std::set<std::string> done;
   while (const auto step = authority::next_drain_step(done)) {
-    CHECK_OK(
-        journaled(record.value, "drain", authority::name_of(*step), [&] { return run_drain_step(*step, record); }));
+    CHECK_OK(journaled(record.value, "drain", authority::name_of(*step), authority::changes_state(*step),
+                       [&] { return run_drain_step(*step, record); }));
     done.insert(std::string(authority::name_of(*step)));
   }
   return left_;
@@ -76,11 +76,14 @@ Result<std::string> SwitchActor::run_drain_step(DrainStep step, const Record& re
       return wait_receivers(record);
     case DrainStep::swap_moving: {
       const auto next = authority::planned_moving(record.value, *fence_);
+      const Micros asked = monotonic_now();
       const auto outcome = TRY(setup_.quorum->swap({setup_.residency, record.text, next}));
       if (!outcome.applied) return fail(Kind::conflict, "the record has changed meanwhile");
+      const Micros answered = monotonic_now();
       left_ = stored(next);
       setup_.peers->tell(setup_.residency, left_->text);
       setup_.announce(*left_);
+      setup_.events->committed(setup_.residency, next, asked, answered);
       return std::string();
     }
   }
@@ -125,8 +128,6 @@ Result<std::string> SwitchActor::fence(const Record& record) {
                             TRY(holders(outcome.holders))),
                 "end them, or switch with --terminate");
   fence_ = outcome.position;
-  CHECK_OK(setup_.disk->persist_copy(setup_.residency,
-                                     {authority::Copy::State::owner, setup_.region, record.value.epoch, fence_}));
   return dump(json_of(*fence_));
 }
 
@@ -138,6 +139,9 @@ Result<std::string> SwitchActor::holders(const std::vector<int>& pids) {
 }
 
 Result<std::string> SwitchActor::wait_receivers(const Record& record) {
+  // While the fence is on its way to them: these fsyncs cost the pause nothing.
+  CHECK_OK(setup_.disk->persist_copy(setup_.residency,
+                                     {authority::Copy::State::owner, setup_.region, record.value.epoch, fence_}));
   std::string missing;
   const bool have = TRY(wait_for(setup_.limits.receivers, [&]() -> Result<bool> {
     const auto receivers = TRY(setup_.store->receivers(setup_.residency, *fence_));
@@ -168,7 +172,8 @@ SwitchResult SwitchActor::open(const Record& record) {
                        });
   }
   while (const auto step = authority::next_open_step(done, was_owner || first)) {
-    CHECK_OK(journaled(record.value, "open", authority::name_of(*step), [&] { return run_open_step(*step, record); }));
+    CHECK_OK(journaled(record.value, "open", authority::name_of(*step), authority::changes_state(*step),
+                       [&] { return run_open_step(*step, record); }));
     done.insert(std::string(authority::name_of(*step)));
   }
   return left_;
@@ -244,8 +249,10 @@ Result<std::string> SwitchActor::swap_serving(const Record& record) {
   const auto outcome = TRY(answer.get());
   if (!outcome.applied) return fail(Kind::conflict, "the record has changed meanwhile");
   left_ = stored(next);
-  setup_.announce(*left_);
+  // First to those who are far away.
   setup_.peers->tell(setup_.residency, left_->text);
+  setup_.announce(*left_);
+  setup_.events->committed(setup_.residency, next, outcome.seen.sent_at, outcome.answered);
   CHECK_OK(setup_.disk->persist_copy(setup_.residency, {authority::Copy::State::owner, setup_.region, next.epoch, {}}));
   return std::string();
 }

@@ -59,7 +59,7 @@ class SwitchActor {
   Result<std::string> swap_serving(const Record& record);
   Result<std::string> serve_by_glass(const authority::Record& next);
   Result<void> journaled(const authority::Record& record, std::string_view half, std::string_view step,
-                         const std::function<Result<std::string>()>& act);
+                         bool changes_state, const std::function<Result<std::string>()>& act);
 
   SwitchSetup setup_;
   bool terminate_ = false;

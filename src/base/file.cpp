@@ -138,11 +138,14 @@ Result<Journal> Journal::open(const fs::path& path) {
   return journal;
 }
 
-Result<void> Journal::append(std::string_view line) {
+Result<void> Journal::append(std::string_view line) { return write(line, true); }
+Result<void> Journal::note(std::string_view line) { return write(line, false); }
+
+Result<void> Journal::write(std::string_view line, bool durable) {
   std::string record(line);
   record += '\n';
   auto written = write_all(fd_.get(), record, path_);
-  if (written && ::fdatasync(fd_.get()) != 0) written = failed("cannot fsync " + path_.string());
+  if (written && durable && ::fdatasync(fd_.get()) != 0) written = failed("cannot fsync " + path_.string());
   if (!written) {
     // Half a record must not be completed by the next one.
     if (::ftruncate(fd_.get(), static_cast<off_t>(good_size_)) != 0) return failed("cannot cut " + path_.string());

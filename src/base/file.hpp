@@ -45,11 +45,14 @@ class Journal {
  public:
   static Result<Journal> open(const fs::path& path);
   Result<void> append(std::string_view line);  // no newline inside; on failure nothing counts as written
+  // Written at once, on the disk with the next append: it outlives this process, and perhaps not the machine.
+  Result<void> note(std::string_view line);
   const std::vector<std::string>& lines_at_open() const { return lines_; }
   // Replaces the whole journal (compaction), atomically.
   Result<void> rewrite(const std::vector<std::string>& lines);
 
  private:
+  Result<void> write(std::string_view line, bool durable);
   fs::path path_;
   Fd fd_, lock_;
   std::vector<std::string> lines_;

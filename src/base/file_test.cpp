@@ -45,6 +45,19 @@ TEST(Journal, KeepsWholeLinesAndCutsATornOne) {
   EXPECT_EQ(*read_file(path), "a\nb\nc\n");
 }
 
+TEST(Journal, KeepsWhatWasOnlyNotedInItsOrder) {
+  TempDir dir;
+  const auto path = dir.path() / "j";
+  {
+    auto journal = Journal::open(path);
+    ASSERT_TRUE(journal);
+    ASSERT_TRUE(journal->note("a"));
+    ASSERT_TRUE(journal->append("b"));
+    ASSERT_TRUE(journal->note("c"));
+  }
+  EXPECT_EQ(Journal::open(path)->lines_at_open(), (std::vector<std::string>{"a", "b", "c"}));
+}
+
 TEST(Journal, HasOneWriter) {
   TempDir dir;
   auto first = Journal::open(dir.path() / "j");

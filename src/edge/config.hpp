@@ -42,8 +42,8 @@ struct GatewayConfig {
   // Idle ones kept to the application, per worker. Where each holds a thread of it, all of them together must be well
   // below its threads: what has no thread waits until an idle connection is closed, 2 s.
   int application_connections = 16;
-  int warm_connections = 64;       // kept open to each peer's forward address, per worker
-  int released_at_once = 64;       // held requests on their way to peers at the same time, per worker
+  int warm_connections = 96;       // kept open to each peer's forward address, per worker
+  int released_at_once = 96;       // held requests on their way to peers at the same time, per worker
   std::vector<std::string> reads;  // "METHOD /prefix" that are no writes although their method says so
   std::string server_extra;        // directives for the client-facing servers, such as further locations
   int worker_connections = 8192;

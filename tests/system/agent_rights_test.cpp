@@ -201,6 +201,17 @@ TEST_P(AgentRights, SufficeForEveryCallOfTheStore) {
   ASSERT_OK(at_a->pulse());
   ASSERT_OK(at_a->pulse());
   ASSERT_OK(at_a->commit_marker("us", 1));
+  // Ended while it was idle (an administrator, a restart): the next call opens another one and succeeds.
+  auto administrator = a_.open("postgres");
+  const auto agents_sessions = [&] {
+    return administrator.exec("SELECT count(*) FROM pg_stat_activity WHERE usename = 'domicile_agent'")
+        .value()
+        .integer_or(0, 0, -1);
+  };
+  ASSERT_OK(
+      administrator.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'domicile_agent'"));
+  EXPECT_TRUE(eventually([&] { return agents_sessions() == 0; }));
+  ASSERT_OK(at_a->pulse());
   EXPECT_EQ(at_a->guard_state().value().size(), 1U);
   ASSERT_OK(at_b->keep_reverse_slots("us"));
   {

@@ -49,6 +49,23 @@ std::string_view name_of(OpenStep step) {
   return "?";
 }
 
+bool changes_state(DrainStep step) { return step == DrainStep::fence || step == DrainStep::swap_moving; }
+
+bool changes_state(OpenStep step) {
+  switch (step) {
+    case OpenStep::stop_inbound:
+    case OpenStep::advance_slots:
+    case OpenStep::advance_sequences:
+    case OpenStep::swap_serving:
+      return true;
+    case OpenStep::journal_position:
+    case OpenStep::persist_epochs:  // each site keeps them in a file of its own, fsynced
+    case OpenStep::publish:
+      return false;
+  }
+  return true;
+}
+
 std::string to_text(const StepRecord& step) {
   return dump({{"residency", step.residency},
                {"switch", step.switch_id},

@@ -32,6 +32,15 @@ TEST(OpenSteps, WhoWroteLastHasNoCopyToPrepare) {
   EXPECT_EQ(walk([](const auto& done) { return next_open_step(done, true); }), "persist_epochs swap_serving publish ");
 }
 
+TEST(Steps, WhatChangesAnEngineOrTheRecordIsOnTheDiskBeforeItActs) {
+  for (const auto step : {DrainStep::fence, DrainStep::swap_moving}) EXPECT_TRUE(changes_state(step));
+  for (const auto step :
+       {OpenStep::stop_inbound, OpenStep::advance_slots, OpenStep::advance_sequences, OpenStep::swap_serving})
+    EXPECT_TRUE(changes_state(step));
+  EXPECT_FALSE(changes_state(DrainStep::gateways_hold));
+  EXPECT_FALSE(changes_state(OpenStep::publish));
+}
+
 TEST(OpenSteps, AHoleInTheJournalIsFilledFirst) {
   EXPECT_EQ(next_open_step({"stop_inbound", "advance_slots"}, false), OpenStep::journal_position);
   EXPECT_EQ(next_drain_step({"fence"}), DrainStep::gateways_hold);

@@ -304,7 +304,16 @@ std::string Connection::quote_literal(std::string_view value) {
   return quoted + '\'';
 }
 
-bool Connection::alive() const { return state_->connection && PQstatus(state_->connection) == CONNECTION_OK; }
+bool Connection::alive() const {
+  PGconn* connection = state_->connection;
+  if (!connection || PQstatus(connection) != CONNECTION_OK) return false;
+  if (PQtransactionStatus(connection) != PQTRANS_IDLE) return true;
+  // What comes to an idle session is its end (terminated, server gone) or a notice; the end is the last to be read.
+  pollfd entry{PQsocket(connection), POLLIN, 0};
+  for (int looks = 0; looks < 4 && ::poll(&entry, 1, 0) > 0; ++looks)
+    if (PQconsumeInput(connection) == 0 || PQstatus(connection) != CONNECTION_OK) return false;
+  return true;
+}
 bool Connection::in_transaction() const { return alive() && PQtransactionStatus(state_->connection) != PQTRANS_IDLE; }
 int Connection::backend_pid() const { return alive() ? PQbackendPID(state_->connection) : 0; }
 int Connection::server_version() const { return alive() ? PQserverVersion(state_->connection) : 0; }

@@ -84,7 +84,7 @@ class Connection {
   // Only for the utility statements that take no parameters (CREATE SUBSCRIPTION, ALTER ROLE …).
   static std::string quote_literal(std::string_view value);
 
-  bool alive() const;
+  bool alive() const;  // also of an idle session: one that the server has ended meanwhile is not
   bool in_transaction() const;
   int backend_pid() const;
   int server_version() const;  // 150020
