@@ -203,6 +203,9 @@ Result<RunResult> planned_switch(const Field& field, const DrillSpec& spec, cons
 }
 
 Result<RunResult> region_loss(const Field& field, const DrillSpec& spec, const std::string& kind, const Talk& talk) {
+  if (kind == "cut" && field.flat())
+    return fail(Kind::refused, "without network namespaces a cut does not part the quorum: nothing would be lost",
+                "--kind kill or pause");
   LoadSpec load = TRY(load_for(field, spec));
   talk(fmt::format("{} clients write to {}, {:g}/s", load.clients.size(), spec.residency, spec.per_s));
   CHECK_OK(warm_up(load, spec.patience));
