@@ -62,32 +62,48 @@ bool lab_runs(const fs::path& directory) { return lab::ask(directory, "GET", "/s
 TemporaryLab::TemporaryLab(fs::path directory) : directory_(std::move(directory)) {
   const sigset_t set = ends();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  watch_ = std::jthread([this](const std::stop_token& stop) {
-    const sigset_t set = ends();
-    const timespec wait{0, 100'000'000};
-    while (!stop.stop_requested()) {
-      const int number = ::sigtimedwait(&set, nullptr, &wait);
-      if (number <= 0) continue;
-      {
-        const std::lock_guard lock(mutex_);
-        if (before_end_) before_end_();
-      }
-      (void)lab::down(directory_);
-      ::_exit(128 + number);
-    }
-  });
+  watch_ = std::jthread([this](const std::stop_token& stop) { await_signals(stop); });
+}
+
+void TemporaryLab::await_signals(const std::stop_token& stop) {
+  const sigset_t set = ends();
+  const timespec wait{0, 100'000'000};
+  while (!stop.stop_requested()) {
+    const int number = ::sigtimedwait(&set, nullptr, &wait);
+    if (number <= 0) continue;
+    const std::lock_guard lock(mutex_);
+    if (before_end_) before_end_();
+    // A lab that is not up yet is ended by the process that brings it up; it is reaped by the thread that waits for it.
+    ending_ = true;
+    if (const pid_t pid = bringing_up_; pid > 0) ::kill(pid, SIGTERM);
+    while (bringing_up_ != 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    (void)lab::down(directory_);
+    ::_exit(128 + number);
+  }
 }
 
 Result<std::unique_ptr<TemporaryLab>> TemporaryLab::up(const DrillSettings& settings) {
   if (lab_runs(settings.directory)) return fail(Kind::conflict, "a lab runs there already", "domicile lab down");
   std::unique_ptr<TemporaryLab> lab(new TemporaryLab(settings.directory));
   // In a process of its own: the lab's daemon must be forked from one that has no threads.
-  const auto started =
-      TRY(domicile::run({{settings.spec.program.string(), "lab", "up", "--base", std::to_string(settings.base),
-                          "--topology", settings.topology_file.string()}},
-                        300 * kSecond));
-  if (started.exit_code != 0) return fail(Kind::failed, "the lab does not come up: " + started.err);
+  auto starting =
+      TRY(Process::start({.argv = {settings.spec.program.string(), "lab", "up", "--base", std::to_string(settings.base),
+                                   "--topology", settings.topology_file.string()}}));
+  lab->bringing_up_ = starting.pid();
+  const int code = starting.wait();
+  lab->bringing_up_ = 0;
+  while (lab->ending_)  // the thread that got the signal ends this process
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  if (code != 0) {
+    lab->leave_ = lab::Leave::logs;
+    return fail(Kind::failed, "the lab does not come up", "its logs are in " + settings.directory.string());
+  }
   return lab;
+}
+
+void TemporaryLab::keep_logs(const drill::Talk& talk) {
+  talk("something went wrong: the logs stay in " + directory_.string());
+  leave_ = lab::Leave::logs;
 }
 
 void TemporaryLab::before_end(std::function<void()> work) {
@@ -96,11 +112,18 @@ void TemporaryLab::before_end(std::function<void()> work) {
 }
 
 TemporaryLab::~TemporaryLab() {
-  (void)lab::down(directory_);
+  (void)lab::down(directory_, leave_);
   watch_.request_stop();
   watch_.join();
   const sigset_t set = ends();
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+drill::Report judged(const DrillSettings& settings, const char* drill, const char* kind,
+                     const std::vector<drill::RunResult>& runs) {
+  return drill::judge(
+      {drill, kind, settings.spec.residency, settings.spec.clients, settings.spec.per_s, settings.topology.lease.ttl},
+      runs);
 }
 
 Exit show_reports(Io& io, bool json, const std::vector<drill::Report>& reports) {

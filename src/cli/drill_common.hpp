@@ -1,5 +1,6 @@
 // What the drill verbs share: the lab that they drill, which they bring up and down where none runs.
 #pragma once
+#include <atomic>
 #include <mutex>
 #include <thread>
 
@@ -19,7 +20,7 @@ struct DrillSettings {
 Result<DrillSettings> drill_settings(const Args& args);
 drill::Talk talk_to(Io& io);
 
-// A lab that is up for as long as this lives. SIGINT and SIGTERM take it down and end the process.
+// A lab that is up for as long as this lives; nothing of it stays. SIGINT and SIGTERM take it down and end the process.
 class TemporaryLab {
  public:
   static Result<std::unique_ptr<TemporaryLab>> up(const DrillSettings& settings);
@@ -28,16 +29,24 @@ class TemporaryLab {
   TemporaryLab& operator=(const TemporaryLab&) = delete;
   // Called before a signal ends the process, from another thread; empty: nothing.
   void before_end(std::function<void()> work);
+  // Something did not go well: its logs stay when it goes down. Says where.
+  void keep_logs(const drill::Talk& talk);
 
  private:
   explicit TemporaryLab(fs::path directory);
+  void await_signals(const std::stop_token& stop);
   fs::path directory_;
+  lab::Leave leave_ = lab::Leave::nothing;
+  std::atomic<pid_t> bringing_up_ = 0;  // the process that does; 0: none does
+  std::atomic<bool> ending_ = false;    // by a signal
   std::mutex mutex_;
   std::function<void()> before_end_;
   std::jthread watch_;  // for signals
 };
 bool lab_runs(const fs::path& directory);
 
+drill::Report judged(const DrillSettings& settings, const char* drill, const char* kind,
+                     const std::vector<drill::RunResult>& runs);
 // Prints the report: one line of JSON, or the table. `broken` when something did not hold.
 Exit show_reports(Io& io, bool json, const std::vector<drill::Report>& reports);
 

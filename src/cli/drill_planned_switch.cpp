@@ -7,22 +7,28 @@ namespace {
 Result<Exit> run(const Args& args, Io& io) {
   const DrillSettings settings = TRY(drill_settings(args));
   const auto talk = talk_to(io);
-  std::unique_ptr<TemporaryLab> own;
-  if (!lab_runs(settings.directory)) {
-    talk("no lab runs: bringing one up");
-    own = TRY(TemporaryLab::up(settings));
-  }
-  const auto field = TRY(drill::Field::open(settings.directory, settings.topology));
   std::vector<drill::RunResult> runs;
-  for (std::size_t i = 0; i < settings.runs; ++i) {
-    const std::string to = args.has("to") ? args.get("to") : TRY(drill::other_owner(field, settings.spec.residency));
-    runs.push_back(drill::run_of(drill::planned_switch(field, settings.spec, to, talk)));
-    if (!runs.back().trouble.empty()) break;
+  {
+    std::unique_ptr<TemporaryLab> own;
+    const auto prepare = [&]() -> Result<drill::Field> {
+      if (!lab_runs(settings.directory)) {
+        talk("no lab runs: bringing one up");
+        own = TRY(TemporaryLab::up(settings));
+      }
+      return drill::Field::open(settings.directory, settings.topology);
+    };
+    const auto field = prepare();
+    for (std::size_t i = 0; i < settings.runs; ++i) {
+      runs.push_back(drill::run_of([&]() -> Result<drill::RunResult> {
+        if (!field) return tl::unexpected<Error>(field.error());
+        const auto to = args.has("to") ? args.get("to") : TRY(drill::other_owner(*field, settings.spec.residency));
+        return drill::planned_switch(*field, settings.spec, to, talk);
+      }()));
+      if (!runs.back().trouble.empty()) break;
+    }
+    if (own && !runs.back().trouble.empty()) own->keep_logs(talk);
   }
-  return show_reports(io, args.has("json"),
-                      {drill::judge({"planned-switch", "", settings.spec.residency, settings.spec.clients,
-                                     settings.spec.per_s, settings.topology.lease.ttl},
-                                    runs)});
+  return show_reports(io, args.has("json"), {judged(settings, "planned-switch", "", runs)});
 }
 
 }  // namespace

@@ -19,13 +19,12 @@ Result<Exit> run(const Args& args, Io& io) {
     runs.push_back(drill::run_of([&]() -> Result<drill::RunResult> {
       const auto own = running ? nullptr : TRY(TemporaryLab::up(settings));
       const auto field = TRY(drill::Field::open(settings.directory, settings.topology));
-      return drill::region_loss(field, settings.spec, kind, talk);
+      auto run = drill::region_loss(field, settings.spec, kind, talk);
+      if (own && (!run || !run->trouble.empty())) own->keep_logs(talk);
+      return run;
     }()));
   }
-  return show_reports(io, args.has("json"),
-                      {drill::judge({"region-loss", kind, settings.spec.residency, settings.spec.clients,
-                                     settings.spec.per_s, settings.topology.lease.ttl},
-                                    runs)});
+  return show_reports(io, args.has("json"), {judged(settings, "region-loss", kind.c_str(), runs)});
 }
 
 }  // namespace

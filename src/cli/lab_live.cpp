@@ -17,6 +17,8 @@ namespace {
 
 using drill::LiveState;
 
+// To see a drill, not to measure one: a small machine serves it beside the traffic that always flows.
+constexpr double kDrillRate = 100, kTrafficRate = 50;
 constexpr char kEnter[] = "\033[?1049h\033[?25l\033[2J";  // alternate screen, no cursor
 constexpr char kLeave[] = "\033[?25h\033[?1049l";
 
@@ -42,6 +44,7 @@ class Screen {
   Screen(const Screen&) = delete;
   Screen& operator=(const Screen&) = delete;
   void leave() const {
+    if (left_.exchange(true)) return;
     put(kLeave);
     ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
   }
@@ -59,6 +62,7 @@ class Screen {
   }
 
  private:
+  mutable std::atomic<bool> left_ = false;
   termios before_{};
 };
 
@@ -71,7 +75,7 @@ class Traffic {
       drill::DrillSpec spec = settings.spec;
       spec.residency = residency.name;
       spec.clients = 5;
-      spec.per_s = 50;
+      spec.per_s = kTrafficRate;
       spec.patience = kSecond;
       auto load = drill::load_for(field, spec);
       if (!load) continue;
@@ -97,6 +101,7 @@ class Traffic {
       if (age < 30) ++residency.history[static_cast<std::size_t>(29 - age)];
     }
     residency.writes_per_s = static_cast<double>(last);
+    residency.offered_per_s = kTrafficRate;
     const auto counters = load->counters();
     residency.waiting = counters.offered - counters.acknowledged - counters.refused - counters.unknown;
   }
@@ -170,18 +175,28 @@ class Watcher {
         if (!proposal.empty()) seen.note = "waits for: domicile approve " + proposal;
       }
     }
-    // Lags are the copies' own words; the owner has none.
-    for (const auto& [region, status] : agents)
-      for (const Json& each : status.value("residencies", Json::array())) {
-        const auto form = member_or<std::string>(each, "form", "none").value_or("none");
-        if (each.value("residency", "") != residency.name.str() || region == seen.owner || form == "none") continue;
-        drill::LiveLink link{region, form, {}};
-        if (each.contains("lag_ms") && each["lag_ms"].is_number_integer())
-          link.lag = each["lag_ms"].get<std::int64_t>() * kMillisecond;
-        seen.links.push_back(std::move(link));
-      }
+    for (const auto& region : field_.topology().regions)
+      if (region.name.str() != seen.owner)
+        if (const auto form = topology::form_at(field_.topology(), residency, region.name.str());
+            form != topology::Form::none)
+          seen.links.push_back(link_of(residency.name, region.name, topology::name_of(form), agents));
     traffic_.fill(seen);
     return seen;
+  }
+
+  // Lag and state are the copy's own words.
+  static drill::LiveLink link_of(const std::string& residency, const std::string& region, std::string_view form,
+                                 const std::map<std::string, Json>& agents) {
+    drill::LiveLink link{region, std::string(form), {}, "no word"};
+    const auto agent = agents.find(region);
+    if (agent == agents.end()) return link;
+    for (const Json& each : agent->second.value("residencies", Json::array())) {
+      if (each.value("residency", "") != residency) continue;
+      const Json copy = each.value("copy", Json::object());
+      link.state = copy.is_object() ? member_or<std::string>(copy, "state", "").value_or("") : "";
+      if (const auto lag = member<std::int64_t>(each, "lag_ms")) link.lag = *lag * kMillisecond;
+    }
+    return link;
   }
 
   void places(LiveState& state, const std::map<std::string, Json>& agents) {
@@ -215,9 +230,16 @@ class Watcher {
 class Worker {
  public:
   bool busy() const { return busy_; }
-  void start(std::function<void()> work) {
-    if (busy_.exchange(true)) return say("one thing at a time: " + said().back());
+  void start(const std::string& what, std::function<void()> work) {
+    if (busy_.exchange(true)) {
+      const std::lock_guard lock(mutex_);
+      return tell("one thing at a time: wait for " + doing_);
+    }
     if (thread_.joinable()) thread_.join();
+    {
+      const std::lock_guard lock(mutex_);
+      doing_ = what;
+    }
     thread_ = std::jthread([this, work = std::move(work)] {
       work();
       busy_ = false;
@@ -225,8 +247,7 @@ class Worker {
   }
   void say(const std::string& text) {
     const std::lock_guard lock(mutex_);
-    said_.push_back(text);
-    while (said_.size() > 4) said_.pop_front();
+    tell(text);
   }
   std::vector<std::string> said() const {
     const std::lock_guard lock(mutex_);
@@ -234,7 +255,12 @@ class Worker {
   }
 
  private:
+  void tell(const std::string& text) {
+    said_.push_back(iso8601(wall_now()).substr(11, 8) + " " + text);
+    while (said_.size() > 4) said_.pop_front();
+  }
   mutable std::mutex mutex_;
+  std::string doing_;
   std::deque<std::string> said_{"choose a region by its number, a residency by r"};
   std::atomic<bool> busy_ = false;
   std::jthread thread_;
@@ -247,7 +273,7 @@ struct Chosen {
 
 void ask_lab(const drill::Field& field, Worker& worker, const std::string& verb, const Json& body,
              const std::string& done) {
-  worker.start([&field, &worker, verb, body, done] {
+  worker.start("the last key", [&field, &worker, verb, body, done] {
     const auto answer = field.lab(verb, body);
     worker.say(answer ? done : answer.error().what);
   });
@@ -255,17 +281,19 @@ void ask_lab(const drill::Field& field, Worker& worker, const std::string& verb,
 
 void toggle_cut(const drill::Field& field, Worker& worker, const std::string& region,
                 const std::vector<std::string>& others, bool heal) {
-  worker.start([&field, &worker, region, others, heal] {
+  worker.start("the last key", [&field, &worker, region, others, heal] {
     for (const auto& other : others)
       if (other != region) (void)field.lab(heal ? "heal" : "cut", {{"from", region}, {"to", other}});
     worker.say(fmt::format("{} is {} {}", region, heal ? "connected again with" : "cut off from",
-                           others.size() == 1 ? others[0] : "everybody"));
+                           others.size() > 1         ? "everybody"
+                           : others[0] == lab::kHost ? "its clients"
+                                                     : others[0]));
   });
 }
 
 void run_drill(const drill::Field& field, Worker& worker, const DrillSettings& settings, const std::string& residency,
                bool loss) {
-  worker.start([&field, &worker, settings, residency, loss] {
+  worker.start("the drill", [&field, &worker, settings, residency, loss] {
     drill::DrillSpec spec = settings.spec;
     spec.residency = residency;
     spec.patience = 20 * kSecond;
@@ -322,7 +350,6 @@ bool act(int key, const LiveState& seen, Chosen& chosen, const drill::Field& fie
     for (const auto& other : seen.regions) others.push_back(other.name);
     toggle_cut(field, worker, region.name, others, !region.cut_from.empty());
   }
-  if (key == 'l') worker.say(fmt::format("{} and which other? its number, 0 for the clients", region.name));
   const std::string& residency = seen.residencies[chosen.residency].name;
   if ((key == 'w' || key == 'x') && residency == topology::kDirectory)
     worker.say("the directory has no writing clients: choose another residency by r");
@@ -334,7 +361,8 @@ bool act(int key, const LiveState& seen, Chosen& chosen, const drill::Field& fie
 Result<Exit> run(const Args& args, Io& io) {
   if (::isatty(STDIN_FILENO) == 0 || ::isatty(STDOUT_FILENO) == 0)
     return fail(Kind::invalid_input, "the live view needs a terminal", "domicile lab once");
-  const DrillSettings settings = TRY(drill_settings(args));
+  DrillSettings settings = TRY(drill_settings(args));
+  if (!args.has("rate")) settings.spec.per_s = kDrillRate;
   std::unique_ptr<TemporaryLab> own;
   if (!lab_runs(settings.directory)) {
     io.err << "bringing the lab up; q will take it down again" << std::endl;
@@ -350,14 +378,18 @@ Result<Exit> run(const Args& args, Io& io) {
     while (true) {
       LiveState state = watcher.seen();
       state.message = worker.said();
+      if (chosen.link && chosen.region < state.regions.size())
+        state.message.push_back(fmt::format("cut or heal {} and which other? its number, 0 for the clients",
+                                            state.regions[chosen.region].name));
       state.region = chosen.region;
       state.residency = chosen.residency;
       screen.show(state);
       const int key = Screen::key(200);
       if (key != 0 && !act(key, state, chosen, field, worker, settings)) break;
     }
-    put("\033[H\033[Jfinishing ...");
     if (own) own->before_end({});
+    screen.leave();
+    if (worker.busy()) io.err << "finishing what was begun; Ctrl-C ends it at once" << std::endl;
   }
   if (own) io.err << "taking the lab down" << std::endl;
   return Exit::ok;
@@ -366,10 +398,13 @@ Result<Exit> run(const Args& args, Io& io) {
 }  // namespace
 
 Verb lab_live_verb() {
+  std::vector<Option> options = drill_options({});
+  for (Option& option : options)
+    if (option.name == "rate") option.doc = "Writes per second of a drill's clients together (default: 100).";
   return {"lab live",
           "Watch a lab and play with it: cut and heal links, kill and start regions, run drills by keys.",
           {},
-          drill_options({}),
+          std::move(options),
           {"domicile lab live", "domicile lab live --base 100"},
           run};
 }

@@ -4,31 +4,41 @@
 namespace domicile::cli {
 namespace {
 
-Result<std::vector<drill::Report>> all(const DrillSettings& settings, const drill::Talk& talk) {
+// Each of them tells its trouble where it could not begin, too.
+std::vector<drill::Report> all(const DrillSettings& settings, const std::string& standby, const std::string& home,
+                               const drill::Talk& talk) {
   talk("bringing the lab up");
-  const auto lab = TRY(TemporaryLab::up(settings));
-  const auto field = TRY(drill::Field::open(settings.directory, settings.topology));
-  const auto* rules = topology::residency_of(settings.topology, settings.spec.residency);
-  if (rules->standby.empty()) return fail(Kind::refused, rules->name.str() + " has no standby: nothing can be shown");
-  const auto judged = [&](const char* drill, const char* kind, Result<drill::RunResult> run) {
-    const auto report = drill::judge(
-        {drill, kind, settings.spec.residency, settings.spec.clients, settings.spec.per_s, settings.topology.lease.ttl},
-        {drill::run_of(std::move(run))});
-    talk(report.held() ? "held" : "did not hold: " + report.broken[0]);
-    return report;
-  };
+  auto lab = TemporaryLab::up(settings);
+  Result<drill::Field> field = fail(Kind::unavailable, "no lab");
+  if (lab)
+    field = drill::Field::open(settings.directory, settings.topology);
+  else
+    field = tl::unexpected<Error>(lab.error());
+  bool well = true;
   std::vector<drill::Report> reports;
-  reports.push_back(
-      judged("planned-switch", "there", drill::planned_switch(field, settings.spec, rules->standby[0], talk)));
-  reports.push_back(judged("planned-switch", "back", drill::planned_switch(field, settings.spec, rules->home, talk)));
-  reports.push_back(judged("region-loss", "kill", drill::region_loss(field, settings.spec, "kill", talk)));
+  const auto add = [&](const char* drill, const char* kind, const auto& work) {
+    auto run = field ? drill::run_of(work()) : drill::run_of(tl::unexpected<Error>(field.error()));
+    well &= run.trouble.empty();
+    reports.push_back(judged(settings, drill, kind, {std::move(run)}));
+    talk(reports.back().held() ? "held" : "did not hold: " + reports.back().broken[0]);
+  };
+  add("planned-switch", "there", [&] { return drill::planned_switch(*field, settings.spec, standby, talk); });
+  add("planned-switch", "back", [&] { return drill::planned_switch(*field, settings.spec, home, talk); });
+  add("region-loss", "kill", [&] { return drill::region_loss(*field, settings.spec, "kill", talk); });
+  if (!lab) return reports;
+  if (!well) (*lab)->keep_logs(talk);
   talk("taking the lab down");
   return reports;
 }
 
 Result<Exit> run(const Args& args, Io& io) {
   const DrillSettings settings = TRY(drill_settings(args));
-  const auto reports = TRY(all(settings, talk_to(io)));
+  const auto* rules = topology::residency_of(settings.topology, settings.spec.residency);
+  if (rules->standby.empty()) return fail(Kind::refused, rules->name.str() + " has no standby: nothing can be shown");
+  if (lab_runs(settings.directory))
+    return fail(Kind::conflict, "a lab runs in " + settings.directory.string(),
+                "domicile lab down, or --base N for another one beside it");
+  const auto reports = all(settings, rules->standby[0], rules->home, talk_to(io));
   // Always below build, also where the lab itself had to lie elsewhere.
   const fs::path folder = checkout() / "build" / (settings.base == 0 ? "lab" : fmt::format("lab-{}", settings.base));
   CHECK_OK(make_directories(folder));

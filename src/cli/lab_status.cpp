@@ -11,7 +11,9 @@ Result<Exit> run(const Args& args, Io& io) {
     return Exit::ok;
   }
   if (status["isolation"] == "flat")
-    io.err << "isolation is off: this machine allows no network namespaces, regions could reach each other directly\n";
+    io.err << "isolation is off: regions share the host's network, could reach each other directly, and a cut does not "
+              "part "
+              "the quorum\n";
   for (const Json& site : status["sites"]) {
     std::string programs;
     for (const Json& name : site["running"]) programs += " " + name.get<std::string>();

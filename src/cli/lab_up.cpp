@@ -1,4 +1,4 @@
-#include "cli/lab_common.hpp"
+#include "cli/drill_common.hpp"
 #include "cli/registry.hpp"
 #include "core/topology/parse.hpp"
 #include "lab/platform.hpp"
@@ -14,6 +14,7 @@ Result<Exit> run(const Args& args, Io& io) {
   spec.base = TRY(lab_base(args));
   spec.sites = lab::sites_of(topology);
   spec.binaries = {checkout() / "build/domicile", checkout() / "build/domicile-demo"};
+  spec.flat = args.has("flat");
   if (args.has("record")) spec.record = spec.directory / "recorded";
   // PostgreSQL reads the library and nginx the modules as the engines' user, so they lie in the lab's own folder.
   const fs::path library = spec.directory / "bin" / "domicile_guard.so";
@@ -25,11 +26,14 @@ Result<Exit> run(const Args& args, Io& io) {
                                    spec.directory / "bin", library};
   const lab::Furnish furnish = [&platform](lab::Lab& lab) { return lab::install_platform(lab, platform); };
   const Micros begin = monotonic_now();
+  const auto talk = talk_to(io);
   if (args.has("foreground")) {
-    CHECK_OK(lab::serve(spec, furnish, [&io] { io.err << "lab is up; Ctrl-C ends it\n"; }));
+    spec.progress = talk;
+    CHECK_OK(lab::serve(spec, furnish, [&io] { io.err << "lab is up; Ctrl-C ends it" << std::endl; }));
+    lab::clear(spec.directory, lab::Leave::nothing);
     return Exit::ok;
   }
-  CHECK_OK(lab::start_daemon(spec, furnish));
+  CHECK_OK(lab::start_daemon(spec, furnish, talk));
   io.err << fmt::format("lab is up after {:.1f} s in {}\n", static_cast<double>(monotonic_now() - begin) / kSecond,
                         spec.directory.string());
   return Exit::ok;
@@ -43,7 +47,8 @@ Verb lab_up_verb() {
           {},
           {base_option(),
            {"topology", "FILE", "which regions (default: examples/three-regions); schema.sql beside it is applied"},
-           {"record", "", "keep every byte that crosses between regions"},
+           {"record", "", "keep every byte that crosses between regions, in the folder recorded"},
+           {"flat", "", "all regions on the host's network, as where namespaces are not allowed"},
            {"foreground", "", "stay; Ctrl-C ends the lab"}},
           {"domicile lab up", "domicile lab up --base 100 --topology mine.yaml"},
           run};

@@ -24,7 +24,7 @@ std::string tally(const std::vector<Write>& writes) {
   std::string out;
   for (const auto& [status, number] : by_status)
     out += fmt::format(" {} x {}", number, status == 0 ? "no answer" : std::to_string(status));
-  return out.empty() ? " none ended" : out;
+  return out.empty() ? " none" : out;
 }
 
 // Waits until `residency` is served by `owner` (any but `not_of` when empty), as the agents beside `not_of` see it.
@@ -83,6 +83,19 @@ Result<void> strike(const Field& field, const std::string& kind, const std::stri
   return {};
 }
 
+// The first trouble is the one that tells.
+void trouble(RunResult& run, const Error& error) {
+  if (run.trouble.empty()) run.trouble = one_line(error);
+}
+
+void read_back(const Field& field, const std::string& residency, const std::string& owner, RunResult& run) {
+  auto readable = field.markers(residency, owner);
+  if (readable)
+    run.readable = std::move(*readable);
+  else
+    trouble(run, readable.error());
+}
+
 }  // namespace
 
 Result<Authority> owner_of(const Field& field, const std::string& residency, const std::string& not_of) {
@@ -121,12 +134,13 @@ Result<LoadSpec> load_for(const Field& field, const DrillSpec& spec) {
 Result<void> warm_up(const LoadSpec& load, Micros patience) {
   const auto running = TRY(Load::start(load));
   std::vector<Write> recent;
+  std::size_t prompt = 0, late = 0;
   for (const Micros deadline = monotonic_now() + patience; monotonic_now() < deadline;) {
     rest(kSecond / 4);
     append(recent, running->take());
     const Micros now = wall_now();
     std::erase_if(recent, [&](const Write& write) { return write.done < now - 2 * kSecond; });
-    std::size_t prompt = 0, late = 0;
+    prompt = late = 0;
     for (const Write& write : recent) {
       if (write.done < now - kSecond) continue;
       const bool good = write.outcome == Outcome::acknowledged && write.done - write.intended < kSecond / 2;
@@ -134,9 +148,12 @@ Result<void> warm_up(const LoadSpec& load, Micros patience) {
     }
     if (late == 0 && static_cast<double>(prompt) >= 0.9 * load.per_s) return {};
   }
-  return fail(Kind::unavailable,
-              fmt::format("the clients are not served after {} s:{}", patience / kSecond, tally(recent)),
-              "domicile status");
+  return fail(
+      Kind::unavailable,
+      fmt::format("the clients are not served promptly after {} s: in the last second {} of {:g} writes were, {} "
+                  "were late; not acknowledged of two seconds:{}",
+                  patience / kSecond, prompt, load.per_s, late, tally(recent)),
+      "look at domicile status; a busy machine may need a lower --rate");
 }
 
 RunResult run_of(Result<RunResult> result) {
@@ -170,19 +187,25 @@ Result<RunResult> planned_switch(const Field& field, const DrillSpec& spec, cons
   if (ordered) {
     switch_id = member_or<std::string>(*ordered, "switch", "").value_or("");
     const auto served = await_serving(field, spec.residency, to, "", spec.patience);
-    if (!served) run.trouble = served.error().what;
+    if (!served) trouble(run, served.error());
   } else {
-    run.trouble = ordered.error().what;
+    trouble(run, ordered.error());
   }
   rest(spec.after);
   run.writes = running->stop();
   run.story = story_of(field.events(), spec.residency, switch_id, begin);
   talk("reading every marker back");
-  run.readable = TRY(field.markers(spec.residency, TRY(owner_of(field, spec.residency)).owner));
+  if (const auto owner = owner_of(field, spec.residency))
+    read_back(field, spec.residency, owner->owner, run);
+  else
+    trouble(run, owner.error());
   return run;
 }
 
 Result<RunResult> region_loss(const Field& field, const DrillSpec& spec, const std::string& kind, const Talk& talk) {
+  if (kind == "cut" && field.flat())
+    return fail(Kind::refused, "without network namespaces a cut does not part the quorum: nothing would be lost",
+                "--kind kill or pause");
   LoadSpec load = TRY(load_for(field, spec));
   talk(fmt::format("{} clients write to {}, {:g}/s", load.clients.size(), spec.residency, spec.per_s));
   CHECK_OK(warm_up(load, spec.patience));
@@ -200,9 +223,9 @@ Result<RunResult> region_loss(const Field& field, const DrillSpec& spec, const s
   rest(spec.before);
   talk(fmt::format("{} is lost now ({})", lost, kind));
   run.fault = wall_now();
-  CHECK_OK(strike(field, kind, lost));
-  const auto served = await_serving(field, spec.residency, "", lost, spec.patience);
-  if (!served) run.trouble = served.error().what;
+  if (const auto struck = strike(field, kind, lost); !struck) trouble(run, struck.error());
+  const auto served = await_serving(field, spec.residency, "", lost, run.trouble.empty() ? spec.patience : 0);
+  if (!served) trouble(run, served.error());
   std::optional<Micros> back;
   for (const Micros deadline = monotonic_now() + spec.patience; served && !back && monotonic_now() < deadline;) {
     rest(kSecond / 4);
@@ -215,7 +238,7 @@ Result<RunResult> region_loss(const Field& field, const DrillSpec& spec, const s
     if (writes)
       run.inside = std::move(*writes);
     else
-      run.trouble = writes.error().what;
+      trouble(run, writes.error());
   }
   if (!served) return run;
   talk(fmt::format("{} serves; reading every marker back", served->owner));
@@ -224,7 +247,7 @@ Result<RunResult> region_loss(const Field& field, const DrillSpec& spec, const s
   Micros told = 0;
   for (const Phase& phase : run.story.phases) told += phase.length;
   if (back && *back > told) run.story.phases.push_back({"clients find it", *back - told});
-  run.readable = TRY(field.markers(spec.residency, served->owner));
+  read_back(field, spec.residency, served->owner, run);
   return run;
 }
 

@@ -19,10 +19,10 @@ struct DrillSpec {
 Result<void> warm_up(const LoadSpec& load, Micros patience);
 Result<LoadSpec> load_for(const Field& field, const DrillSpec& spec);
 
-// Orders the switch, waits until `to` serves, reads every marker back there. A switch that does not come off is the
-// run's trouble, not an error.
 // A drill that broke off is a run that did not hold, not a report that is missing.
 RunResult run_of(Result<RunResult> result);
+// Orders the switch, waits until `to` serves, reads every marker back there. What goes wrong once clients write is the
+// run's trouble, beside what they saw until then; an error comes from before that.
 Result<RunResult> planned_switch(const Field& field, const DrillSpec& spec, const std::string& to, const Talk& talk);
 // Loses the owner of the residency: kill, pause, or cut with half of the clients inside.
 Result<RunResult> region_loss(const Field& field, const DrillSpec& spec, const std::string& kind, const Talk& talk);

@@ -22,6 +22,7 @@ class Field {
   const topology::Topology& topology() const { return topology_; }
   const fs::path& directory() const { return directory_; }
   std::vector<std::string> regions() const;
+  bool flat() const { return flat_; }  // regions share the host's network
 
   Result<Json> lab(const std::string& verb, const Json& body) const;  // POST /VERB: cut, kill, …
   Result<Json> lab_status() const;

@@ -72,8 +72,28 @@ Ink ink_of_state(const std::string& state) {
 std::string clock_of(Micros wall) { return iso8601(wall).substr(11, 8); }
 
 std::string lag_text(const LiveLink& link) {
+  const bool follows = link.state.empty() || link.state == "following";
   return fmt::format("{} {} {}", link.to, link.form,
-                     link.lag ? fmt::format("{} ms", *link.lag / kMillisecond) : "lag unknown");
+                     !follows   ? link.state
+                     : link.lag ? fmt::format("{} ms", *link.lag / kMillisecond)
+                                : "lag unknown");
+}
+
+constexpr const char* kKeys[] = {
+    "1-9 region",     "r residency",         "k kill",     "s start",
+    "p pause/resume", "c cut/heal from all", "h heal all", "l then 0-9: cut/heal one link (0: clients)",
+    "w switch drill", "x loss drill",        "q quit"};
+
+// The keys in as many lines as they need; an entry is never torn apart.
+std::vector<std::string> key_lines(std::size_t wide) {
+  std::vector<std::string> lines;
+  for (const std::string key : kKeys) {
+    if (lines.empty() || width_of(lines.back()) + 2 + key.size() > wide)
+      lines.push_back(" " + key);
+    else
+      lines.back() += "  " + key;
+  }
+  return lines;
 }
 
 }  // namespace
@@ -102,7 +122,7 @@ std::string picture(const LiveState& state, int columns, int rows) {
                       .add("   region", Ink::dim, 22)
                       .add("law", Ink::dim, 6)
                       .add("state", Ink::dim, 11)
-                      .add("owns", Ink::dim, 24)
+                      .add("owns", Ink::dim, wide < 100 ? 16 : 24)
                       .add("cut off from", Ink::dim)
                       .str());
   for (std::size_t i = 0; i < state.regions.size(); ++i) {
@@ -117,7 +137,7 @@ std::string picture(const LiveState& state, int columns, int rows) {
                         .add("", Ink::plain, 19 - std::min<std::size_t>(18, region.name.size()))
                         .add(region.jurisdiction, Ink::plain, 6)
                         .add(region.state, ink_of_state(region.state), 11)
-                        .add(owns, Ink::plain, 24)
+                        .add(owns, Ink::plain, wide < 100 ? 16 : 24)
                         .add(cut, Ink::red)
                         .str());
   }
@@ -131,9 +151,6 @@ std::string picture(const LiveState& state, int columns, int rows) {
                       .add("wait", Ink::dim, 6)
                       .add("errors/min", Ink::dim)
                       .str());
-  double most = 1;
-  for (const auto& residency : state.residencies)
-    for (const double value : residency.history) most = std::max(most, value);
   for (std::size_t i = 0; i < state.residencies.size(); ++i) {
     const LiveResidency& each = state.residencies[i];
     Line row = line();
@@ -146,7 +163,7 @@ std::string picture(const LiveState& state, int columns, int rows) {
       row.add(fmt::format("{:.0f}", *each.writes_per_s), Ink::plain, 10);
       row.add(std::to_string(each.waiting), each.waiting > 20 ? Ink::yellow : Ink::plain, 6);
       row.add(std::to_string(each.errors), each.errors == 0 ? Ink::plain : Ink::red, 6);
-      row.add(sparkline(each.history, most, 30), Ink::green);
+      row.add(sparkline(each.history, each.offered_per_s, 30), Ink::green);
     }
     lines.push_back(row.str());
     std::string links;
@@ -155,14 +172,14 @@ std::string picture(const LiveState& state, int columns, int rows) {
     if (!each.note.empty()) lines.push_back(line().add("     " + each.note, Ink::yellow).str());
   }
   std::vector<std::string> bottom{""};
-  for (const auto& text : state.message) bottom.push_back(line().add(" " + text, Ink::bold).str());
-  bottom.push_back("");
-  bottom.push_back(
-      line()
-          .add(" 1-9 region  r residency  k kill  s start  p pause/resume  c cut/heal from all  h heal all", Ink::dim)
-          .str());
-  bottom.push_back(
-      line().add(" l then 0-9: cut/heal one link (0: clients)  w switch drill  x loss drill  q quit", Ink::dim).str());
+  // On a low terminal only the newest: what happens is worth more.
+  const std::size_t newest = high < 30 ? 2 : 5;
+  const std::size_t skipped = state.message.size() > newest ? state.message.size() - newest : 0;
+  for (const auto& text :
+       std::vector(state.message.begin() + static_cast<std::ptrdiff_t>(skipped), state.message.end()))
+    bottom.push_back(line().add(" " + text, Ink::bold).str());
+  if (wide >= 80) bottom.emplace_back();
+  for (const auto& keys : key_lines(wide)) bottom.push_back(line().add(keys, Ink::dim).str());
   // What is left between is for what happened last.
   lines.push_back("");
   const std::size_t used = lines.size() + bottom.size();

@@ -16,6 +16,7 @@ struct LiveRegion {
 struct LiveLink {  // a copy of the residency
   std::string to, form;
   std::optional<Micros> lag;  // empty: unknown
+  std::string state = {};     // following, resync, …; shown where it does not follow
 };
 
 struct LiveResidency {
@@ -23,6 +24,7 @@ struct LiveResidency {
   std::int64_t epoch = 0;
   std::vector<LiveLink> links;
   std::optional<double> writes_per_s;  // acknowledged; empty: no clients
+  double offered_per_s = 0;            // a full block of the history
   std::size_t waiting = 0;             // fell due and have no answer yet
   std::size_t errors = 0;              // refused or unknown, of the last minute
   std::vector<double> history;         // acknowledged per second, oldest first

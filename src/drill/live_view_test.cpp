@@ -35,8 +35,8 @@ LiveState three_regions() {
   state.regions = {
       {"us-east-1", "US", "killed", {}}, {"eu-central-1", "EU", "up", {"us-east-1"}}, {"eu-west-1", "EU", "up", {}}};
   state.residencies = {
-      {"us", "eu-central-1", "serving", "", 3, {{"us-east-1", "full", {}}}, 240, 0, 7, {240, 0, 240}},
-      {"eu", "eu-central-1", "serving", "", 1, {{"eu-west-1", "full", 12 * kMillisecond}}, 250, 0, 0, {}}};
+      {"us", "eu-central-1", "serving", "", 3, {{"us-east-1", "full", {}}}, 240, 250, 0, 7, {240, 0, 240}},
+      {"eu", "eu-central-1", "serving", "", 1, {{"eu-west-1", "full", 12 * kMillisecond}}, 250, 250, 0, 0, {}}};
   for (int i = 0; i < 50; ++i) state.events.push_back({i * kSecond, "eu-west-1", fmt::format("event {}", i)});
   state.message = {"us-east-1 is killed"};
   return state;
@@ -49,6 +49,25 @@ TEST(Picture, ShowsOwnersLagsAndTheLatestEvents) {
                            "us-east-1 is killed", "q quit", "240"})
     EXPECT_NE(all.find(part), std::string::npos) << part << "\n" << all;
   EXPECT_EQ(all.find("event 0\n"), std::string::npos) << "too old for this terminal";
+}
+
+TEST(Picture, EveryKeyIsShownWhole) {
+  for (const int columns : {60, 80, 120}) {
+    std::string all;
+    for (const auto& line : shown(three_regions(), columns, 30)) all += line + "\n";
+    for (const char* key :
+         {"1-9 region", "c cut/heal from all", "h heal all", "(0: clients)", "x loss drill", "q quit"})
+      EXPECT_NE(all.find(key), std::string::npos) << key << " at " << columns << "\n" << all;
+  }
+}
+
+TEST(Picture, ACopyThatDoesNotFollowSaysSoInsteadOfALag) {
+  LiveState state = three_regions();
+  state.residencies[0].links = {{"us-east-1", "full", 0, "resync"}, {"eu-west-1", "full", {}, "no word"}};
+  std::string all;
+  for (const auto& line : shown(state, 100, 30)) all += line + "\n";
+  EXPECT_NE(all.find("us-east-1 full resync"), std::string::npos) << all;
+  EXPECT_NE(all.find("eu-west-1 full no word"), std::string::npos) << all;
 }
 
 RC_GTEST_PROP(Picture, NeverGrowsOverTheTerminal, ()) {

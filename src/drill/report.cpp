@@ -205,7 +205,8 @@ std::string table(const std::vector<Report>& reports, bool colour) {
     const std::string name =
         subject.drill + (subject.kind.empty() ? "" : " " + subject.kind) + ", " + subject.residency;
     out += fmt::format("{:<34}", name) + (report.held() ? paint("32", "held") : paint("31", "BROKEN"));
-    out += fmt::format("   {} runs, {} clients, {:g} writes/s\n", report.runs, subject.clients, subject.per_s);
+    out += fmt::format("   {} run{}, {} clients, {:g} writes/s\n", report.runs, report.runs == 1 ? "" : "s",
+                       subject.clients, subject.per_s);
     out += fmt::format("  writes: {} acknowledged, {} readable, {} missing, {} unknown, {} errors\n",
                        report.counts.acknowledged, number_or(report.readable),
                        number_or(report.missing ? std::optional(report.missing->size()) : std::nullopt),
@@ -220,7 +221,7 @@ std::string table(const std::vector<Report>& reports, bool colour) {
     for (const Phase& phase : report.phases) longest = std::max(longest, ms(phase.length));
     for (const Phase& phase : report.phases)
       out += fmt::format("  {:<22} {:>8.1f} ms  ", phase.name, ms(phase.length)) +
-             paint("36", bar(ms(phase.length), longest, 50)) + "\n";
+             paint("36", bar(ms(phase.length), longest, 40)) + "\n";
     for (const auto& broken : report.broken) out += "  " + paint("31", "broken: " + broken) + "\n";
     out += "\n";
   }

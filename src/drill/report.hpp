@@ -66,7 +66,7 @@ Report judge(const Subject& subject, const std::vector<RunResult>& runs);
 
 Json json_of(const Report& report);
 Json json_of(const std::vector<Report>& reports);  // {"drills": [...]}
-// For people: figures, verdicts and a bar per phase, at most 100 columns wide.
+// For people: figures, verdicts and a bar per phase, for a terminal of 80 columns.
 std::string table(const std::vector<Report>& reports, bool colour);
 // A bar of `cells` character cells for value / whole, in eighths of a cell.
 std::string bar(double value, double whole, int cells);

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <sstream>
+
 namespace domicile::drill {
 namespace {
 
@@ -128,6 +131,17 @@ TEST(ReportJson, HasEveryPromisedFieldOnOneLineAndNullWhereNothingApplies) {
   EXPECT_EQ(json["drills"][0]["phases"][0], (Json{{"name", "fence"}, {"ms", 40.0}}));
   EXPECT_TRUE(json["drills"][1]["pause_ms_p99"].is_null());
   EXPECT_EQ(json["drills"][1]["client_errors"], 400);
+}
+
+TEST(Table, FitsATerminalOf80Columns) {
+  Report report = judge({"planned-switch", "there", "residency", 20, 500}, {planned(600 * kMs)});
+  report.counts = {99'999, 99'999, 0, 0};
+  report.readable = 99'999;
+  report.phases.push_back({"advance sequences", 12'345 * kMs});
+  std::string line;
+  std::istringstream lines(table({report}, false));
+  while (std::getline(lines, line))
+    EXPECT_LE(std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; }), 80) << line;
 }
 
 TEST(Bar, GrowsByEighthsAndShowsWhatIsSmall) {

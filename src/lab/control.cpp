@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -169,7 +172,7 @@ Result<void> serve(const LabSpec& spec, const Furnish& furnish, const std::funct
   sigemptyset(&ends);
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&ends, number);
   sigprocmask(SIG_BLOCK, &ends, nullptr);
-  const Isolation isolation = prepare_isolation();
+  const Isolation isolation = spec.flat ? Isolation::flat : prepare_isolation();
   const auto lab = TRY(Lab::up(spec, isolation));
   if (furnish) CHECK_OK(furnish(*lab));
   const auto server = TRY(HttpServer::start({.unix_socket = (lab->spec().directory / "lab.sock").string()},
@@ -179,38 +182,135 @@ Result<void> serve(const LabSpec& spec, const Furnish& furnish, const std::funct
   return {};
 }
 
-Result<void> start_daemon(const LabSpec& spec, const Furnish& furnish) {
+namespace {
+
+constexpr std::string_view kStep = "step ", kUp = "up", kFailed = "failed ", kRefused = "refused ";
+
+// The daemon's side: tells its progress by lines, its last word is whether it is up.
+[[noreturn]] void be_daemon(LabSpec spec, const Furnish& furnish, Fd pipe, pid_t parent) {
+  // Until it is up it belongs to whoever waits for it; a killed one must not leave a lab that comes up by itself.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);
+  ::setsid();
+  const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const Fd log(::open((spec.directory / "lab.log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  ::dup2(null.get(), 0);
+  ::dup2(log.get(), 1);
+  ::dup2(log.get(), 2);
+  const auto tell = [&pipe](std::string_view kind, const std::string& text) {
+    const std::string line = fmt::format("{}{}\n", kind, text);
+    [[maybe_unused]] const ssize_t n = ::write(pipe.get(), line.data(), line.size());
+  };
+  spec.progress = [&tell, begin = monotonic_now()](const std::string& text) {
+    fmt::print(stderr, "{:6.1f} s  {}\n", static_cast<double>(monotonic_now() - begin) / kSecond, text);
+    tell(kStep, text);
+  };
+  bool came_up = false;
+  const auto served = serve(spec, furnish, [&] {
+    ::prctl(PR_SET_PDEATHSIG, 0);
+    tell(kUp, "");
+    pipe.reset();
+    came_up = true;
+  });
+  if (!served) {
+    fmt::print(stderr, "{}\n", render(served.error()));
+    const Kind kind = served.error().kind;
+    // Refused: what lies in the folder may be somebody else's, or a lab that runs.
+    if (!came_up)
+      tell(kind == Kind::conflict || kind == Kind::invalid_input ? kRefused : kFailed, render(served.error()));
+  }
+  ::_exit(served ? 0 : 1);
+}
+
+// Blocks the signals that end a process, for as long as it lives, and tells which one came.
+class Interrupts {
+ public:
+  Interrupts() {
+    sigset_t ends;
+    sigemptyset(&ends);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&ends, number);
+    pthread_sigmask(SIG_BLOCK, &ends, &before_);
+    fd_ = Fd(::signalfd(-1, &ends, SFD_CLOEXEC));
+  }
+  ~Interrupts() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  Interrupts(const Interrupts&) = delete;
+  Interrupts& operator=(const Interrupts&) = delete;
+  int fd() const { return fd_.get(); }
+  int number() const {
+    signalfd_siginfo info{};
+    return ::read(fd_.get(), &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : SIGTERM;
+  }
+
+ private:
+  sigset_t before_{};
+  Fd fd_;
+};
+
+struct Heard {
+  bool up = false, refused = false;
+  int interrupted = 0;  // by this signal
+  std::string last;     // of a daemon that is not up: why
+};
+
+// Listens until the daemon is up, ends, or somebody interrupts us.
+Heard listen_to(const Fd& pipe, const Interrupts& interrupts, const Talk& talk) {
+  Heard heard;
+  std::string text;
+  while (true) {
+    pollfd entries[] = {{pipe.get(), POLLIN, 0}, {interrupts.fd(), POLLIN, 0}};
+    if (::poll(entries, 2, -1) <= 0) continue;
+    if (entries[1].revents != 0) {
+      heard.interrupted = interrupts.number();
+      return heard;
+    }
+    char buffer[4096];
+    const ssize_t n = ::read(pipe.get(), buffer, sizeof buffer);
+    if (n <= 0) break;
+    text.append(buffer, static_cast<std::size_t>(n));
+    while (text.starts_with(kStep) && text.find('\n') != std::string::npos) {
+      const std::size_t end = text.find('\n');
+      if (talk) talk(text.substr(kStep.size(), end - kStep.size()));
+      text.erase(0, end + 1);
+    }
+  }
+  heard.up = text.starts_with(kUp);
+  heard.refused = text.starts_with(kRefused);
+  heard.last = text.starts_with(kFailed)    ? text.substr(kFailed.size())
+               : text.starts_with(kRefused) ? text.substr(kRefused.size())
+                                            : "its daemon ended";
+  return heard;
+}
+
+}  // namespace
+
+Result<void> start_daemon(const LabSpec& spec, const Furnish& furnish, const Talk& talk) {
   CHECK_OK(make_directories(spec.directory));
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return tl::unexpected<Error>(errno_error("cannot make a pipe"));
   const Fd reader(ends[0]);
   Fd writer(ends[1]);
-  const pid_t pid = ::fork();
-  if (pid < 0) return tl::unexpected<Error>(errno_error("cannot fork"));
-  if (pid == 0) {
-    ::setsid();
-    const Fd null(::open("/dev/null", O_RDWR));
-    const Fd log(::open((spec.directory / "lab.log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-    ::dup2(null.get(), 0);
-    ::dup2(log.get(), 1);
-    ::dup2(log.get(), 2);
-    const auto tell = [&](const std::string& text) {
-      [[maybe_unused]] const ssize_t n = ::write(writer.get(), text.data(), text.size());
-      writer.reset();
-    };
-    const auto served = serve(spec, furnish, [&] { tell("up"); });
-    if (!served) tell(render(served.error()));
-    ::_exit(served ? 0 : 1);
+  Heard heard;
+  {
+    const Interrupts interrupts;
+    const pid_t parent = ::getpid();
+    const pid_t pid = ::fork();
+    if (pid < 0) return tl::unexpected<Error>(errno_error("cannot fork"));
+    if (pid == 0) be_daemon(spec, furnish, std::move(writer), parent);
+    writer.reset();
+    heard = listen_to(reader, interrupts, talk);
+    if (heard.up) return {};
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
   }
-  writer.reset();
-  std::string told;
-  char buffer[4096];
-  for (ssize_t n = 0; (n = ::read(reader.get(), buffer, sizeof buffer)) > 0;)
-    told.append(buffer, static_cast<std::size_t>(n));
-  if (told == "up") return {};
-  ::waitpid(pid, nullptr, 0);
-  return fail(Kind::failed, "the lab did not come up: " + (told.empty() ? "its daemon ended" : told),
-              "look into " + (spec.directory / "lab.log").string());
+  if (heard.refused) return fail(Kind::conflict, "the lab did not come up: " + heard.last);
+  // Nobody but us knows of it yet.
+  if (heard.interrupted != 0 && talk) talk("interrupted: taking down what has come up");
+  CHECK_OK(down(spec.directory, heard.interrupted != 0 ? Leave::nothing : Leave::logs));
+  if (heard.interrupted != 0) {
+    ::raise(heard.interrupted);  // the end that was asked for, as whoever waits for us expects it
+    return fail(Kind::failed, "interrupted");
+  }
+  return fail(Kind::failed, "the lab did not come up: " + heard.last, "its logs are in " + spec.directory.string());
 }
 
 Result<Json> ask(const fs::path& directory, const std::string& method, const std::string& path, const Json& body) {
@@ -224,15 +324,36 @@ Result<Json> ask(const fs::path& directory, const std::string& method, const std
               TRY(member_or<std::string>(json, "fix", "")));
 }
 
-Result<void> down(const fs::path& directory) {
+void clear(const fs::path& directory, Leave leave) {
+  std::error_code code;
+  if (leave == Leave::all) return;
+  for (const char* name : {"certs", "bin", "topology.yaml", "lab.sock"}) fs::remove_all(directory / name, code);
+  if (leave == Leave::nothing) {
+    fs::remove_all(directory / "sites", code);
+    fs::remove(directory / "lab.log", code);
+    fs::remove(directory, code);  // not when somebody else keeps something in it
+    return;
+  }
+  std::vector<fs::path> others;
+  for (const auto& site : fs::directory_iterator(directory / "sites", code))
+    for (const auto& part : fs::directory_iterator(site.path(), code)) {
+      if (part.path().filename() == "logs") continue;
+      if (part.path().filename() != "gateway") others.push_back(part.path());
+      for (const auto& own : fs::directory_iterator(part.path(), code))
+        if (own.path().filename() != "logs") others.push_back(own.path());
+    }
+  for (const fs::path& other : others) fs::remove_all(other, code);
+}
+
+Result<void> down(const fs::path& directory, Leave leave) {
+  const ProcessId lab = lab_of(directory);
   if (ask(directory, "POST", "/down")) {
     for (const Micros deadline = monotonic_now() + 20 * kSecond;
-         fs::exists(directory / "leftovers.json") && monotonic_now() < deadline;)
+         (fs::exists(directory / "leftovers.json") || alive(lab)) && monotonic_now() < deadline;)
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   (void)TRY(end_leftovers(directory, true));
-  std::error_code code;
-  fs::remove(directory / "lab.sock", code);
+  clear(directory, leave);
   return {};
 }
 

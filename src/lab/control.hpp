@@ -27,15 +27,22 @@ using Furnish = std::function<Result<void>(Lab&)>;
 // The example's tables and its service, in every region. The binary domicile-demo must be among spec.binaries.
 Result<void> launch_demo(Lab& lab, const fs::path& schema);
 
+using Talk = std::function<void(const std::string&)>;  // what is being done, for people
+
 // Starts a daemon with a lab and returns when it is up; the error is the daemon's. A daemon needs a fresh process
-// without threads: call this first thing.
-Result<void> start_daemon(const LabSpec& spec, const Furnish& furnish = {});
+// without threads: call this first thing. SIGINT, SIGTERM and SIGHUP meanwhile end what has come up so far, and then
+// this process. Of a lab that does not come up only the logs stay.
+Result<void> start_daemon(const LabSpec& spec, const Furnish& furnish = {}, const Talk& talk = {});
 // The same in this process, until SIGINT, SIGTERM or /down. `ready` is called once it is up.
 Result<void> serve(const LabSpec& spec, const Furnish& furnish, const std::function<void()>& ready);
 
 // Asks the daemon of this directory. `unavailable`: none runs there.
 Result<Json> ask(const fs::path& directory, const std::string& method, const std::string& path, const Json& body = {});
-// Ends the daemon, or what a killed one has left. Fine when there is nothing.
-Result<void> down(const fs::path& directory);
+// What stays on the disk of a lab that has ended. What was recorded always does: somebody asked for it.
+enum class Leave { nothing, logs, all };
+// Ends the daemon, or what a killed one has left, and removes what it made. Fine when there is nothing.
+Result<void> down(const fs::path& directory, Leave leave = Leave::nothing);
+// Only removes; the lab must have ended.
+void clear(const fs::path& directory, Leave leave);
 
 }  // namespace domicile::lab

@@ -65,28 +65,40 @@ Result<std::unique_ptr<Lab>> Lab::up(LabSpec spec, Isolation isolation) {
   CHECK_OK(make_directories(spec.directory));
   std::error_code code;
   spec.directory = fs::canonical(spec.directory, code);
+  struct stat info {};
+  if (::stat(spec.directory.c_str(), &info) != 0 || info.st_uid != ::geteuid())
+    return fail(Kind::conflict, spec.directory.string() + " belongs to another user",
+                "remove it, or use another checkout");
   (void)TRY(end_leftovers(spec.directory, false));
   std::unique_ptr<Lab> lab(new Lab(std::move(spec), isolation));
-  CHECK_OK(lab->make_folders());
-  CHECK_OK(lab->make_certificates());
-  CHECK_OK(lab->make_network());
-  if (!lab->spec_.engines) return lab;
+  lab->remember();  // from here on there is something to end
+  CHECK_OK(lab->bring_up());
+  return lab;
+}
 
-  std::vector<Result<void>> made(lab->places_.size());
+Result<void> Lab::bring_up() {
+  say("certificates and networks");
+  CHECK_OK(make_folders());
+  CHECK_OK(make_certificates());
+  CHECK_OK(make_network());
+  if (!spec_.engines) return {};
+  say("databases are made, the quorum forms");
+  for (auto& place : places_) CHECK_OK(launch_etcd(*place));
+  std::vector<Result<void>> made(places_.size());
   {
     std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < made.size(); ++i) {
-      const Place& place = *lab->places_[i];
-      if (!place.site.voter) threads.emplace_back([&, i] { made[i] = lab->initialise_postgres(*lab->places_[i]); });
-    }
+    for (std::size_t i = 0; i < made.size(); ++i)
+      if (!places_[i]->site.voter) threads.emplace_back([&, i] { made[i] = initialise_postgres(*places_[i]); });
   }
   for (auto& result : made) CHECK_OK(std::move(result));
-  for (auto& place : lab->places_) {
-    CHECK_OK(lab->launch_etcd(*place));
-    if (!place->site.voter) CHECK_OK(lab->launch_postgres(*place));
-  }
-  CHECK_OK(lab->await_engines());
-  return lab;
+  say("PostgreSQL starts");
+  for (auto& place : places_)
+    if (!place->site.voter) CHECK_OK(launch_postgres(*place));
+  return await_engines();
+}
+
+void Lab::say(const std::string& what) const {
+  if (spec_.progress) spec_.progress(what);
 }
 
 Lab::~Lab() {
@@ -100,6 +112,7 @@ Lab::~Lab() {
 Result<void> Lab::make_folders() {
   std::error_code code;
   for (const char* part : {"sites", "certs", "bin"}) fs::remove_all(spec_.directory / part, code);
+  if (!spec_.record.empty()) fs::remove_all(spec_.record, code);
   CHECK_OK(make_directories(spec_.directory / "bin"));
   for (const fs::path& binary : spec_.binaries) {
     fs::copy_file(binary, this->binary(binary.filename().string()), code);
@@ -187,16 +200,23 @@ Result<void> Lab::make_network() {
   for (const auto& to : places_) {
     for (const auto& from : places_) {
       if (from == to) continue;
-      const bool same = from->site.jurisdiction == to->site.jurisdiction;
-      relay_->set_latency(from->site.name, to->site.name, same ? spec_.near : spec_.far);
       for (const Port service : kBetweenRegions)
         if (!to->site.voter || on_voters(service)) CHECK_OK(connect(from->site.name, *to, service));
     }
     for (const Port service : kFromHost)
       if (!to->site.voter || on_voters(service)) CHECK_OK(connect(kHost, *to, service));
   }
+  set_latencies(true);
   remember();
   return {};
+}
+
+void Lab::set_latencies(bool far) {
+  for (const auto& from : places_)
+    for (const auto& to : places_) {
+      const bool same = from->site.jurisdiction == to->site.jurisdiction;
+      if (from != to) relay_->set_latency(from->site.name, to->site.name, !far ? 0 : same ? spec_.near : spec_.far);
+    }
 }
 
 Command Lab::inside_site(const Place& place, Command command) const {

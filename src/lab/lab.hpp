@@ -52,6 +52,8 @@ struct LabSpec {
   std::map<std::string, std::string> postgres_settings = {};  // on top of the lab's own
   std::vector<fs::path> binaries = {};                        // copied to DIR/bin
   bool engines = true;                                        // false: namespaces, certificates and WAN only
+  bool flat = false;                                          // no namespaces, although this machine allows them
+  std::function<void(const std::string&)> progress = {};      // what begins now, for people
 };
 
 struct SiteState {
@@ -96,6 +98,9 @@ class Lab {
   Result<void> resume(const std::string& site);  // SIGCONT
   Result<void> start(const std::string& site);   // a killed site again, with its data
   std::vector<SiteState> sites() const;
+  // The spec's latencies, or none: for what is only set-up and a long talk.
+  void set_latencies(bool far);
+  void say(const std::string& what) const;  // to spec().progress
   // Gives files that were made later to the engines' user.
   Result<void> give(const fs::path& path) const;
 
@@ -115,6 +120,7 @@ class Lab {
   };
 
   Lab(LabSpec spec, Isolation isolation);
+  Result<void> bring_up();
   Result<void> make_folders();
   Result<void> make_certificates();
   Result<void> make_network();

@@ -224,7 +224,11 @@ Result<void> install_platform(Lab& lab, const PlatformSpec& spec) {
   const auto topology = TRY(topology::load(TRY(read_file(spec.topology)), spec.topology.string()));
   const fs::path copy = lab.spec().directory / "topology.yaml";
   CHECK_OK(write_file(copy, TRY(read_file(spec.topology))));
+  lab.say("users of the quorum");
+  lab.set_latencies(false);
   CHECK_OK(make_quorum_users(lab));
+  lab.set_latencies(true);
+  lab.say("schema and guard");
   std::vector<Result<void>> made(lab.spec().sites.size());
   {
     std::vector<std::jthread> threads;
@@ -236,6 +240,7 @@ Result<void> install_platform(Lab& lab, const PlatformSpec& spec) {
   }
   for (std::size_t i = 0; i < made.size(); ++i)
     if (!made[i]) return wrap("cannot install the schema in " + lab.spec().sites[i].name, made[i].error());
+  lab.say("agents, gateways and the demo service start");
   for (const auto& site : lab.spec().sites) {
     CHECK_OK(start_agent(lab, site, copy));
     if (site.voter) continue;
@@ -243,6 +248,7 @@ Result<void> install_platform(Lab& lab, const PlatformSpec& spec) {
     CHECK_OK(start_gateway(lab, site, spec));
   }
   CHECK_OK(add_tenants(lab, topology, spec.tenants_per_residency));
+  lab.say("first owners and copies");
   return await_service(lab, topology);
 }
 

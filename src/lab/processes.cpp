@@ -120,6 +120,11 @@ Result<void> save(const fs::path& directory, const Leftovers& left) {
   return write_file(directory / "leftovers.json", dump(json) + "\n");
 }
 
+ProcessId lab_of(const fs::path& directory) {
+  const auto left = load(directory / "leftovers.json");
+  return left && left->boot_id == host_boot_id() ? left->lab : ProcessId{};
+}
+
 Result<std::size_t> end_leftovers(const fs::path& directory, bool insist) {
   const fs::path file = directory / "leftovers.json";
   if (!fs::exists(file)) return 0;
@@ -137,7 +142,7 @@ Result<std::size_t> end_leftovers(const fs::path& directory, bool insist) {
   std::set<pid_t> ended;
   for (int round = 0; round < 200; ++round) {  // a process may fork while we look
     const auto found = still_there(real, *left);
-    if (found.empty()) {
+    if (found.empty() && (!alive(left->lab) || left->lab.pid == ::getpid())) {
       fs::remove(file, code);
       return ended.size();
     }

@@ -32,6 +32,7 @@ struct Leftovers {
   std::vector<ProcessId> processes;
 };
 Result<void> save(const fs::path& directory, const Leftovers& leftovers);
+ProcessId lab_of(const fs::path& directory);  // the daemon that wrote it; nobody when there is none
 // SIGKILL for exactly what an earlier lab in this directory has left; none is fine. `conflict`: that lab still lives
 // (pass its pid's end first, or insist).
 Result<std::size_t> end_leftovers(const fs::path& directory, bool insist);

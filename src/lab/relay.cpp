@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -23,6 +22,7 @@
 namespace domicile::lab {
 namespace {
 
+constexpr int kBacklog = 1024;
 constexpr std::size_t kBuffer = 4U << 20;  // per direction of a connection: 45 ms at 90 MB/s
 
 struct Path {
@@ -40,7 +40,8 @@ struct Path {
 struct Listener {
   Route route;
   Fd fd;
-  bool filtered = false;
+  Fd plug;  // made in the listener's network; see shut
+  bool is_shut = false;
 };
 
 struct Piece {
@@ -77,17 +78,6 @@ struct Connection {
 Micros arrival(Micros now, Micros latency) {
   constexpr Micros kGrid = kMillisecond / 2;
   return latency == 0 ? now : (now + latency + kGrid - 1) / kGrid * kGrid;
-}
-
-// A filter that lets nothing pass: the kernel then drops SYNs without an answer, as a dead line does.
-void drop_everything(int fd, bool drop) {
-  sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
-  const sock_fprog program{1, &none};
-  const int unused = 0;
-  if (drop)
-    ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-  else
-    ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
 }
 
 sockaddr_in address_of(const std::string& host, int port) {
@@ -141,7 +131,9 @@ struct Relay::Loop {
   }
 
   void run();
-  void accept_on(std::uint64_t id);
+  void accept_on(std::uint64_t id, in_port_t but_from = 0);  // network byte order
+  void shut(std::uint64_t id, Listener& listener);
+  void open(std::uint64_t id, Listener& listener);
   void dial(std::uint64_t id, Connection& connection);
   void pump(std::uint64_t id);
   void read_into(Flow& flow, Socket& from, Micros now) const;
@@ -152,11 +144,14 @@ struct Relay::Loop {
   std::size_t open_between(const std::string& a, const std::string& b) const;
 };
 
-void Relay::Loop::accept_on(std::uint64_t id) {
+void Relay::Loop::accept_on(std::uint64_t id, in_port_t but_from) {
   Listener& listener = *listeners.at(id);
-  while (true) {
-    Fd fd(::accept4(listener.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  while (!listener.is_shut) {
+    sockaddr_in client{};
+    socklen_t size = sizeof client;
+    Fd fd(::accept4(listener.fd.get(), reinterpret_cast<sockaddr*>(&client), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) return;
+    if (but_from != 0 && client.sin_port == but_from) continue;
     set_nodelay(fd.get());
     const std::uint64_t number = next_id++;
     auto connection = std::make_unique<Connection>();
@@ -178,6 +173,37 @@ void Relay::Loop::accept_on(std::uint64_t id) {
     alarms.emplace(connection->dial_at, number);
     connections.emplace(number, std::move(connection));
   }
+}
+
+// The kernel drops SYNs without an answer, as a dead line does, while a listener's queue is full. One connection that
+// nobody accepts fills the shortest queue. Needs no privilege; a socket filter does on the network of the host.
+void Relay::Loop::shut(std::uint64_t id, Listener& listener) {
+  accept_on(id);  // whoever was there before the cut
+  epoll_event none{};
+  none.data.u64 = id << 2 | listening;
+  ::epoll_ctl(epoll.get(), EPOLL_CTL_MOD, listener.fd.get(), &none);
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  ::getsockname(listener.fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  ::connect(listener.plug.get(), reinterpret_cast<const sockaddr*>(&address), size);
+  ::listen(listener.fd.get(), 0);
+  listener.is_shut = true;
+}
+
+void Relay::Loop::open(std::uint64_t id, Listener& listener) {
+  sockaddr_in plug{};
+  socklen_t size = sizeof plug;
+  ::getsockname(listener.plug.get(), reinterpret_cast<sockaddr*>(&plug), &size);
+  ::listen(listener.fd.get(), kBacklog);
+  listener.is_shut = false;
+  accept_on(id, plug.sin_port);
+  sockaddr nobody{};
+  nobody.sa_family = AF_UNSPEC;
+  ::connect(listener.plug.get(), &nobody, sizeof nobody);  // disconnects it, for the next time
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = id << 2 | listening;
+  ::epoll_ctl(epoll.get(), EPOLL_CTL_MOD, listener.fd.get(), &event);
 }
 
 void Relay::Loop::dial(std::uint64_t id, Connection& connection) {
@@ -304,7 +330,8 @@ bool Relay::Loop::apply_cuts(Micros now) {
     // A lost SYN and a lost answer to it look the same.
     const bool drop = path(listener->route.from, listener->route.to).state.cut ||
                       path(listener->route.to, listener->route.from).state.cut;
-    if (drop != listener->filtered) drop_everything(listener->fd.get(), listener->filtered = drop);
+    if (drop && !listener->is_shut) shut(id, *listener);
+    if (!drop && listener->is_shut) open(id, *listener);
   }
   return changed;
 }
@@ -392,15 +419,16 @@ Result<int> Relay::add(const Route& route) {
   const auto here = loop_->namespaces.find(route.from);
   if (here == loop_->namespaces.end() || !loop_->namespaces.contains(route.to))
     return fail(Kind::invalid_input, fmt::format("no route from {} to {}: unknown site", route.from, route.to));
-  Fd fd;
+  Fd fd, plug;
   int code = EPERM;
   sockaddr_in address = address_of(route.listen_host, route.listen_port);
   inside(here->second, [&] {
     fd = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    plug = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int on = 1;
     ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-        ::listen(fd.get(), 1024) != 0) {
+        ::listen(fd.get(), kBacklog) != 0) {
       code = errno;
       fd.reset();
     }
@@ -416,7 +444,7 @@ Result<int> Relay::add(const Route& route) {
   loop_->path(route.from, route.to), loop_->path(route.to, route.from);
   const std::uint64_t id = loop_->next_id++;
   loop_->watch(fd.get(), id, Loop::listening, EPOLLIN);
-  loop_->listeners.emplace(id, std::make_unique<Listener>(Listener{route, std::move(fd)}));
+  loop_->listeners.emplace(id, std::make_unique<Listener>(Listener{route, std::move(fd), std::move(plug)}));
   loop_->ring();
   return ntohs(address.sin_port);
 }

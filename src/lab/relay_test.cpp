@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "base/temp_dir.hpp"
+
 namespace domicile::lab {
 namespace {
 
@@ -14,7 +16,7 @@ struct Ends {  // a connection from a to b through the relay
 
 struct Wan {
   Fd server{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  std::unique_ptr<Relay> relay = *Relay::start({{"a", -1}, {"b", -1}});
+  std::unique_ptr<Relay> relay;
   int port = 0;
 
   static sockaddr_in local(int port) {
@@ -25,7 +27,7 @@ struct Wan {
     return address;
   }
 
-  Wan() {
+  explicit Wan(const fs::path& record = {}) : relay(*Relay::start({{"a", -1}, {"b", -1}}, record)) {
     sockaddr_in address = local(0);
     EXPECT_EQ(::bind(server.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     EXPECT_EQ(::listen(server.get(), 16), 0);
@@ -100,6 +102,74 @@ TEST(Relay, WhileCutASynGetsNoAnswer) {
     wan.relay->heal_all();
     EXPECT_TRUE(ready(fd, POLLOUT, 5 * kSecond)) << "the kernel sends its SYN again";
   }
+}
+
+TEST(Relay, ACutHoldsForEverybodyWhoComesAndCanBeRepeated) {
+  Wan wan;
+  for (int round = 0; round < 3; ++round) {
+    wan.relay->cut("a", "b");
+    std::vector<Fd> waiting;
+    for (int i = 0; i < 5; ++i) waiting.push_back(wan.connect());
+    for (const Fd& fd : waiting) EXPECT_FALSE(ready(fd, POLLOUT, 20 * kMillisecond));
+    wan.relay->heal_all();
+    for (const Fd& fd : waiting) EXPECT_TRUE(ready(fd, POLLOUT, 5 * kSecond));
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+      ASSERT_TRUE(ready(wan.server, POLLIN, 5 * kSecond));
+      const Fd far(::accept4(wan.server.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      EXPECT_FALSE(ready(far, POLLIN, 0)) << "nobody but those who came";
+    }
+    EXPECT_FALSE(ready(wan.server, POLLIN, 50 * kMillisecond)) << "what kept the listener shut is no connection";
+  }
+}
+
+TEST(Relay, AFlappingPathIsCutForHalfOfEachPeriod) {
+  Wan wan;
+  Ends ends = wan.open();
+  wan.relay->flap("a", "b", 400 * kMillisecond);
+  const Micros start = monotonic_now();
+  // It begins with a cut; what is sent then arrives after it.
+  send(ends.near, "x");
+  EXPECT_EQ(receive(ends.far), "x");
+  EXPECT_GE(monotonic_now() - start, 190 * kMillisecond);
+  // Both halves come again and again, also while nothing is sent.
+  for (int round = 0; round < 2; ++round)
+    for (const bool cut : {true, false}) {
+      const auto is_cut = [&] {
+        for (const PathState& way : wan.relay->paths())
+          if (way.from == "a") return way.cut;
+        return false;
+      };
+      const Micros deadline = monotonic_now() + 5 * kSecond;
+      while (is_cut() != cut && monotonic_now() < deadline) ::poll(nullptr, 0, 1);
+      EXPECT_EQ(is_cut(), cut) << round;
+    }
+  wan.relay->heal("a", "b");
+  send(ends.near, "y");
+  EXPECT_EQ(receive(ends.far), "y");
+  EXPECT_EQ(wan.relay->paths().at(0).flap_period, 0);
+}
+
+TEST(Relay, EveryByteIsRecordedByDirection) {
+  TempDir folder;
+  const fs::path record = folder.path() / "recorded";
+  {
+    Wan wan(record);
+    for (const char* word : {"one ", "two"}) {
+      Ends ends = wan.open();
+      send(ends.near, word);
+      EXPECT_EQ(receive(ends.far), word);
+      send(ends.far, "thanks ");
+      EXPECT_EQ(receive(ends.near), "thanks ");
+    }
+    Ends ends = wan.open();
+    wan.relay->cut("a", "b");
+    send(ends.near, "never");
+    EXPECT_FALSE(ready(ends.far, POLLIN, 50 * kMillisecond));
+  }
+  EXPECT_EQ(read_file(record / "a-b.echo").value_or("(none)"), "one two") << "what a cut held back never crossed";
+  EXPECT_EQ(read_file(record / "b-a.echo").value_or("(none)"), "thanks thanks ");
+  EXPECT_EQ(fs::status(record).permissions(), fs::perms(0700)) << "rows of tenants are in it";
+  EXPECT_EQ(fs::status(record / "a-b.echo").permissions(), fs::perms(0600));
 }
 
 TEST(Relay, AnEndCrossesAfterTheBytesBeforeIt) {

@@ -109,17 +109,22 @@ TEST(LabNetwork, ARegionReachesAnotherOnlyThroughTheRelay) {
 }
 
 TEST(LabNetwork, ACutIsSilenceUntilItHeals) {
-  if (kIsolation == Isolation::flat) GTEST_SKIP() << "no network namespaces here";
-  Folder folder;
-  auto lab = *Lab::up(three_sites(folder.path(), false), kIsolation);
-  const int port = lab->port(kHost, gateway);
-  const std::string address = lab->address(kHost, "us-east-1");
-  listen_in(*lab, "us-east-1", "127.10.0.1", "8443");
-  EXPECT_EQ(connect_from(address, port, 1000), "connected");
-  lab->wan().cut(kHost, "us-east-1");
-  EXPECT_EQ(connect_from(address, port, 300), "silence");
-  lab->wan().heal_all();
-  EXPECT_EQ(connect_from(address, port, 5000), "connected");
+  for (const Isolation isolation : {kIsolation, Isolation::flat}) {
+    SCOPED_TRACE(name_of(isolation));
+    Folder folder;
+    auto lab = *Lab::up(three_sites(folder.path(), false), isolation);
+    const int port = lab->port(kHost, gateway);
+    const std::string address = lab->address(kHost, "us-east-1");
+    listen_in(*lab, "us-east-1", "127.10.0.1", std::to_string(lab->port("us-east-1", gateway)));
+    EXPECT_EQ(connect_from(address, port, 1000), "connected");
+    lab->wan().cut(kHost, "us-east-1");
+    EXPECT_EQ(connect_from(address, port, 300), "silence");
+    lab->wan().heal_all();
+    EXPECT_EQ(connect_from(address, port, 5000), "connected");
+    ASSERT_TRUE(lab->kill("us-east-1"));
+    EXPECT_EQ(lab->sites()[0].processes, 0U);
+    EXPECT_EQ(connect_from("127.10.0.1", lab->port("us-east-1", gateway), 1000), "refused") << "its listener is gone";
+  }
 }
 
 TEST(LabEngines, RegionsComeUpSurviveKillAndPauseAndTalkOnlyByCertificate) {
