@@ -38,11 +38,11 @@ Result<void> SwitchActor::journaled(const authority::Record& record, std::string
                                     const std::function<Result<std::string>()>& act) {
   StepRecord line{setup_.residency, record.switch_id, record.epoch, std::string(step), false};
   CHECK_OK(setup_.disk->begin_step(line));
-  setup_.stall.reach(fmt::format("{}.{}", half, step));
+  setup_.stall.reach(fmt::format("{}.{}", half, step), setup_.residency);
   const Micros begun = monotonic_now();
   auto detail = act();
   if (!detail) return wrap(fmt::format("step {} of switch {}", step, record.switch_id), detail.error());
-  setup_.stall.reach(fmt::format("{}.{}.done", half, step));
+  setup_.stall.reach(fmt::format("{}.{}.done", half, step), setup_.residency);
   line.detail = *detail;
   CHECK_OK(setup_.disk->finish_step(line));
   const Micros took = monotonic_now() - begun;
