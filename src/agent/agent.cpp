@@ -21,7 +21,10 @@ namespace domicile::agent {
 
 namespace {
 
-constexpr Micros kHung = 10 * kSecond;  // a beat has its own deadlines; without any for so long its loop hangs
+// A beat has its own deadlines; without any for so long its loop hangs.
+constexpr Micros kBeatSilence = 10 * kSecond;
+// Every question that the other loops ask has a deadline of seconds, but one pass asks many: this lies above their sum.
+constexpr Micros kSilence = 120 * kSecond;
 
 std::string boot_id() {
   std::uint64_t bits[2] = {};
@@ -108,6 +111,7 @@ class Daemon {
     for (const auto& [site, settings] : config.sites)
       if (!settings.link.empty()) store_.peers[site] = settings.link;
     if (!config.database.empty()) make_loops();
+    gather_lives();
   }
 
   Result<void> run(const std::stop_token& stop) {
@@ -143,8 +147,7 @@ class Daemon {
   }
 
  private:
-  // Until the stop. systemd's watchdog is fed only while the beat loop lives: an agent without it must be started
-  // again.
+  // Until the stop. systemd's watchdog is fed only while every loop lives: an agent without one must be started again.
   void wait(const std::stop_token& stop) {
     notify_service_manager("READY=1");
     const Micros period = std::min(watchdog_interval().value_or(2 * kSecond) / 2, kSecond);
@@ -153,7 +156,7 @@ class Daemon {
     std::unique_lock lock(mutex);
     while (!changed.wait_for(lock, stop, std::chrono::microseconds(period), [] { return false; }) &&
            !stop.stop_requested())
-      if (monotonic_now() - beat_.alive_at() < kHung) notify_service_manager("WATCHDOG=1");
+      if (lives_.hung(monotonic_now()).empty()) notify_service_manager("WATCHDOG=1");
     notify_service_manager("STOPPING=1");
   }
 
@@ -211,6 +214,15 @@ class Daemon {
         gateway_seen_, changes_);
   }
 
+  void gather_lives() {
+    lives_.add("beat", beat_.life(), kBeatSilence);
+    for (const auto& [name, loop] : residencies_) lives_.add("residency", loop->life(), kSilence);
+    if (markers_) lives_.add("marker", markers_->life(), kSilence);
+    if (links_) lives_.add("link", links_->life(), kSilence);
+    if (drift_) lives_.add("drift", drift_->life(), kSilence);
+    if (gateway_) lives_.add("gateway", gateway_->life(), kSilence);
+  }
+
   ResidencySetup residency_setup(const topology::Residency& residency, std::unique_ptr<replication::Store> store) {
     ResidencySetup setup;
     setup.region = config_.region;
@@ -246,6 +258,7 @@ class Daemon {
     setup.peers = &peers_;
     setup.beat = &beat_;
     setup.events = &events_;
+    setup.lives = &lives_;
     for (const auto& [name, loop] : residencies_) setup.residencies[name] = loop.get();
     if (markers_) setup.markers = &markers_->seen();
     if (links_) setup.copies = &copies_;
@@ -301,6 +314,7 @@ class Daemon {
   std::unique_ptr<LinkLoop> links_;
   std::unique_ptr<DriftLoop> drift_;
   std::unique_ptr<GatewayLoop> gateway_;
+  LoopLives lives_;
 };
 
 }  // namespace

@@ -90,7 +90,7 @@ std::set<Role> Roles::of(const HttpCall& call) {
 }
 
 HttpReply Api::answer(const HttpCall& call) {
-  if (call.path == "/healthz") return reply({{"ok", true}});
+  if (call.path == "/healthz") return health();
   if (call.path == "/readyz") return ready();
   return route(call, roles_.of(call));
 }
@@ -330,6 +330,11 @@ HttpReply Api::approve(const HttpCall& call) {
   return done ? reply(*done) : refuse(done.error());
 }
 
+HttpReply Api::health() const {
+  const auto hung = setup_.lives->hung(monotonic_now());
+  return reply({{"ok", hung.empty()}, {"hung", hung}}, hung.empty() ? 200 : 503);
+}
+
 HttpReply Api::ready() const {
   const auto quorum = setup_.beat->seen().get();
   const bool quorum_ok = quorum->sent_at != 0 && quorum->trouble.empty();
@@ -461,6 +466,7 @@ Json Api::status() const {
       {"lives", lives},
       {"database", setup_.markers == nullptr ? Json() : Json(setup_.markers->get()->trouble)},
       {"drift", drift_json()},
+      {"passes", setup_.lives->passes()},
       {"residencies", residencies}};
 }
 

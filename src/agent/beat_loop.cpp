@@ -40,7 +40,7 @@ void BeatLoop::run(const std::stop_token& stop) {
       else
         allowed.erase(allow->residency);
     }
-    alive_at_ = monotonic_now();
+    life_.begin_pass();
     beat_once();
     // From the start of this beat, not from its end: slow rounds must not stretch the period.
     next = std::max(next + setup_.timing.beat, monotonic_now());
@@ -186,7 +186,7 @@ void BeatLoop::extend_leases(const View& view, const Clocks& clocks, const std::
       local.known_epoch = known->second.epoch, local.known_owner = known->second.owner;
     if (!authority::distrust(local, residency, view).empty()) continue;
     if (!clocks.store) continue;
-    setup_.stall.reach("beat.before_lease");
+    setup_.stall.reach("beat.before_lease", residency);
     const auto set = store_->lease_set(residency, epoch, clocks.store->now + length, clocks.store->clock_id);
     if (!set) {
       last_.refused_since.try_emplace(residency, monotonic_now());

@@ -104,6 +104,7 @@ void GatewayLoop::run(const std::stop_token& stop) {
   std::uint64_t rung = 0;
   Micros directory_due = 0;
   while (!stop.stop_requested()) {
+    life_.begin_pass();
     write_authority();
     if (setup_.read_directory && monotonic_now() >= directory_due) {
       write_tenants();

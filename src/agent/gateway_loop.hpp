@@ -36,6 +36,7 @@ class GatewayLoop {
   // `changes` rings when an input has changed.
   GatewayLoop(GatewaySetup setup, Published<GatewaySeen>& board, Bell& changes);
   void run(const std::stop_token& stop);
+  const LoopLife& life() const { return life_; }
 
  private:
   snapshot::AuthorityRow row_of(const topology::Residency& residency, const ResidencySeen& seen,
@@ -44,6 +45,7 @@ class GatewayLoop {
   void write_tenants();
 
   GatewaySetup setup_;
+  LoopLife life_;
   Bell& changes_;
   Published<GatewaySeen>& board_;
   GatewaySeen last_;

@@ -139,6 +139,7 @@ Decision ResidencyLoop::decide(const QuorumSeen& quorum) {
 void ResidencyLoop::run(const std::stop_token& stop) {
   std::uint64_t rung = 0;
   while (!stop.stop_requested()) {
+    life_.begin_pass();
     look();
     const auto quorum = setup_.beat->seen().get();
     Micros next = monotonic_now() + kLook;
@@ -272,7 +273,7 @@ void ResidencyLoop::open() {
 }
 
 void ResidencyLoop::swap(const authority::Swap& swap) {
-  setup_.stall.reach("residency.before_swap");
+  setup_.stall.reach("residency.before_swap", setup_.rules.residency);
   const auto outcome = setup_.quorum->swap(swap);
   if (!outcome) {
     setup_.beat->look_now();  // perhaps it happened: read

@@ -57,6 +57,7 @@ class ResidencyLoop {
 
   // Any thread:
   const Published<ResidencySeen>& seen() const { return seen_; }
+  const LoopLife& life() const { return life_; }
   const authority::Rules& rules() const { return setup_.rules; }
   Mailbox<SwitchOrder> orders;
   Mailbox<GlassOrder> glass_orders;
@@ -91,6 +92,7 @@ class ResidencyLoop {
   void trouble(const char* doing, const Error& error);
 
   ResidencySetup setup_;
+  LoopLife life_;
   SwitchActor actor_;
   Published<ResidencySeen> seen_;
   std::optional<Record> record_;
