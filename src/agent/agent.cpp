@@ -267,8 +267,12 @@ class Daemon {
     if (gateway_) setup.gateway = &gateway_seen_;
     setup.exports = exports_.get();
     setup.adopt = [this](const Json& question, const std::string& who) {
-      return adopt_quorum({&config_, topology_.get(), make_quorum_, &peers_, disk_.get(), &beat_, &events_}, question,
-                          who);
+      RepairSetup repair{&config_, {}, make_quorum_, &peers_, disk_.get()};
+      for (const auto& residency : topology_->residencies) repair.rules.push_back(rules_of(residency));
+      if (links_) repair.copies = &copies_;
+      repair.beat = &beat_;
+      repair.events = &events_;
+      return adopt_quorum(repair, question, who);
     };
     setup.break_glass = [this](const Json& question, const std::string& who) {
       GlassSetup glass{&config_, topology_.get(), &peers_, {}};

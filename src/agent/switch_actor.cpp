@@ -185,8 +185,9 @@ Result<std::string> SwitchActor::run_open_step(OpenStep step, const Record& reco
       CHECK_OK(setup_.store->open_slots(setup_.residency));
       return std::string();
     case OpenStep::advance_sequences:
-      CHECK_OK(setup_.store->advance_sequences({setup_.residency, record.value.owner, setup_.region},
-                                               record.value.switch_id, setup_.timing.ttl + setup_.timing.patience));
+      if (inbound().from.empty()) return std::string("nothing ever came here");
+      CHECK_OK(setup_.store->advance_sequences(inbound(), record.value.switch_id,
+                                               setup_.timing.ttl + setup_.timing.patience));
       return std::string();
     case OpenStep::persist_epochs:
       return persist_epochs(record);
@@ -200,10 +201,16 @@ Result<std::string> SwitchActor::run_open_step(OpenStep step, const Record& reco
 }
 
 Result<std::string> SwitchActor::stop_inbound(const Record& record) {
-  const replication::LinkName inbound{setup_.residency, record.value.owner, setup_.region};
+// Whom the copy here follows or followed. Not the record's owner: one that a person adopted names this region itself.
+replication::LinkName SwitchActor::inbound() const {
+  return {setup_.residency, setup_.disk->copy(setup_.residency).source, setup_.region};
+}
+
+  const auto inbound = this->inbound();
   auto copy = setup_.disk->copy(setup_.residency);
   if (copy.state == authority::Copy::State::stopped) return std::string("stopped before");
   if (record.value.fence) {
+  if (inbound.from.empty()) return std::string("nothing ever came here");
     const bool there = TRY(wait_for(setup_.limits.at_fence, [&]() -> Result<bool> {
       const auto health = TRY(setup_.store->copy_health(inbound));
       return health.position && health.position->comparable_with(*record.value.fence) &&
