@@ -12,10 +12,12 @@
 #include "agent/marker_loop.hpp"
 #include "agent/metrics.hpp"
 #include "agent/quorum_repair.hpp"
+#include "agent/tenants_loop.hpp"
 #include "base/service_manager.hpp"
 #include "core/topology/parse.hpp"
 #include "engines/etcd/etcd_quorum.hpp"
 #include "engines/etcd/status.hpp"
+#include "engines/postgres/tenants.hpp"
 
 namespace domicile::agent {
 
@@ -25,6 +27,8 @@ namespace {
 constexpr Micros kBeatSilence = 10 * kSecond;
 // Every question that the other loops ask has a deadline of seconds, but one pass asks many: this lies above their sum.
 constexpr Micros kSilence = 120 * kSecond;
+// These two read much at once, and nothing waits for them.
+constexpr Micros kLongSilence = 900 * kSecond;
 
 std::string boot_id() {
   std::uint64_t bits[2] = {};
@@ -54,28 +58,21 @@ std::function<std::unique_ptr<authority::Quorum>()> quorum_factory(const AgentCo
 
 // The directory as the database here holds it, read only when it has changed.
 ReadDirectory directory_reader(const postgres::StoreSettings& settings) {
-  struct State {
-    std::optional<postgres::Connection> connection;
-    std::string version;
-    std::int64_t number = 0;
-  };
-  return [settings, state = std::make_shared<State>()](std::int64_t known) -> Result<std::optional<Directory>> {
-    if (!state->connection || !state->connection->alive())
-      state->connection = TRY(postgres::open_session(settings, "domicile-directory"));
-    auto& connection = *state->connection;
-    const auto version = TRY(connection.exec_params("SELECT domicile.directory_version()", {}));
-    if (known == state->number && known > 0 && version.at(0, 0) == state->version) return std::optional<Directory>();
-    const auto rows =
-        TRY(connection.exec_params("SELECT h.host, h.tenant_id, t.residency FROM domicile.host h JOIN domicile.tenant "
-                                   "t USING (tenant_id) WHERE NOT t.tombstone",
-                                   {}));
+  auto connection = std::make_shared<std::optional<postgres::Connection>>();
+  return [settings, connection](const std::string& known) -> Result<std::optional<Directory>> {
+    if (!*connection || !(*connection)->alive()) {
+      *connection = TRY(postgres::open_session(settings, "domicile-directory"));
+      // The bound of a session's statements is too short for a million tenants, and nobody waits for these.
+      CHECK_OK((*connection)->exec("SET statement_timeout = '10min'"));
+    }
+    if (!known.empty() && TRY(postgres::directory_version(**connection)) == known) return std::optional<Directory>();
     Directory directory;
-    directory.version = ++state->number;
-    directory.hosts.reserve(static_cast<std::size_t>(rows.size()));
-    for (int i = 0; i < rows.size(); ++i)
-      directory.hosts.push_back({rows.text(i, 0), rows.text(i, 1), rows.text(i, 2)});
-    state->version = version.text(0, 0);
-    return std::optional<Directory>(std::move(directory));
+    directory.version = TRY(postgres::read_directory(
+        **connection, [&](std::string_view host, std::string_view tenant, std::string_view residency) -> Result<void> {
+          directory.hosts.push_back({std::string(host), std::string(tenant), std::string(residency)});
+          return {};
+        }));
+    return std::optional(std::move(directory));
   };
 }
 
@@ -133,6 +130,7 @@ class Daemon {
       if (links_) loops.emplace_back([this](const std::stop_token& s) { links_->run(s); });
       if (drift_) loops.emplace_back([this](const std::stop_token& s) { drift_->run(s); });
       if (gateway_) loops.emplace_back([this](const std::stop_token& s) { gateway_->run(s); });
+      if (tenants_) loops.emplace_back([this](const std::stop_token& s) { tenants_->run(s); });
       for (auto& [name, loop] : residencies_)
         loops.emplace_back([&loop = *loop](const std::stop_token& s) { loop.run(s); });
       wait(stop);
@@ -210,8 +208,9 @@ class Daemon {
     if (!config_.gateway) return;
     gateway_ = std::make_unique<GatewayLoop>(
         GatewaySetup{config_.region, residency::policy_hash(*topology_), config_.gateway->directory, topology_.get(),
-                     &config_.sites, &beat_.seen(), residency_boards_, directory_reader(store_), log_},
+                     &config_.sites, &beat_.seen(), residency_boards_, log_},
         gateway_seen_, changes_);
+    tenants_ = std::make_unique<TenantsLoop>(TenantsSetup{config_.gateway->directory, directory_reader(store_), log_});
   }
 
   void gather_lives() {
@@ -219,8 +218,9 @@ class Daemon {
     for (const auto& [name, loop] : residencies_) lives_.add("residency", loop->life(), kSilence);
     if (markers_) lives_.add("marker", markers_->life(), kSilence);
     if (links_) lives_.add("link", links_->life(), kSilence);
-    if (drift_) lives_.add("drift", drift_->life(), kSilence);
+    if (drift_) lives_.add("drift", drift_->life(), kLongSilence);
     if (gateway_) lives_.add("gateway", gateway_->life(), kSilence);
+    if (tenants_) lives_.add("tenants", tenants_->life(), kLongSilence);
   }
 
   ResidencySetup residency_setup(const topology::Residency& residency, std::unique_ptr<replication::Store> store) {
@@ -318,6 +318,7 @@ class Daemon {
   std::unique_ptr<LinkLoop> links_;
   std::unique_ptr<DriftLoop> drift_;
   std::unique_ptr<GatewayLoop> gateway_;
+  std::unique_ptr<TenantsLoop> tenants_;
   LoopLives lives_;
 };
 
