@@ -93,7 +93,8 @@ authority::Local ResidencyLoop::local_state(const QuorumSeen& quorum) const {
   const Micros last_commit =
       std::max(markers->pulse_at, committed == markers->committed_at.end() ? 0 : committed->second);
   local.can_write = last_commit != 0 && monotonic_now() - last_commit < kFreshMarker;
-  local.cannot_write_since = last_commit;
+  // This process has seen nothing from before its start, so a database that is still coming up has its patience, too.
+  local.cannot_write_since = std::max(last_commit, begun_at_);
   const auto copy = setup_.disk->copy(setup_.rules.residency);
   if (record_) {
     // Whether a copy that still flows has reached the fence is seen when its link has stopped, before it opens.

@@ -97,6 +97,7 @@ class ResidencyLoop {
   Published<ResidencySeen> seen_;
   std::optional<Record> record_;
   Micros record_at_ = 0;  // monotonic: when it was known to be so
+  const Micros begun_at_ = monotonic_now();
   authority::Epoch closed_ = 0;
   std::optional<bool> most_advanced_;
   std::string compared_for_;  // the record that most_advanced_ was asked for
