@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/authority/most_advanced.hpp"
+
 namespace domicile::agent {
 
 using authority::Act;
@@ -297,27 +299,21 @@ void ResidencyLoop::swap(const authority::Swap& swap) {
 
 // Of several standbys the most advanced one goes first. One that does not answer is no candidate.
 void ResidencyLoop::compare_positions() {
-  compared_for_ = record_->text;
-  most_advanced_ = true;
-  const auto copies = setup_.copies->get();
-  const auto mine = copies->find(setup_.rules.residency);
-  if (mine == copies->end() || !mine->second.health.position) return;
+  std::vector<authority::StandbySays> others;
   for (const auto& standby : setup_.rules.standbys) {
     if (standby == setup_.region || standby == record_->value.owner) continue;
     const auto answer =
         setup_.peers->call(standby, "GET", "/v1/copies/" + setup_.rules.residency, Json(), 500 * kMillisecond);
     if (!answer) continue;
-    const auto lsn = authority::lsn_of(member_or<std::string>(*answer, "lsn", "").value_or(""));
-    const auto system = member_or<std::string>(*answer, "system", "").value_or("");
-    const bool candidate = member_or<bool>(*answer, "candidate", false).value_or(false);
-    if (!candidate || !lsn || system != mine->second.health.position->system_id) continue;
-    const bool ahead = *lsn > mine->second.health.position->lsn;
-    // Equal copies: the one that the topology names first.
-    const auto order = [&](const std::string& region) {
-      return std::ranges::find(setup_.rules.standbys, region) - setup_.rules.standbys.begin();
-    };
-    const bool equal_and_first = *lsn == mine->second.health.position->lsn && order(standby) < order(setup_.region);
-    if (ahead || equal_and_first) most_advanced_ = false;
+    authority::StandbySays says;
+    says.region = standby;
+    says.candidate = member_or<bool>(*answer, "candidate", false).value_or(false);
+    says.source = member_or<std::string>(*answer, "source", "").value_or("");
+    says.epoch = member_or<authority::Epoch>(*answer, "epoch", 0).value_or(0);
+    if (const auto lsn = authority::lsn_of(member_or<std::string>(*answer, "lsn", "").value_or("")))
+      says.position = authority::Position{member_or<std::string>(*answer, "system", "").value_or(""),
+                                          member_or<std::int64_t>(*answer, "timeline", 0).value_or(0), *lsn};
+    others.push_back(std::move(says));
   }
 }
 
@@ -330,6 +326,12 @@ void ResidencyLoop::close_if_not_ours() {
       record.mode == Mode::moving && record.to == setup_.region ? record.epoch - 1 : record.epoch;
   if (mine || closed_ >= up_to || up_to < 1) return;
   setup_.beat->allows.put({setup_.rules.residency, {}});
+  const auto copies = setup_.copies->get();
+  const auto here = copies->find(setup_.rules.residency);
+  most_advanced_ =
+      authority::most_advanced(setup_.rules, setup_.region, setup_.disk->copy(setup_.rules.residency),
+                               here == copies->end() ? std::nullopt : here->second.health.position, others);
+  compared_for_ = record_->text;
   const auto closed = setup_.store->close(setup_.rules.residency, up_to);
   if (closed) closed_ = up_to;
 }

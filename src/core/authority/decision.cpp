@@ -75,7 +75,8 @@ Decision take_over(const Question& q, const Stored<Record>& seen, const std::str
     const Micros expiry = compare_beat.empty() ? turn + q.timing.ttl + q.timing.margin
                                                : expires_at(q.observed, compare_beat, q.timing.ttl, q.timing.margin);
     const Micros ours = expiry + 2 * kSecond;
-    if (q.now < ours) return wait_until(ours, why + "; another standby is more advanced and goes first");
+    if (q.now < ours)
+      return wait_until(ours, why + "; the copy here is not known to be the most advanced, another standby goes first");
   }
   Swap swap{q.rules.residency, seen.text, moving_here(q, record, approved ? Cause::approved : Cause::automatic)};
   if (!compare_beat.empty()) {
