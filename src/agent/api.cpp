@@ -318,8 +318,9 @@ HttpReply Api::approve(const HttpCall& call) {
     const auto reason = TRY(member<std::string>(json, "reason"));
     if (reason.empty()) return fail(Kind::invalid_input, "an approval needs a reason");
     for (const auto& [name, loop] : setup_.residencies) {
-      if (loop->seen().get()->proposal != proposal) continue;
-      CHECK_OK(setup_.disk->approve(proposal));
+      const auto seen = loop->seen().get();
+      if (seen->proposal.id.empty() || seen->proposal.id != proposal) continue;
+      CHECK_OK(setup_.disk->approve(seen->proposal));
       setup_.events->add("switch.approved", fmt::format("{} by {}: {}", proposal, Roles::who(call), reason), name);
       setup_.beat->look_now();
       return Json{{"approved", proposal}};
@@ -367,7 +368,7 @@ Json Api::residency_status(const topology::Residency& residency) const {
     const auto seen = loop->second->seen().get();
     record = seen->record;
     json["why"] = seen->why;
-    json["proposal"] = seen->proposal;
+    json["proposal"] = seen->proposal.id;
     json["distrusted"] = seen->distrusted;
     if (seen->glass)
       json["glass"] = {{"open", seen->glass->open},     {"epoch", seen->glass->record.epoch},

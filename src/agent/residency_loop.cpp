@@ -123,6 +123,7 @@ Decision ResidencyLoop::decide(const QuorumSeen& quorum) {
   authority::View view = quorum.view;
   authority::Observed observed = quorum.observed;
   if (record_) view.authorities[setup_.rules.residency] = *record_;
+  end_approvals(view);
   observed = authority::observe(std::move(observed), view, {}, monotonic_now());
   const auto local = local_state(quorum);
   const auto seen_sight = quorum.observed.sights.find(setup_.rules.residency);
@@ -137,6 +138,16 @@ Decision ResidencyLoop::decide(const QuorumSeen& quorum) {
         now >= authority::expires_at(observed, record_->value.owner, setup_.timing.ttl, setup_.timing.margin);
   const std::string id = fresh_switch_id();
   return authority::decide({setup_.timing, setup_.rules, local, view, observed, now, wall_now(), id});
+}
+
+void ResidencyLoop::end_approvals(const authority::View& view) {
+  for (const auto& approval : setup_.disk->approvals()) {
+    if (approval.residency != setup_.rules.residency || !authority::lapsed(approval, view)) continue;
+    const auto ended = setup_.disk->end_approval(approval);
+    if (!ended) return trouble("cannot forget an approval", ended.error());
+    setup_.events->add("switch.approval_over", approval.id + " was of another moment and counts no more",
+                       setup_.rules.residency, record_ ? record_->value.epoch : 0);
+  }
 }
 
 void ResidencyLoop::run(const std::stop_token& stop) {
@@ -171,9 +182,9 @@ void ResidencyLoop::publish(const Decision& decision) {
   last_.copy = setup_.disk->copy(setup_.rules.residency);
   last_.why = decision.why;
   last_.glass = setup_.disk->glass(setup_.rules.residency);
-  last_.proposal = decision.act == Act::ask ? decision.proposal : "";
+  last_.proposal = decision.act == Act::ask ? decision.proposal : authority::Proposal{};
   if (decision.act == Act::ask && decision.why != last_why_)
-    setup_.events->add("switch.ask", fmt::format("approve {}: {}", decision.proposal, decision.why),
+    setup_.events->add("switch.ask", fmt::format("approve {}: {}", decision.proposal.id, decision.why),
                        setup_.rules.residency, record_ ? record_->value.epoch : 0);
   last_why_ = decision.why;
   // Publishing wakes every loop, this one too: unchanged it would never sleep.
@@ -315,6 +326,12 @@ void ResidencyLoop::compare_positions() {
                                           member_or<std::int64_t>(*answer, "timeline", 0).value_or(0), *lsn};
     others.push_back(std::move(says));
   }
+  const auto copies = setup_.copies->get();
+  const auto here = copies->find(setup_.rules.residency);
+  most_advanced_ =
+      authority::most_advanced(setup_.rules, setup_.region, setup_.disk->copy(setup_.rules.residency),
+                               here == copies->end() ? std::nullopt : here->second.health.position, others);
+  compared_for_ = record_->text;
 }
 
 // Whoever is not the owner closes, on first sight, up to the epoch that somebody else may open.
@@ -326,12 +343,6 @@ void ResidencyLoop::close_if_not_ours() {
       record.mode == Mode::moving && record.to == setup_.region ? record.epoch - 1 : record.epoch;
   if (mine || closed_ >= up_to || up_to < 1) return;
   setup_.beat->allows.put({setup_.rules.residency, {}});
-  const auto copies = setup_.copies->get();
-  const auto here = copies->find(setup_.rules.residency);
-  most_advanced_ =
-      authority::most_advanced(setup_.rules, setup_.region, setup_.disk->copy(setup_.rules.residency),
-                               here == copies->end() ? std::nullopt : here->second.health.position, others);
-  compared_for_ = record_->text;
   const auto closed = setup_.store->close(setup_.rules.residency, up_to);
   if (closed) closed_ = up_to;
 }

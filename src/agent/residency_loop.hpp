@@ -70,6 +70,7 @@ class ResidencyLoop {
   void take(const Record& record);
   authority::Local local_state(const QuorumSeen& quorum) const;
   authority::Decision decide(const QuorumSeen& quorum);
+  void end_approvals(const authority::View& view);
   void act(const authority::Decision& decision, const QuorumSeen& quorum);
   void reopen();
   void drain();
@@ -96,8 +97,8 @@ class ResidencyLoop {
   SwitchActor actor_;
   Published<ResidencySeen> seen_;
   std::optional<Record> record_;
-  Micros record_at_ = 0;  // monotonic: when it was known to be so
   const Micros begun_at_ = monotonic_now();
+  Micros record_at_ = 0;  // monotonic: when it was known to be so
   authority::Epoch closed_ = 0;
   std::optional<bool> most_advanced_;
   std::string compared_for_;  // the record that most_advanced_ was asked for

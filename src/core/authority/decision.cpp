@@ -17,7 +17,9 @@ const Stored<Record>* stored_record(const Question& q) {
   return it == q.view.authorities.end() ? nullptr : &it->second;
 }
 
-std::optional<std::string> beat_text(const View& view, const std::string& region) {
+// The beat of an owner whose life is over. Never one that cannot be read: nobody can see there whether it lives, so the
+// swap that expects none is refused as long as it is there.
+std::optional<std::string> last_beat(const View& view, const std::string& region) {
   const auto it = view.beats.find(region);
   if (it == view.beats.end()) return {};
   return it->second.text;
@@ -57,8 +59,10 @@ Decision take_over(const Question& q, const Stored<Record>& seen, const std::str
   if (!local.copy_complete) return nothing(why + "; the copy here is not complete");
   if (!local.can_write) return nothing(why + "; the database here does not commit");
 
-  const std::string proposal = fmt::format("{}-{}", q.rules.residency, record.epoch + 1);
-  const bool approved = local.approvals.contains(proposal);
+  Proposal proposal{fmt::format("{}-{}", q.rules.residency, record.epoch + 1), q.rules.residency, seen.text,
+                    compare_beat};
+  if (!compare_beat.empty()) proposal.beat = last_beat(q.view, compare_beat);
+  const bool approved = std::ranges::find(local.approvals, proposal) != local.approvals.end();
   if (!approved) {
     const auto ask = [&](std::string reason) { return Decision{Act::ask, why + "; " + reason, {}, proposal}; };
     if (!q.rules.automatic) return ask("this residency asks before it switches");
@@ -81,7 +85,7 @@ Decision take_over(const Question& q, const Stored<Record>& seen, const std::str
   Swap swap{q.rules.residency, seen.text, moving_here(q, record, approved ? Cause::approved : Cause::automatic)};
   if (!compare_beat.empty()) {
     swap.beat_of = compare_beat;
-    swap.expected_beat = beat_text(q.view, compare_beat);
+    swap.expected_beat = last_beat(q.view, compare_beat);
   }
   return {Act::swap, why + "; taking it over", swap};
 }
