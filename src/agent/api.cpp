@@ -450,9 +450,12 @@ Json Api::status() const {
   Json regions = Json::object();
   for (const auto& region : setup_.topology->regions) regions[region.name.str()] = region.jurisdiction.str();
   Json lives = Json::object();
-  for (const auto& [region, life] : quorum->observed.lives)
+  for (const auto& [region, life] : quorum->observed.lives) {
     lives[region] = {
         {"boot", life.boot}, {"counter", life.counter}, {"seen_ms_ago", (monotonic_now() - life.changed_at) / 1000}};
+    const auto beat = quorum->view.beats.find(region);
+    lives[region]["protocol"] = beat == quorum->view.beats.end() ? Json() : Json(beat->second.value.protocol);
+  }
   return {
       {"region", setup_.config->region},
       {"version", setup_.version},

@@ -1,5 +1,7 @@
 #include "agent/beat_loop.hpp"
 
+#include <utility>
+
 namespace domicile::agent {
 
 using authority::BeatRequest;
@@ -105,24 +107,19 @@ void BeatLoop::beat_once() {
   }
   if (in_trouble_) setup_.log.info("quorum.back", "the quorum answers again");
   in_trouble_ = false;
-  const auto own = view.beats.find(setup_.region);
-  if (*applied) {
-    own_text_ = authority::to_text(request.next);
-  } else if (own != view.beats.end()) {
-    // A beat of an earlier start of this agent, or one of ours whose answer was lost. Never two agents for one region:
-    // the state folder is locked.
-    own_text_ = own->second.text;
-  } else {
-    own_text_.reset();
-  }
+  // When it was not applied: a beat of an earlier start of this agent (or of a newer version, which this one cannot
+  // read), or one of ours whose answer was lost. Never two agents for one region: the state folder is locked.
+  own_text_ = *applied ? std::optional(authority::to_text(request.next)) : authority::beat_text(view, setup_.region);
   if (ride && !*applied) allowed_.erase(ride->swap.residency);
   take_in(view, *clocks, before);
   if (*applied) extend_leases(view, *clocks, before);
   last_.allowed = allowed_;
   publish();
   if (ride) ride->answer->set_value(RideOutcome{*applied, last_});
-  // Nothing was kept of this beat: repeat it at once with the value that is really there.
-  if (!*applied) bell_.ring();
+  // Nothing was kept of this beat: repeat it with the value that is really there, at once the first time. Whatever
+  // makes it fail again is not cured by haste.
+  if (!*applied && !std::exchange(repeats_, true)) bell_.ring();
+  if (*applied) repeats_ = false;
 }
 
 // Leases that a person opened without a quorum. No beat entitles to them, so each is counted from clocks read now;

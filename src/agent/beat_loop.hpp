@@ -102,6 +102,7 @@ class BeatLoop {
   std::map<std::string, LeaseGrant> glass_leases_;
   std::map<std::string, Micros> ends_;  // monotonic, of the leases that were set last
   bool in_trouble_ = false;
+  bool repeats_ = false;  // the last beat was refused by the comparison as well
 };
 
 }  // namespace domicile::agent

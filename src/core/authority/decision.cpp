@@ -204,7 +204,7 @@ std::string distrust(const Local& local, const std::string& residency, const Vie
 
 Decision decide(const Question& q) {
   const auto unreadable = q.view.unreadable.find("domicile/authority/" + q.rules.residency);
-  if (unreadable != q.view.unreadable.end()) return nothing("the record cannot be read: " + unreadable->second);
+  if (unreadable != q.view.unreadable.end()) return nothing("the record cannot be read: " + unreadable->second.why);
   if (const std::string reason = distrust(q.local, q.rules.residency, q.view); !reason.empty())
     return nothing("distrusted: " + reason);
   const auto* seen = stored_record(q);
