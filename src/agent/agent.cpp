@@ -12,16 +12,23 @@
 #include "agent/marker_loop.hpp"
 #include "agent/metrics.hpp"
 #include "agent/quorum_repair.hpp"
+#include "agent/tenants_loop.hpp"
 #include "base/service_manager.hpp"
 #include "core/topology/parse.hpp"
 #include "engines/etcd/etcd_quorum.hpp"
 #include "engines/etcd/status.hpp"
+#include "engines/postgres/tenants.hpp"
 
 namespace domicile::agent {
 
 namespace {
 
-constexpr Micros kHung = 10 * kSecond;  // a beat has its own deadlines; without any for so long its loop hangs
+// A beat has its own deadlines; without any for so long its loop hangs.
+constexpr Micros kBeatSilence = 10 * kSecond;
+// Every question that the other loops ask has a deadline of seconds, but one pass asks many: this lies above their sum.
+constexpr Micros kSilence = 120 * kSecond;
+// These two read much at once, and nothing waits for them.
+constexpr Micros kLongSilence = 900 * kSecond;
 
 std::string boot_id() {
   std::uint64_t bits[2] = {};
@@ -51,28 +58,21 @@ std::function<std::unique_ptr<authority::Quorum>()> quorum_factory(const AgentCo
 
 // The directory as the database here holds it, read only when it has changed.
 ReadDirectory directory_reader(const postgres::StoreSettings& settings) {
-  struct State {
-    std::optional<postgres::Connection> connection;
-    std::string version;
-    std::int64_t number = 0;
-  };
-  return [settings, state = std::make_shared<State>()](std::int64_t known) -> Result<std::optional<Directory>> {
-    if (!state->connection || !state->connection->alive())
-      state->connection = TRY(postgres::open_session(settings, "domicile-directory"));
-    auto& connection = *state->connection;
-    const auto version = TRY(connection.exec_params("SELECT domicile.directory_version()", {}));
-    if (known == state->number && known > 0 && version.at(0, 0) == state->version) return std::optional<Directory>();
-    const auto rows =
-        TRY(connection.exec_params("SELECT h.host, h.tenant_id, t.residency FROM domicile.host h JOIN domicile.tenant "
-                                   "t USING (tenant_id) WHERE NOT t.tombstone",
-                                   {}));
+  auto connection = std::make_shared<std::optional<postgres::Connection>>();
+  return [settings, connection](const std::string& known) -> Result<std::optional<Directory>> {
+    if (!*connection || !(*connection)->alive()) {
+      *connection = TRY(postgres::open_session(settings, "domicile-directory"));
+      // The bound of a session's statements is too short for a million tenants, and nobody waits for these.
+      CHECK_OK((*connection)->exec("SET statement_timeout = '10min'"));
+    }
+    if (!known.empty() && TRY(postgres::directory_version(**connection)) == known) return std::optional<Directory>();
     Directory directory;
-    directory.version = ++state->number;
-    directory.hosts.reserve(static_cast<std::size_t>(rows.size()));
-    for (int i = 0; i < rows.size(); ++i)
-      directory.hosts.push_back({rows.text(i, 0), rows.text(i, 1), rows.text(i, 2)});
-    state->version = version.text(0, 0);
-    return std::optional<Directory>(std::move(directory));
+    directory.version = TRY(postgres::read_directory(
+        **connection, [&](std::string_view host, std::string_view tenant, std::string_view residency) -> Result<void> {
+          directory.hosts.push_back({std::string(host), std::string(tenant), std::string(residency)});
+          return {};
+        }));
+    return std::optional(std::move(directory));
   };
 }
 
@@ -108,6 +108,7 @@ class Daemon {
     for (const auto& [site, settings] : config.sites)
       if (!settings.link.empty()) store_.peers[site] = settings.link;
     if (!config.database.empty()) make_loops();
+    gather_lives();
   }
 
   Result<void> run(const std::stop_token& stop) {
@@ -129,6 +130,7 @@ class Daemon {
       if (links_) loops.emplace_back([this](const std::stop_token& s) { links_->run(s); });
       if (drift_) loops.emplace_back([this](const std::stop_token& s) { drift_->run(s); });
       if (gateway_) loops.emplace_back([this](const std::stop_token& s) { gateway_->run(s); });
+      if (tenants_) loops.emplace_back([this](const std::stop_token& s) { tenants_->run(s); });
       for (auto& [name, loop] : residencies_)
         loops.emplace_back([&loop = *loop](const std::stop_token& s) { loop.run(s); });
       wait(stop);
@@ -143,8 +145,7 @@ class Daemon {
   }
 
  private:
-  // Until the stop. systemd's watchdog is fed only while the beat loop lives: an agent without it must be started
-  // again.
+  // Until the stop. systemd's watchdog is fed only while every loop lives: an agent without one must be started again.
   void wait(const std::stop_token& stop) {
     notify_service_manager("READY=1");
     const Micros period = std::min(watchdog_interval().value_or(2 * kSecond) / 2, kSecond);
@@ -153,7 +154,7 @@ class Daemon {
     std::unique_lock lock(mutex);
     while (!changed.wait_for(lock, stop, std::chrono::microseconds(period), [] { return false; }) &&
            !stop.stop_requested())
-      if (monotonic_now() - beat_.alive_at() < kHung) notify_service_manager("WATCHDOG=1");
+      if (lives_.hung(monotonic_now()).empty()) notify_service_manager("WATCHDOG=1");
     notify_service_manager("STOPPING=1");
   }
 
@@ -207,8 +208,19 @@ class Daemon {
     if (!config_.gateway) return;
     gateway_ = std::make_unique<GatewayLoop>(
         GatewaySetup{config_.region, residency::policy_hash(*topology_), config_.gateway->directory, topology_.get(),
-                     &config_.sites, &beat_.seen(), residency_boards_, directory_reader(store_), log_},
+                     &config_.sites, &beat_.seen(), residency_boards_, log_},
         gateway_seen_, changes_);
+    tenants_ = std::make_unique<TenantsLoop>(TenantsSetup{config_.gateway->directory, directory_reader(store_), log_});
+  }
+
+  void gather_lives() {
+    lives_.add("beat", beat_.life(), kBeatSilence);
+    for (const auto& [name, loop] : residencies_) lives_.add("residency", loop->life(), kSilence);
+    if (markers_) lives_.add("marker", markers_->life(), kSilence);
+    if (links_) lives_.add("link", links_->life(), kSilence);
+    if (drift_) lives_.add("drift", drift_->life(), kLongSilence);
+    if (gateway_) lives_.add("gateway", gateway_->life(), kSilence);
+    if (tenants_) lives_.add("tenants", tenants_->life(), kLongSilence);
   }
 
   ResidencySetup residency_setup(const topology::Residency& residency, std::unique_ptr<replication::Store> store) {
@@ -246,6 +258,7 @@ class Daemon {
     setup.peers = &peers_;
     setup.beat = &beat_;
     setup.events = &events_;
+    setup.lives = &lives_;
     for (const auto& [name, loop] : residencies_) setup.residencies[name] = loop.get();
     if (markers_) setup.markers = &markers_->seen();
     if (links_) setup.copies = &copies_;
@@ -254,8 +267,12 @@ class Daemon {
     if (gateway_) setup.gateway = &gateway_seen_;
     setup.exports = exports_.get();
     setup.adopt = [this](const Json& question, const std::string& who) {
-      return adopt_quorum({&config_, topology_.get(), make_quorum_, &peers_, disk_.get(), &beat_, &events_}, question,
-                          who);
+      RepairSetup repair{&config_, {}, make_quorum_, &peers_, disk_.get()};
+      for (const auto& residency : topology_->residencies) repair.rules.push_back(rules_of(residency));
+      if (links_) repair.copies = &copies_;
+      repair.beat = &beat_;
+      repair.events = &events_;
+      return adopt_quorum(repair, question, who);
     };
     setup.break_glass = [this](const Json& question, const std::string& who) {
       GlassSetup glass{&config_, topology_.get(), &peers_, {}};
@@ -301,6 +318,8 @@ class Daemon {
   std::unique_ptr<LinkLoop> links_;
   std::unique_ptr<DriftLoop> drift_;
   std::unique_ptr<GatewayLoop> gateway_;
+  std::unique_ptr<TenantsLoop> tenants_;
+  LoopLives lives_;
 };
 
 }  // namespace

@@ -90,7 +90,7 @@ std::set<Role> Roles::of(const HttpCall& call) {
 }
 
 HttpReply Api::answer(const HttpCall& call) {
-  if (call.path == "/healthz") return reply({{"ok", true}});
+  if (call.path == "/healthz") return health();
   if (call.path == "/readyz") return ready();
   return route(call, roles_.of(call));
 }
@@ -318,8 +318,9 @@ HttpReply Api::approve(const HttpCall& call) {
     const auto reason = TRY(member<std::string>(json, "reason"));
     if (reason.empty()) return fail(Kind::invalid_input, "an approval needs a reason");
     for (const auto& [name, loop] : setup_.residencies) {
-      if (loop->seen().get()->proposal != proposal) continue;
-      CHECK_OK(setup_.disk->approve(proposal));
+      const auto seen = loop->seen().get();
+      if (seen->proposal.id.empty() || seen->proposal.id != proposal) continue;
+      CHECK_OK(setup_.disk->approve(seen->proposal));
       setup_.events->add("switch.approved", fmt::format("{} by {}: {}", proposal, Roles::who(call), reason), name);
       setup_.beat->look_now();
       return Json{{"approved", proposal}};
@@ -328,6 +329,11 @@ HttpReply Api::approve(const HttpCall& call) {
                 "domicile status shows what waits, and at which region");
   }();
   return done ? reply(*done) : refuse(done.error());
+}
+
+HttpReply Api::health() const {
+  const auto hung = setup_.lives->hung(monotonic_now());
+  return reply({{"ok", hung.empty()}, {"hung", hung}}, hung.empty() ? 200 : 503);
 }
 
 HttpReply Api::ready() const {
@@ -362,7 +368,7 @@ Json Api::residency_status(const topology::Residency& residency) const {
     const auto seen = loop->second->seen().get();
     record = seen->record;
     json["why"] = seen->why;
-    json["proposal"] = seen->proposal;
+    json["proposal"] = seen->proposal.id;
     json["distrusted"] = seen->distrusted;
     if (seen->glass)
       json["glass"] = {{"open", seen->glass->open},     {"epoch", seen->glass->record.epoch},
@@ -444,9 +450,12 @@ Json Api::status() const {
   Json regions = Json::object();
   for (const auto& region : setup_.topology->regions) regions[region.name.str()] = region.jurisdiction.str();
   Json lives = Json::object();
-  for (const auto& [region, life] : quorum->observed.lives)
+  for (const auto& [region, life] : quorum->observed.lives) {
     lives[region] = {
         {"boot", life.boot}, {"counter", life.counter}, {"seen_ms_ago", (monotonic_now() - life.changed_at) / 1000}};
+    const auto beat = quorum->view.beats.find(region);
+    lives[region]["protocol"] = beat == quorum->view.beats.end() ? Json() : Json(beat->second.value.protocol);
+  }
   return {
       {"region", setup_.config->region},
       {"version", setup_.version},
@@ -461,6 +470,7 @@ Json Api::status() const {
       {"lives", lives},
       {"database", setup_.markers == nullptr ? Json() : Json(setup_.markers->get()->trouble)},
       {"drift", drift_json()},
+      {"passes", setup_.lives->passes()},
       {"residencies", residencies}};
 }
 

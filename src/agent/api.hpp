@@ -46,6 +46,7 @@ struct ApiSetup {
   Peers* peers = nullptr;
   BeatLoop* beat = nullptr;
   Events* events = nullptr;
+  const LoopLives* lives = nullptr;
   std::map<std::string, ResidencyLoop*> residencies;  // empty at a voter
   const Published<MarkersSeen>* markers = nullptr;
   const Published<CopiesSeen>* copies = nullptr;
@@ -77,6 +78,7 @@ class Api {
                                             Micros patience) const;
   HttpReply order_switch(const HttpCall& call);
   HttpReply approve(const HttpCall& call);
+  HttpReply health() const;
   HttpReply ready() const;
   Json drift_json() const;
   Json guard_json(const std::string& residency) const;

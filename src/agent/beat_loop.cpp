@@ -1,5 +1,7 @@
 #include "agent/beat_loop.hpp"
 
+#include <utility>
+
 namespace domicile::agent {
 
 using authority::BeatRequest;
@@ -40,7 +42,7 @@ void BeatLoop::run(const std::stop_token& stop) {
       else
         allowed.erase(allow->residency);
     }
-    alive_at_ = monotonic_now();
+    life_.begin_pass();
     beat_once();
     // From the start of this beat, not from its end: slow rounds must not stretch the period.
     next = std::max(next + setup_.timing.beat, monotonic_now());
@@ -106,24 +108,19 @@ void BeatLoop::beat_once() {
   }
   if (in_trouble_) setup_.log.info("quorum.back", "the quorum answers again");
   in_trouble_ = false;
-  const auto own = view.beats.find(setup_.region);
-  if (*applied) {
-    own_text_ = authority::to_text(request.next);
-  } else if (own != view.beats.end()) {
-    // A beat of an earlier start of this agent, or one of ours whose answer was lost. Never two agents for one region:
-    // the state folder is locked.
-    own_text_ = own->second.text;
-  } else {
-    own_text_.reset();
-  }
+  // When it was not applied: a beat of an earlier start of this agent (or of a newer version, which this one cannot
+  // read), or one of ours whose answer was lost. Never two agents for one region: the state folder is locked.
+  own_text_ = *applied ? std::optional(authority::to_text(request.next)) : authority::beat_text(view, setup_.region);
   if (ride && !*applied) allowed_.erase(ride->swap.residency);
   take_in(view, *clocks, before);
   if (*applied) extend_leases(view, *clocks, before);
   last_.allowed = allowed_;
   publish();
   if (ride) ride->answer->set_value(RideOutcome{*applied, last_, answered});
-  // Nothing was kept of this beat: repeat it at once with the value that is really there.
-  if (!*applied) bell_.ring();
+  // Nothing was kept of this beat: repeat it with the value that is really there, at once the first time. Whatever
+  // makes it fail again is not cured by haste.
+  if (!*applied && !std::exchange(repeats_, true)) bell_.ring();
+  if (*applied) repeats_ = false;
 }
 
 // Leases that a person opened without a quorum. No beat entitles to them, so each is counted from clocks read now;
@@ -187,7 +184,7 @@ void BeatLoop::extend_leases(const View& view, const Clocks& clocks, const std::
       local.known_epoch = known->second.epoch, local.known_owner = known->second.owner;
     if (!authority::distrust(local, residency, view).empty()) continue;
     if (!clocks.store) continue;
-    setup_.stall.reach("beat.before_lease");
+    setup_.stall.reach("beat.before_lease", residency);
     const auto set = store_->lease_set(residency, epoch, clocks.store->now + length, clocks.store->clock_id);
     if (!set) {
       last_.refused_since.try_emplace(residency, monotonic_now());

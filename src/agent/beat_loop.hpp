@@ -2,11 +2,11 @@
 // the leases of exactly those residencies that the same transaction read back as ours, serving, at the epoch that was
 // opened.
 #pragma once
-#include <atomic>
 #include <future>
 #include <stop_token>
 #include <vector>
 
+#include "agent/loop_life.hpp"
 #include "agent/published.hpp"
 #include "agent/site_disk.hpp"
 #include "base/log.hpp"
@@ -76,7 +76,7 @@ class BeatLoop {
   Mailbox<Allow> allows;
   void look_now() { bell_.ring(); }  // beat at once: something may have changed
   const Published<QuorumSeen>& seen() const { return seen_; }
-  Micros alive_at() const { return alive_at_.load(); }  // monotonic: the last round begun
+  const LoopLife& life() const { return life_; }
 
  private:
   struct Clocks;
@@ -95,7 +95,7 @@ class BeatLoop {
   std::unique_ptr<replication::Store> store_;
   Published<QuorumSeen> seen_;
   QuorumSeen last_;
-  std::atomic<Micros> alive_at_ = 0;
+  LoopLife life_;
   std::optional<std::string> own_text_;
   std::int64_t counter_ = 0;
   std::map<std::string, authority::Epoch> allowed_;
@@ -103,6 +103,7 @@ class BeatLoop {
   std::map<std::string, LeaseGrant> glass_leases_;
   std::map<std::string, Micros> ends_;  // monotonic, of the leases that were set last
   bool in_trouble_ = false;
+  bool repeats_ = false;  // the last beat was refused by the comparison as well
 };
 
 }  // namespace domicile::agent

@@ -49,11 +49,11 @@ struct DriftSeen {
 struct ResidencySeen {
   std::optional<authority::Stored<authority::Record>> record;  // the freshest that is known
   authority::Copy copy;
-  std::string act, why;        // what this region does about it, and why
-  std::string proposal;        // waits for a person's yes
-  std::optional<Glass> glass;  // opened here without a quorum
-  std::string distrusted;      // why the quorum is not believed; empty: it is
-  bool owner_expired = false;  // the owner's life is over for this observer
+  std::string act, why;          // what this region does about it, and why
+  authority::Proposal proposal;  // waits for a person's yes; without an id: none
+  std::optional<Glass> glass;    // opened here without a quorum
+  std::string distrusted;        // why the quorum is not believed; empty: it is
+  bool owner_expired = false;    // the owner's life is over for this observer
   bool operator==(const ResidencySeen&) const = default;
 };
 

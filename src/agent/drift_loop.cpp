@@ -86,6 +86,7 @@ Result<std::vector<Drift>> DriftLoop::look() {
 // A source that does not answer, or is older than this question, says nothing: what was seen last stays.
 void DriftLoop::compare_schemas() {
   for (const auto& residency : setup_.topology->residencies) {
+    life_.alive();
     const std::string& name = residency.name;
     const Copy copy = setup_.disk->copy(name);
     if (copy.source.empty() || copy.source == setup_.region) {
@@ -114,6 +115,7 @@ void DriftLoop::run(const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any changed;
   while (!stop.stop_requested()) {
+    life_.begin_pass();
     auto seen = look();
     if (seen) {
       for (const auto& drift : *seen)

@@ -29,6 +29,7 @@ class DriftLoop {
  public:
   DriftLoop(DriftSetup setup, Published<DriftSeen>& board);
   void run(const std::stop_token& stop);
+  const LoopLife& life() const { return life_; }
 
  private:
   desired::Context context() const;
@@ -37,6 +38,7 @@ class DriftLoop {
   void compare_schemas();
 
   DriftSetup setup_;
+  LoopLife life_;
   Published<DriftSeen>& board_;
   DriftSeen last_;
   std::optional<postgres::Connection> connection_;

@@ -1,20 +1,10 @@
 #include "agent/gateway_loop.hpp"
 
-#include <sys/random.h>
-
 #include "agent/snapshot_words.hpp"
+#include "edge/generations.hpp"
 #include "edge/publish.hpp"
 
 namespace domicile::agent {
-namespace {
-
-constexpr Micros kDirectoryPeriod = 200 * kMillisecond;
-
-// Wall-clock microseconds: grows over restarts of the agent, and needs no file that could be lost.
-std::uint64_t next_generation(std::uint64_t last) { return std::max(last + 1, static_cast<std::uint64_t>(wall_now())); }
-
-}  // namespace
-
 GatewayLoop::GatewayLoop(GatewaySetup setup, Published<GatewaySeen>& board, Bell& changes)
     : setup_(std::move(setup)), changes_(changes), board_(board) {}
 
@@ -61,7 +51,7 @@ void GatewayLoop::write_authority() {
   } else if (bytes) {
     written_ = *bytes;
   }
-  next.generation = snap.generation = next_generation(last_.generation);
+  next.generation = snap.generation = last_.generation + 1;
   bytes = snapshot::compile(snap);
   const auto done = bytes ? edge::publish(setup_.directory / "authority.snap", *bytes)
                           : Result<void>(tl::unexpected<Error>(bytes.error()));
@@ -76,40 +66,13 @@ void GatewayLoop::write_authority() {
   board_.set(std::move(next));
 }
 
-void GatewayLoop::write_tenants() {
-  auto directory = setup_.read_directory(directory_version_);
-  if (!directory) {
-    setup_.log.debug("gateway.directory", "cannot read the directory", {{Field::reason, one_line(directory.error())}});
-    return;
-  }
-  if (!*directory) return;
-  snapshot::TenantsSnapshot snap;
-  snap.generation = tenants_generation_ = next_generation(tenants_generation_);
-  if (::getrandom(snap.seed, sizeof snap.seed, 0) != sizeof snap.seed) return;
-  snap.hosts = std::move((*directory)->hosts);
-  const auto count = static_cast<std::int64_t>(snap.hosts.size());
-  const auto bytes = snapshot::compile(snap);
-  const auto done = bytes ? edge::publish(setup_.directory / "tenants.snap", *bytes)
-                          : Result<void>(tl::unexpected<Error>(bytes.error()));
-  if (!done) {
-    setup_.log.error("gateway.snapshot", "cannot write tenants.snap", {{Field::reason, one_line(done.error())}});
-    return;
-  }
-  directory_version_ = (*directory)->version;
-  if (!wrote_tenants_) setup_.log.info("gateway.tenants", "tenants.snap is there", {{Field::tenant_count, count}});
-  wrote_tenants_ = true;
-}
-
 void GatewayLoop::run(const std::stop_token& stop) {
   std::uint64_t rung = 0;
-  Micros directory_due = 0;
+  last_.generation = edge::highest_generations(setup_.directory.string()).authority;
   while (!stop.stop_requested()) {
+    life_.begin_pass();
     write_authority();
-    if (setup_.read_directory && monotonic_now() >= directory_due) {
-      write_tenants();
-      directory_due = monotonic_now() + kDirectoryPeriod;
-    }
-    rung = changes_.wait(rung, setup_.read_directory ? directory_due : monotonic_now() + kSecond);
+    rung = changes_.wait(rung, monotonic_now() + kSecond);
   }
 }
 

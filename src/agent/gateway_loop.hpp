@@ -1,7 +1,6 @@
-// Keeps this region's gateway informed: authority.snap within milliseconds of a change, tenants.snap when the directory
-// has changed.
+// Keeps this region's gateway informed: authority.snap within milliseconds of a change. The directory has a loop of its
+// own (tenants_loop.hpp): however large it is, a lease's end must not wait for it.
 #pragma once
-#include <functional>
 #include <stop_token>
 
 #include "agent/beat_loop.hpp"
@@ -12,14 +11,6 @@
 
 namespace domicile::agent {
 
-// The directory as this region holds it.
-struct Directory {
-  std::int64_t version = 0;  // grows with every change
-  std::vector<snapshot::TenantHost> hosts;
-};
-// Empty optional: unchanged since `version`.
-using ReadDirectory = std::function<Result<std::optional<Directory>>(std::int64_t version)>;
-
 struct GatewaySetup {
   std::string region, policy_hash;
   fs::path directory;
@@ -27,7 +18,6 @@ struct GatewaySetup {
   const std::map<std::string, SiteConfig>* sites = nullptr;
   const Published<QuorumSeen>* quorum = nullptr;
   std::map<std::string, const Published<ResidencySeen>*> residencies;
-  ReadDirectory read_directory;
   Log log{2, Log::Format::text, Level::info, ""};
 };
 
@@ -36,21 +26,19 @@ class GatewayLoop {
   // `changes` rings when an input has changed.
   GatewayLoop(GatewaySetup setup, Published<GatewaySeen>& board, Bell& changes);
   void run(const std::stop_token& stop);
+  const LoopLife& life() const { return life_; }
 
  private:
   snapshot::AuthorityRow row_of(const topology::Residency& residency, const ResidencySeen& seen,
                                 const QuorumSeen& quorum) const;
   void write_authority();
-  void write_tenants();
 
   GatewaySetup setup_;
+  LoopLife life_;
   Bell& changes_;
   Published<GatewaySeen>& board_;
   GatewaySeen last_;
   std::string written_;  // the content of the last file, generation apart
-  std::int64_t directory_version_ = -1;
-  std::uint64_t tenants_generation_ = 0;
-  bool wrote_tenants_ = false;
 };
 
 }  // namespace domicile::agent

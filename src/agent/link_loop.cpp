@@ -66,7 +66,9 @@ void LinkLoop::keep_slots(const topology::Residency& residency) {
 void LinkLoop::run(const std::stop_token& stop) {
   Bell clock;
   for (int round = 0; !stop.stop_requested(); ++round) {
+    life_.begin_pass();
     for (const auto& residency : setup_.topology->residencies) {
+      life_.alive();
       look_at(residency);
       if (round % kSlotRounds == 0) keep_slots(residency);
     }

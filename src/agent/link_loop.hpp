@@ -23,6 +23,7 @@ class LinkLoop {
  public:
   LinkLoop(LinkSetup setup, Published<CopiesSeen>& board);
   void run(const std::stop_token& stop);
+  const LoopLife& life() const { return life_; }
 
  private:
   void look_at(const topology::Residency& residency);
@@ -30,6 +31,7 @@ class LinkLoop {
   void trouble(const std::string& residency, const char* doing, const Error& error);
 
   LinkSetup setup_;
+  LoopLife life_;
   Published<CopiesSeen>& board_;
   CopiesSeen last_;
   std::map<std::string, std::string> troubles_;

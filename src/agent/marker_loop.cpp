@@ -27,6 +27,7 @@ void MarkerLoop::commit() {
     return record == quorum->view.authorities.end() || record->second.value.owner != region_;
   });
   for (const auto& [residency, lease] : quorum->leases) {
+    life_.alive();
     const auto marker = store_->commit_marker(residency, lease.epoch);
     if (!marker) {
       trouble = one_line(marker.error());
@@ -73,6 +74,7 @@ void MarkerLoop::run(const std::stop_token& stop) {
   Bell clock;
   Micros next = monotonic_now();
   while (!stop.stop_requested()) {
+    life_.begin_pass();
     commit();
     next = std::max(next + kPeriod, monotonic_now());
     clock.wait(0, next);

@@ -14,11 +14,13 @@ class MarkerLoop {
              Published<std::map<std::string, authority::Marker>>& board, Log log, Bell& readers);
   void run(const std::stop_token& stop);
   const Published<MarkersSeen>& seen() const { return seen_; }
+  const LoopLife& life() const { return life_; }
 
  private:
   void commit();
   void look_at_guard();
   std::string region_;
+  LoopLife life_;
   std::unique_ptr<replication::Store> store_;
   const Published<QuorumSeen>& quorum_;
   Published<std::map<std::string, authority::Marker>>& board_;

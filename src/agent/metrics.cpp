@@ -46,7 +46,7 @@ void add_residency(Page& page, const std::string& name, const ResidencySeen& see
   page.set("domicile_broken_glass", "1 while a residency is open here without a quorum", {{"residency", name}},
            seen.glass ? 1 : 0);
   page.set("domicile_approval_pending", "1 when a switch waits for a person", {{"residency", name}},
-           seen.proposal.empty() ? 0 : 1);
+           seen.proposal.id.empty() ? 0 : 1);
   page.set("domicile_copy_state", "1 for the state that the copy here is in",
            {{"residency", name}, {"state", std::string(authority::name_of(seen.copy.state))}}, 1);
   if (!seen.record) return;

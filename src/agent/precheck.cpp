@@ -30,7 +30,18 @@ Result<std::string> schema_difference(const PrecheckSetup& setup, replication::S
 
 authority::TargetCopy ask(const PrecheckSetup& setup, replication::Store& store, const std::string& residency,
                           const std::string& to) {
-  const auto answer = setup.peers->call(to, "GET", "/v1/copies/" + residency, Json(), kAsk);
+  auto target = ask_copy(*setup.peers, to, residency);
+  if (!target.unknown.empty()) return target;
+  const auto difference = schema_difference(setup, store, residency, to);
+  if (!difference) return unknown("the schemas cannot be compared: " + one_line(difference.error()));
+  target.schema_differs = *difference;
+  return target;
+}
+
+}  // namespace
+
+authority::TargetCopy ask_copy(Peers& peers, const std::string& site, const std::string& residency) {
+  const auto answer = peers.call(site, "GET", "/v1/copies/" + residency, Json(), kAsk);
   if (!answer) return unknown(one_line(answer.error()));
   authority::TargetCopy target;
   const auto state = authority::copy_state_of(member_or<std::string>(*answer, "state", "").value_or(""));
@@ -42,13 +53,8 @@ authority::TargetCopy ask(const PrecheckSetup& setup, replication::Store& store,
   target.complete = member_or<bool>(*answer, "complete", false).value_or(false);
   target.trouble = member_or<std::string>(*answer, "trouble", "").value_or("");
   if (const auto lag = member<std::int64_t>(*answer, "lag_ms")) target.lag = *lag * kMillisecond;
-  const auto difference = schema_difference(setup, store, residency, to);
-  if (!difference) return unknown("the schemas cannot be compared: " + one_line(difference.error()));
-  target.schema_differs = *difference;
   return target;
 }
-
-}  // namespace
 
 Result<std::vector<std::string>> precheck_switch(const PrecheckSetup& setup, const authority::Rules& rules,
                                                  const authority::Record& record, const std::string& to, bool terminate,

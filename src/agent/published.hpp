@@ -1,4 +1,4 @@
-// How the loops speak to each other: values that one loop publishes and others read. Nobody shares mutable state.
+// How the loops speak to each other: values that one loop publishes and others read.
 #pragma once
 #include <condition_variable>
 #include <deque>

@@ -1,10 +1,12 @@
 #include "agent/quorum_repair.hpp"
 
+#include "agent/precheck.hpp"
+
 namespace domicile::agent {
 
 namespace {
 
-Result<KnownEpoch> highest_known(const RepairSetup& setup, const std::string& residency) {
+Result<std::vector<authority::SiteKnows>> ask_sites(const RepairSetup& setup, const std::string& residency) {
   const auto all = setup.peers->all_epochs(2 * kSecond);
   const auto sites = setup.config->sites.size() + 1;
   if (all.size() * 2 <= sites)
@@ -12,39 +14,45 @@ Result<KnownEpoch> highest_known(const RepairSetup& setup, const std::string& re
         Kind::unsafe,
         fmt::format("only {} of {} sites answered; a higher epoch may be on the others' disks", all.size(), sites),
         "bring a majority of the agents up, then adopt");
-  KnownEpoch highest;
+  std::vector<authority::SiteKnows> out;
   for (const auto& [site, epochs] : all)
-    if (const auto known = epochs.find(residency); known != epochs.end() && known->second.epoch > highest.epoch)
-      highest = known->second;
-  return highest;
+    if (const auto known = epochs.find(residency); known != epochs.end())
+      out.push_back({known->second.epoch, known->second.owner});
+  return out;
 }
 
-Result<Json> adopt_one(const RepairSetup& setup, authority::Quorum& quorum, const topology::Residency& residency,
+authority::TargetCopy copy_of(const RepairSetup& setup, const std::string& region, const std::string& residency) {
+  if (region != setup.config->region) return ask_copy(*setup.peers, region, residency);
+  authority::TargetCopy target;
+  target.copy = setup.disk->copy(residency);
+  if (setup.copies == nullptr) return target;
+  const auto copies = setup.copies->get();
+  if (const auto seen = copies->find(residency); seen != copies->end()) target.complete = seen->second.health.complete;
+  return target;
+}
+
+Result<Json> adopt_one(const RepairSetup& setup, authority::Quorum& quorum, const authority::Rules& rules,
                        const Json& question, const std::string& who) {
-  const std::string& name = residency.name;
+  const std::string& name = rules.residency;
   const auto reason = TRY(member<std::string>(question, "reason"));
+  const auto owner = TRY(member_or<std::string>(question, "owner", ""));
   const auto view = TRY(quorum.read());
   const auto stored = view.authorities.find(name);
-  const auto highest = TRY(highest_known(setup, name));
-  const authority::Epoch seen = stored == view.authorities.end() ? 0 : stored->second.value.epoch;
-  // An epoch that the quorum knows and no disk does was never opened, and still must not be used twice.
-  const authority::Epoch base = std::max(seen, highest.epoch);
-  const auto owner =
-      TRY(member_or<std::string>(question, "owner", highest.owner.empty() ? residency.home.str() : highest.owner));
-  if (!topology::may_own(residency, owner))
-    return fail(Kind::refused, fmt::format("{} may not own {}", owner, name), "choose its home or a standby");
-  const bool behind = seen < highest.epoch;
-  if (!behind && stored != view.authorities.end() && !question.contains("owner"))
-    return Json{{"residency", name}, {"adopted", false}, {"epoch", seen}};
-  const auto next = authority::adopted_record(base, owner, fresh_switch_id());
-  authority::Swap swap{name, {}, next};
+  auto sites = TRY(ask_sites(setup, name));
+  authority::AdoptQuestion asked{rules, {}, std::move(sites), fresh_switch_id()};
+  if (stored != view.authorities.end()) asked.record = stored->second.value;
+  std::optional<authority::NamedOwner> named;
+  if (!owner.empty()) named = authority::NamedOwner{owner, copy_of(setup, owner, name)};
+  const auto next = TRY(authority::adopt(asked, named));
+  if (!next) return Json{{"residency", name}, {"adopted", false}, {"epoch", asked.record->epoch}};
+  authority::Swap swap{name, {}, *next};
   if (stored != view.authorities.end()) swap.expected = stored->second.text;
   const auto outcome = TRY(quorum.swap(swap));
   if (!outcome.applied) return fail(Kind::conflict, "the record of " + name + " has changed meanwhile", "adopt again");
-  setup.peers->tell(name, authority::to_text(next));
-  setup.events->add("quorum.adopted", fmt::format("{} at epoch {} by {}: {}", owner, next.epoch, who, reason), name,
-                    next.epoch, next.switch_id);
-  return Json{{"residency", name}, {"adopted", true}, {"epoch", next.epoch}, {"owner", owner}};
+  setup.peers->tell(name, authority::to_text(*next));
+  setup.events->add("quorum.adopted", fmt::format("{} at epoch {} by {}: {}", next->owner, next->epoch, who, reason),
+                    name, next->epoch, next->switch_id);
+  return Json{{"residency", name}, {"adopted", true}, {"epoch", next->epoch}, {"owner", next->owner}};
 }
 
 }  // namespace
@@ -53,13 +61,16 @@ Result<Json> adopt_quorum(const RepairSetup& setup, const Json& question, const 
   if (TRY(member<std::string>(question, "reason")).empty())
     return fail(Kind::invalid_input, "adopting a quorum needs a reason");
   const auto only = TRY(member_or<std::string>(question, "residency", ""));
+  const auto owner = TRY(member_or<std::string>(question, "owner", ""));
+  if (!owner.empty() && only.empty())
+    return fail(Kind::invalid_input, "an owner is chosen for one residency at a time", "name the residency");
   auto quorum = setup.make_quorum();
   Json out = Json::array();
   bool found = only.empty();
-  for (const auto& residency : setup.topology->residencies) {
-    if (!only.empty() && residency.name.str() != only) continue;
+  for (const auto& rules : setup.rules) {
+    if (!only.empty() && rules.residency != only) continue;
     found = true;
-    out.push_back(TRY(adopt_one(setup, *quorum, residency, question, who)));
+    out.push_back(TRY(adopt_one(setup, *quorum, rules, question, who)));
   }
   if (!found) return fail(Kind::invalid_input, "no residency is called " + only);
   setup.beat->look_now();

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/authority/most_advanced.hpp"
+
 namespace domicile::agent {
 
 using authority::Act;
@@ -93,7 +95,8 @@ authority::Local ResidencyLoop::local_state(const QuorumSeen& quorum) const {
   const Micros last_commit =
       std::max(markers->pulse_at, committed == markers->committed_at.end() ? 0 : committed->second);
   local.can_write = last_commit != 0 && monotonic_now() - last_commit < kFreshMarker;
-  local.cannot_write_since = last_commit;
+  // This process has seen nothing from before its start, so a database that is still coming up has its patience, too.
+  local.cannot_write_since = std::max(last_commit, begun_at_);
   const auto copy = setup_.disk->copy(setup_.rules.residency);
   if (record_) {
     // Whether a copy that still flows has reached the fence is seen when its link has stopped, before it opens.
@@ -120,6 +123,7 @@ Decision ResidencyLoop::decide(const QuorumSeen& quorum) {
   authority::View view = quorum.view;
   authority::Observed observed = quorum.observed;
   if (record_) view.authorities[setup_.rules.residency] = *record_;
+  end_approvals(view);
   observed = authority::observe(std::move(observed), view, {}, monotonic_now());
   const auto local = local_state(quorum);
   const auto seen_sight = quorum.observed.sights.find(setup_.rules.residency);
@@ -136,9 +140,20 @@ Decision ResidencyLoop::decide(const QuorumSeen& quorum) {
   return authority::decide({setup_.timing, setup_.rules, local, view, observed, now, wall_now(), id});
 }
 
+void ResidencyLoop::end_approvals(const authority::View& view) {
+  for (const auto& approval : setup_.disk->approvals()) {
+    if (approval.residency != setup_.rules.residency || !authority::lapsed(approval, view)) continue;
+    const auto ended = setup_.disk->end_approval(approval);
+    if (!ended) return trouble("cannot forget an approval", ended.error());
+    setup_.events->add("switch.approval_over", approval.id + " was of another moment and counts no more",
+                       setup_.rules.residency, record_ ? record_->value.epoch : 0);
+  }
+}
+
 void ResidencyLoop::run(const std::stop_token& stop) {
   std::uint64_t rung = 0;
   while (!stop.stop_requested()) {
+    life_.begin_pass();
     look();
     const auto quorum = setup_.beat->seen().get();
     Micros next = monotonic_now() + kLook;
@@ -167,9 +182,9 @@ void ResidencyLoop::publish(const Decision& decision) {
   last_.copy = setup_.disk->copy(setup_.rules.residency);
   last_.why = decision.why;
   last_.glass = setup_.disk->glass(setup_.rules.residency);
-  last_.proposal = decision.act == Act::ask ? decision.proposal : "";
+  last_.proposal = decision.act == Act::ask ? decision.proposal : authority::Proposal{};
   if (decision.act == Act::ask && decision.why != last_why_)
-    setup_.events->add("switch.ask", fmt::format("approve {}: {}", decision.proposal, decision.why),
+    setup_.events->add("switch.ask", fmt::format("approve {}: {}", decision.proposal.id, decision.why),
                        setup_.rules.residency, record_ ? record_->value.epoch : 0);
   last_why_ = decision.why;
   // Publishing wakes every loop, this one too: unchanged it would never sleep.
@@ -272,7 +287,7 @@ void ResidencyLoop::open() {
 }
 
 void ResidencyLoop::swap(const authority::Swap& swap) {
-  setup_.stall.reach("residency.before_swap");
+  setup_.stall.reach("residency.before_swap", setup_.rules.residency);
   const auto outcome = setup_.quorum->swap(swap);
   if (!outcome) {
     setup_.beat->look_now();  // perhaps it happened: read
@@ -295,28 +310,28 @@ void ResidencyLoop::swap(const authority::Swap& swap) {
 
 // Of several standbys the most advanced one goes first. One that does not answer is no candidate.
 void ResidencyLoop::compare_positions() {
-  compared_for_ = record_->text;
-  most_advanced_ = true;
-  const auto copies = setup_.copies->get();
-  const auto mine = copies->find(setup_.rules.residency);
-  if (mine == copies->end() || !mine->second.health.position) return;
+  std::vector<authority::StandbySays> others;
   for (const auto& standby : setup_.rules.standbys) {
     if (standby == setup_.region || standby == record_->value.owner) continue;
     const auto answer =
         setup_.peers->call(standby, "GET", "/v1/copies/" + setup_.rules.residency, Json(), 500 * kMillisecond);
     if (!answer) continue;
-    const auto lsn = authority::lsn_of(member_or<std::string>(*answer, "lsn", "").value_or(""));
-    const auto system = member_or<std::string>(*answer, "system", "").value_or("");
-    const bool candidate = member_or<bool>(*answer, "candidate", false).value_or(false);
-    if (!candidate || !lsn || system != mine->second.health.position->system_id) continue;
-    const bool ahead = *lsn > mine->second.health.position->lsn;
-    // Equal copies: the one that the topology names first.
-    const auto order = [&](const std::string& region) {
-      return std::ranges::find(setup_.rules.standbys, region) - setup_.rules.standbys.begin();
-    };
-    const bool equal_and_first = *lsn == mine->second.health.position->lsn && order(standby) < order(setup_.region);
-    if (ahead || equal_and_first) most_advanced_ = false;
+    authority::StandbySays says;
+    says.region = standby;
+    says.candidate = member_or<bool>(*answer, "candidate", false).value_or(false);
+    says.source = member_or<std::string>(*answer, "source", "").value_or("");
+    says.epoch = member_or<authority::Epoch>(*answer, "epoch", 0).value_or(0);
+    if (const auto lsn = authority::lsn_of(member_or<std::string>(*answer, "lsn", "").value_or("")))
+      says.position = authority::Position{member_or<std::string>(*answer, "system", "").value_or(""),
+                                          member_or<std::int64_t>(*answer, "timeline", 0).value_or(0), *lsn};
+    others.push_back(std::move(says));
   }
+  const auto copies = setup_.copies->get();
+  const auto here = copies->find(setup_.rules.residency);
+  most_advanced_ =
+      authority::most_advanced(setup_.rules, setup_.region, setup_.disk->copy(setup_.rules.residency),
+                               here == copies->end() ? std::nullopt : here->second.health.position, others);
+  compared_for_ = record_->text;
 }
 
 // Whoever is not the owner closes, on first sight, up to the epoch that somebody else may open.

@@ -57,6 +57,7 @@ class ResidencyLoop {
 
   // Any thread:
   const Published<ResidencySeen>& seen() const { return seen_; }
+  const LoopLife& life() const { return life_; }
   const authority::Rules& rules() const { return setup_.rules; }
   Mailbox<SwitchOrder> orders;
   Mailbox<GlassOrder> glass_orders;
@@ -69,6 +70,7 @@ class ResidencyLoop {
   void take(const Record& record);
   authority::Local local_state(const QuorumSeen& quorum) const;
   authority::Decision decide(const QuorumSeen& quorum);
+  void end_approvals(const authority::View& view);
   void act(const authority::Decision& decision, const QuorumSeen& quorum);
   void reopen();
   void drain();
@@ -91,9 +93,11 @@ class ResidencyLoop {
   void trouble(const char* doing, const Error& error);
 
   ResidencySetup setup_;
+  LoopLife life_;
   SwitchActor actor_;
   Published<ResidencySeen> seen_;
   std::optional<Record> record_;
+  const Micros begun_at_ = monotonic_now();
   Micros record_at_ = 0;  // monotonic: when it was known to be so
   authority::Epoch closed_ = 0;
   std::optional<bool> most_advanced_;

@@ -5,6 +5,7 @@
 namespace domicile::agent {
 
 using authority::Copy;
+using authority::Proposal;
 using authority::StepRecord;
 
 namespace {
@@ -66,6 +67,23 @@ Result<Glass> glass_of(const Json& json) {
   return glass;
 }
 
+Json json_of(const Proposal& proposal) {
+  Json json{{"residency", proposal.residency}, {"record", proposal.record}, {"lost", proposal.lost}};
+  if (proposal.beat) json["beat"] = *proposal.beat;
+  return json;
+}
+
+Result<Proposal> proposal_of(const std::string& id, const Json& json) {
+  if (!json.is_object()) return fail(Kind::corrupt, "an approval is no object");
+  Proposal proposal;
+  proposal.id = id;
+  proposal.residency = TRY(member<std::string>(json, "residency"));
+  proposal.record = TRY(member<std::string>(json, "record"));
+  proposal.lost = TRY(member<std::string>(json, "lost"));
+  if (json.contains("beat")) proposal.beat = TRY(member<std::string>(json, "beat"));
+  return proposal;
+}
+
 // A file that is not there is an empty one: the site is new.
 Result<Json> read_object(const fs::path& path) {
   if (!fs::exists(path)) return Json::object();
@@ -93,7 +111,9 @@ Result<std::unique_ptr<SiteDisk>> SiteDisk::open(const fs::path& directory) {
   const Json glasses = TRY(read_object(directory / "glass.json"));
   for (const auto& [residency, json] : glasses.items()) disk->glasses_[residency] = TRY(glass_of(json));
   const Json approvals = TRY(read_object(directory / "approvals.json"));
-  for (const auto& [proposal, json] : approvals.items()) disk->approvals_.insert(proposal);
+  // An entry of another form says of no loss that it was approved: it is asked again.
+  for (const auto& [id, json] : approvals.items())
+    if (auto approval = proposal_of(id, json)) disk->approvals_.push_back(*std::move(approval));
   return disk;
 }
 
@@ -218,20 +238,34 @@ std::vector<StepRecord> SiteDisk::steps() const {
   return steps_;
 }
 
-std::set<std::string> SiteDisk::approvals() const {
+std::vector<Proposal> SiteDisk::approvals() const {
   const std::lock_guard lock(mutex_);
   return approvals_;
 }
 
-Result<void> SiteDisk::approve(const std::string& proposal) {
+Result<void> SiteDisk::approve(const Proposal& proposal) {
   const std::lock_guard lock(mutex_);
   auto next = approvals_;
-  next.insert(proposal);
-  Json json = Json::object();
-  for (const auto& p : next) json[p] = true;
-  CHECK_OK(write_file(directory_ / "approvals.json", dump(json)));
+  std::erase_if(next, [&](const Proposal& known) { return known.id == proposal.id; });
+  next.push_back(proposal);
+  CHECK_OK(write_approvals(next));
   approvals_ = std::move(next);
   return {};
+}
+
+Result<void> SiteDisk::end_approval(const Proposal& proposal) {
+  const std::lock_guard lock(mutex_);
+  auto next = approvals_;
+  std::erase(next, proposal);
+  CHECK_OK(write_approvals(next));
+  approvals_ = std::move(next);
+  return {};
+}
+
+Result<void> SiteDisk::write_approvals(const std::vector<Proposal>& approvals) const {
+  Json json = Json::object();
+  for (const auto& approval : approvals) json[approval.id] = json_of(approval);
+  return write_file(directory_ / "approvals.json", dump(json));
 }
 
 }  // namespace domicile::agent

@@ -9,6 +9,7 @@
 
 #include "base/file.hpp"
 #include "core/authority/copy.hpp"
+#include "core/authority/proposal.hpp"
 #include "core/authority/switch_steps.hpp"
 
 namespace domicile::agent {
@@ -53,13 +54,15 @@ class SiteDisk {
   Result<void> keep_glass(const std::string& residency, const Glass& glass);
   Result<void> end_glass(const std::string& residency);
 
-  std::set<std::string> approvals() const;
-  Result<void> approve(const std::string& proposal);
+  std::vector<authority::Proposal> approvals() const;
+  Result<void> approve(const authority::Proposal& proposal);
+  Result<void> end_approval(const authority::Proposal& proposal);
 
  private:
   SiteDisk() = default;
   Result<void> write_epochs(const std::map<std::string, KnownEpoch>& epochs) const;
   Result<void> write_copies(const std::map<std::string, authority::Copy>& copies) const;
+  Result<void> write_approvals(const std::vector<authority::Proposal>& approvals) const;
   Result<void> write_glasses(const std::map<std::string, Glass>& glasses) const;
 
   fs::path directory_;
@@ -68,7 +71,7 @@ class SiteDisk {
   std::map<std::string, authority::Copy> copies_;
   std::map<std::string, Glass> glasses_;
   std::vector<authority::StepRecord> steps_;
-  std::set<std::string> approvals_;
+  std::vector<authority::Proposal> approvals_;
   std::unique_ptr<Journal> journal_;
 };
 

@@ -39,10 +39,10 @@ Result<void> SwitchActor::journaled(const authority::Record& record, std::string
   StepRecord line{setup_.residency, record.switch_id, record.epoch, std::string(step), false};
   const Micros begun = monotonic_now();
   CHECK_OK(setup_.disk->begin_step(line, changes_state));
-  setup_.stall.reach(fmt::format("{}.{}", half, step));
+  setup_.stall.reach(fmt::format("{}.{}", half, step), setup_.residency);
   auto detail = act();
   if (!detail) return wrap(fmt::format("step {} of switch {}", step, record.switch_id), detail.error());
-  setup_.stall.reach(fmt::format("{}.{}.done", half, step));
+  setup_.stall.reach(fmt::format("{}.{}.done", half, step), setup_.residency);
   line.detail = *detail;
   CHECK_OK(setup_.disk->finish_step(line));
   const Micros took = monotonic_now() - begun;
@@ -93,20 +93,21 @@ Result<std::string> SwitchActor::run_drain_step(DrainStep step, const Record& re
 Result<std::string> SwitchActor::wait_gateways(const Record& record) {
   if (!setup_.gateway_directory) return std::string("no gateway");
   const std::string path = *setup_.gateway_directory / "edge.state";
-  std::uint64_t in_flight = 0;
+  std::string last = "they do not know of it yet";
   const bool held = TRY(wait_for(setup_.limits.hold, [&]() -> Result<bool> {
     const auto seen = setup_.gateway->get();
     const auto text = seen->record_texts.find(setup_.residency);
     if (text == seen->record_texts.end() || text->second != record.text) return false;
     const auto state = edge::read_edge_state(path);
-    if (!state || state->workers.empty()) return true;  // no gateway runs: nobody writes through it
-    in_flight = state->writes_in_flight(setup_.residency);
-    return state->generation_obeyed() >= seen->generation && in_flight == 0;
+    const auto rests = edge::at_rest(state, setup_.residency, seen->generation);
+    // A file that cannot be read may belong to a gateway that still lets writes through.
+    last = !rests ? one_line(rests.error())
+                  : fmt::format("{} writes are in flight", state ? state->writes_in_flight(setup_.residency) : 0);
+    return rests.value_or(false);
   }));
   if (!held)
     return fail(Kind::unavailable,
-                fmt::format("the gateways did not come to rest within {} ms, {} writes are in flight",
-                            setup_.limits.hold / 1000, in_flight));
+                fmt::format("the gateways did not come to rest within {} ms: {}", setup_.limits.hold / 1000, last));
   return std::string();
 }
 
@@ -190,8 +191,9 @@ Result<std::string> SwitchActor::run_open_step(OpenStep step, const Record& reco
       CHECK_OK(setup_.store->open_slots(setup_.residency));
       return std::string();
     case OpenStep::advance_sequences:
-      CHECK_OK(setup_.store->advance_sequences({setup_.residency, record.value.owner, setup_.region},
-                                               record.value.switch_id, setup_.timing.ttl + setup_.timing.patience));
+      if (inbound().from.empty()) return std::string("nothing ever came here");
+      CHECK_OK(setup_.store->advance_sequences(inbound(), record.value.switch_id,
+                                               setup_.timing.ttl + setup_.timing.patience));
       return std::string();
     case OpenStep::persist_epochs:
       return persist_epochs(record);
@@ -204,10 +206,16 @@ Result<std::string> SwitchActor::run_open_step(OpenStep step, const Record& reco
   return std::string();
 }
 
+// Whom the copy here follows or followed. Not the record's owner: one that a person adopted names this region itself.
+replication::LinkName SwitchActor::inbound() const {
+  return {setup_.residency, setup_.disk->copy(setup_.residency).source, setup_.region};
+}
+
 Result<std::string> SwitchActor::stop_inbound(const Record& record) {
-  const replication::LinkName inbound{setup_.residency, record.value.owner, setup_.region};
+  const auto inbound = this->inbound();
   auto copy = setup_.disk->copy(setup_.residency);
   if (copy.state == authority::Copy::State::stopped) return std::string("stopped before");
+  if (inbound.from.empty()) return std::string("nothing ever came here");
   if (record.value.fence) {
     const bool there = TRY(wait_for(setup_.limits.at_fence, [&]() -> Result<bool> {
       const auto health = TRY(setup_.store->copy_health(inbound));

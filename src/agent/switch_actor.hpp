@@ -54,6 +54,7 @@ class SwitchActor {
   Result<std::string> fence(const Record& record);
   Result<std::string> holders(const std::vector<int>& pids);
   Result<std::string> wait_receivers(const Record& record);
+  replication::LinkName inbound() const;
   Result<std::string> stop_inbound(const Record& record);
   Result<std::string> persist_epochs(const Record& record);
   Result<std::string> swap_serving(const Record& record);

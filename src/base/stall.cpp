@@ -4,13 +4,17 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <string>
 
 namespace domicile {
 
-void StallPoints::reach(std::string_view name) const {
+void StallPoints::reach(std::string_view name, std::string_view subject) const {
   if (directory_.empty()) return;
-  const auto file = [&](const char* end) { return directory_ / (std::string(name) + end); };
+  reach_one(std::string(name));
+  if (!subject.empty()) reach_one(std::string(name) + "@" + std::string(subject));
+}
+
+void StallPoints::reach_one(const std::string& name) const {
+  const auto file = [&](const char* end) { return directory_ / (name + end); };
   std::error_code ignored;
   if (std::filesystem::exists(file(".kill"), ignored)) {
     std::ofstream(file(".reached")).flush();

@@ -2,6 +2,7 @@
 // directory given (the normal case) a point costs one branch.
 #pragma once
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 namespace domicile {
@@ -12,9 +13,12 @@ class StallPoints {
  public:
   StallPoints() = default;
   explicit StallPoints(std::filesystem::path directory) : directory_(std::move(directory)) {}
-  void reach(std::string_view name) const;
+  // `subject`: the residency that it concerns, where there is one. NAME@SUBJECT is then a point as well, for a test
+  // that holds two of them apart.
+  void reach(std::string_view name, std::string_view subject = {}) const;
 
  private:
+  void reach_one(const std::string& name) const;
   std::filesystem::path directory_;
 };
 

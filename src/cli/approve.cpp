@@ -21,7 +21,7 @@ Verb approve_verb() {
           {"ID"},
           with_agent_options(
               {{"reason", "TEXT", "Why; it is kept with your name.", true}, {"json", "", "Print one JSON object."}}),
-          {"domicile approve us-4-eu-central-1 --reason 'us-east-1 burns, 40 s of orders may be lost'"},
+          {"domicile approve us-5 --reason 'us-east-1 burns, 40 s of orders may be lost'"},
           run,
           check_agent_options};
 }

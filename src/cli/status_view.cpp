@@ -143,11 +143,13 @@ std::string lives_line(const Json& status) {
   for (const auto& [region, life] : lives.items()) {
     const auto seen = number_at(life, "seen_ms_ago");
     const bool beats = number_at(life, "counter").value_or(-1) >= 0;
-    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", region,
+    const auto protocol = number_at(life, "protocol");
+    out += fmt::format("{}{} {}{}", out.empty() ? "" : ", ", region,
                        region == text_at(status, "region") ? "here"
                        : !beats                            ? "never seen"
                        : alive(status, region)             ? duration_text(*seen) + " ago"
-                                                           : "gone for " + duration_text(*seen));
+                                                           : "gone for " + duration_text(*seen),
+                       protocol ? fmt::format(" (protocol {})", *protocol) : "");
   }
   return out;
 }

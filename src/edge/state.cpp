@@ -39,6 +39,13 @@ std::map<std::string, std::uint64_t> EdgeState::decisions() const {
   return sum;
 }
 
+Result<bool> at_rest(const Result<EdgeState>& state, const std::string& residency, std::uint64_t generation) {
+  if (!state && state.error().kind == Kind::unavailable) return true;
+  if (!state) return tl::unexpected<Error>(state.error());
+  if (state->workers.empty()) return true;
+  return state->generation_obeyed() >= generation && state->writes_in_flight(residency) == 0;
+}
+
 static WorkerState read_slot(const sn::WorkerSlot& slot) {
   WorkerState worker;
   worker.pid = slot.pid;
@@ -60,7 +67,12 @@ static WorkerState read_slot(const sn::WorkerSlot& slot) {
 
 Result<EdgeState> read_edge_state(const std::string& path) {
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return tl::unexpected<Error>(errno_error("cannot open the gateway's state " + path));
+  if (!fd) {
+    const bool missing = errno == ENOENT;
+    auto error = errno_error("cannot open the gateway's state " + path);
+    if (missing) error.kind = Kind::unavailable;
+    return tl::unexpected<Error>(std::move(error));
+  }
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) return tl::unexpected<Error>(errno_error("cannot look at " + path));
   if (static_cast<std::size_t>(info.st_size) != sizeof(sn::EdgeFile))

@@ -28,8 +28,13 @@ struct EdgeState {
   std::map<std::string, std::uint64_t> decisions() const;
 };
 
+// Does no write of `residency` come through this gateway any more, as far as `generation` of authority.snap forbids it?
+// No file, or no worker that lives: nobody serves. An error of any other kind says nothing of the sort, and is
+// returned.
+Result<bool> at_rest(const Result<EdgeState>& state, const std::string& residency, std::uint64_t generation);
+
 // Generations are read before the counts: a count of 0 beside a generation holds for every decision after it.
-// unavailable: no file (nginx never ran); corrupt: not such a file.
+// unavailable: no file (nginx never ran); corrupt: not such a file; failed: it cannot be read.
 Result<EdgeState> read_edge_state(const std::string& path);
 
 }  // namespace domicile::edge

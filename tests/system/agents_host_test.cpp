@@ -147,5 +147,20 @@ TEST(AgentsHost, AFullDiskUnderTheDatabaseLeadsToASwitch) {
   EXPECT_EQ(regions.missing(owner, "us"), std::vector<std::int64_t>{});
 }
 
+// After a crash of the whole host the agent is up long before PostgreSQL has replayed its log.
+TEST(AgentsHost, AnAgentThatStartsBeforeItsDatabaseWaitsForItWithPatience) {
+  Regions regions;
+  regions.kill_agent(kUs);
+  regions.kill_database(kUs);
+  const Micros begun = monotonic_now();
+  regions.start_agent(kUs);
+  const auto given_up = [&] {
+    const auto record = regions.record("us");
+    return record.epoch > 0 && (record.mode != authority::Mode::serving || record.owner != kUs);
+  };
+  ASSERT_TRUE(eventually(given_up, kPatience + kExpiry + 3 * kSecond, 20 * kMillisecond)) << regions.told();
+  EXPECT_GE(monotonic_now() - begun, kPatience) << "given up without patience\n" << regions.told();
+}
+
 }  // namespace
 }  // namespace domicile::test

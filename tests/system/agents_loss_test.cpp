@@ -30,6 +30,16 @@ data:
     shared: [id]
 )";
 
+// `us` asks a person before it is taken over. Who was paused until after its expiry has not lost its patience yet, and
+// goes on at its epoch.
+std::string asking() {
+  std::string topology = kOneStandby;
+  topology.replace(topology.find("patience: 4s"), std::string("patience: 4s").size(), "patience: 20s");
+  const std::string us = "us: {home: us-east-1,    standby: [eu-central-1], holds: {US: full, EU: full}, ";
+  topology.insert(topology.find(us) + us.size(), "failover: approve, ");
+  return topology;
+}
+
 // The quorum's leadership goes to this member, so that its loss is the harder one.
 void lead(Regions& regions, const std::string& site) {
   etcd::Client client(regions.etcd().access("root"));
@@ -250,6 +260,46 @@ TEST(AgentsLoss, ADeadDatabaseBehindALivingAgentIsLeftAndNoIncompleteCopyIsPromo
   }
   EXPECT_NE(regions.status(kWest, "eu").value("why", "").find("the copy here is "), std::string::npos)
       << regions.told();
+}
+
+// A person says yes to the loss that they see. When the owner lives again before anything has moved, that yes is over:
+// a later loss in the same epoch asks anew.
+TEST(AgentsLoss, AResidencyThatAsksMovesOnlyAfterAYesToThisLoss) {
+  Regions regions({.topology = asking()});
+  const auto asks = [&] { return regions.status(kEu, "us").value("proposal", "") == "us-2"; };
+  const auto approve = [&] {
+    return regions.cli({"approve", "us-2", "--reason", "a story", "--agent", regions.socket(kEu).string()});
+  };
+  EXPECT_NE(approve().exit_code, 0) << "nothing asks yet";
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(regions.write(kUs, "us"), "");
+  replicated(regions, "us", kEu);
+
+  regions.pause_agent(kUs);
+  ASSERT_TRUE(eventually(asks)) << regions.told();
+  regions.stop_at(kEu, "residency.before_swap@us");
+  const auto first = approve();
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  ASSERT_TRUE(regions.reached(kEu, "residency.before_swap@us")) << regions.told();
+  regions.resume_agent(kUs);
+  ASSERT_TRUE(beats_on(regions, kUs, 2));
+  regions.let_go(kEu, "residency.before_swap@us");
+  ASSERT_TRUE(regions.serves("us", kUs, 1)) << regions.told();
+  EXPECT_EQ(regions.record("us").epoch, 1);
+  const auto over = [&] { return dump(regions.get(kEu, "/v1/events?count=100")).find("approval_over"); };
+  ASSERT_TRUE(eventually([&] { return over() != std::string::npos; })) << regions.told();
+
+  regions.kill_region(kUs);
+  ASSERT_TRUE(eventually(asks)) << regions.told();
+  const auto status = regions.cli({"status", "--agent", regions.socket(kEu).string()});
+  EXPECT_NE(status.out.find("domicile approve us-2"), std::string::npos) << status.out;
+  ASSERT_TRUE(beats_on(regions, kEu, 4));
+  EXPECT_EQ(regions.record("us").epoch, 1) << "moved without a yes to this loss\n" << regions.told();
+  const auto second = approve();
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  ASSERT_TRUE(regions.serves("us", kEu, 2)) << regions.told();
+  EXPECT_EQ(regions.record("us").cause, authority::Cause::approved);
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kEu});
+  EXPECT_EQ(regions.missing(kEu, "us"), std::vector<std::int64_t>{});
 }
 
 }  // namespace

@@ -63,5 +63,52 @@ TEST(AgentsQuorum, AnOlderBackupIsDistrustedUntilItIsAdoptedAndWithoutAnyQuorumL
   EXPECT_EQ(regions.missing(kEu, "us"), std::vector<std::int64_t>{});
 }
 
+// `us` was at eu-central-1 since the backup was made, and that region is lost, too: a person names another owner.
+TEST(AgentsQuorum, AnOwnerIsNamedForAResidencyWhoseLastOwnerIsLost) {
+  Regions regions;
+  const auto adopt = [&](const std::string& owner) {
+    return regions.cli({"quorum", "adopt", "--reason", "eu-central-1 is lost", "--residency", "us", "--owner", owner,
+                        "--agent", regions.socket(kUs).string()});
+  };
+  const auto healthy = adopt(kWest);
+  EXPECT_NE(healthy.exit_code, 0) << healthy.out;
+  EXPECT_NE(healthy.err.find("not behind"), std::string::npos) << healthy.err;
+  EXPECT_EQ(regions.record("us").epoch, 1) << "a healthy quorum was moved";
+
+  const fs::path backup = regions.etcd().directory() / "backup.db";
+  regions.etcd().save(backup);
+  ASSERT_TRUE(regions.order_switch("us", kEu));
+  ASSERT_TRUE(regions.serves("us", kEu, 2)) << regions.told();
+  ASSERT_TRUE(regions.settled()) << regions.told();
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(regions.write(kEu, "us"), "");
+  ASSERT_TRUE(eventually([&] { return regions.missing(kWest, "us").empty(); })) << regions.told();
+  regions.kill_agent(kEu);
+  regions.kill_database(kEu);
+  regions.etcd().restore(backup);
+  for (const auto& region : {kUs, kWest})
+    ASSERT_TRUE(eventually([&] { return regions.status(region, "us").value("distrusted", "") != ""; }, 20 * kSecond,
+                           50 * kMillisecond))
+        << region << regions.told();
+
+  const auto adopted = adopt(kWest);
+  ASSERT_EQ(adopted.exit_code, 0) << adopted.out << adopted.err;
+  ASSERT_TRUE(regions.serves("us", kWest, 3, 30 * kSecond)) << regions.told();
+  EXPECT_EQ(regions.record("us").cause, authority::Cause::adopted);
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kWest});
+  EXPECT_EQ(regions.missing(kWest, "us"), std::vector<std::int64_t>{});
+  // Nobody knows what the lost owner had: the other copy is no target for anything.
+  EXPECT_TRUE(eventually([&] { return regions.copy_state(kUs, "us") == "resync"; })) << regions.told();
+}
+
+// A newer version ran here and was taken back: what it left as this region's beat is of a form that nobody here reads.
+TEST(AgentsQuorum, ABeatThatCannotBeReadIsReplacedByItsOwnRegion) {
+  Regions regions({.copies = false});
+  etcd::Client client(regions.etcd().access("root"));
+  const std::string key = "domicile/beat/" + kWest;
+  const auto before = regions.beats(kWest);
+  ASSERT_TRUE(client.commit({.puts = {{key, "{\"boot\":7}"}}}));
+  EXPECT_TRUE(eventually([&] { return regions.beats(kWest) > before + 4; })) << regions.told();
+}
+
 }  // namespace
 }  // namespace domicile::test

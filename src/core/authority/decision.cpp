@@ -17,7 +17,9 @@ const Stored<Record>* stored_record(const Question& q) {
   return it == q.view.authorities.end() ? nullptr : &it->second;
 }
 
-std::optional<std::string> beat_text(const View& view, const std::string& region) {
+// The beat of an owner whose life is over. Never one that cannot be read: nobody can see there whether it lives, so the
+// swap that expects none is refused as long as it is there.
+std::optional<std::string> last_beat(const View& view, const std::string& region) {
   const auto it = view.beats.find(region);
   if (it == view.beats.end()) return {};
   return it->second.text;
@@ -57,8 +59,10 @@ Decision take_over(const Question& q, const Stored<Record>& seen, const std::str
   if (!local.copy_complete) return nothing(why + "; the copy here is not complete");
   if (!local.can_write) return nothing(why + "; the database here does not commit");
 
-  const std::string proposal = fmt::format("{}-{}", q.rules.residency, record.epoch + 1);
-  const bool approved = local.approvals.contains(proposal);
+  Proposal proposal{fmt::format("{}-{}", q.rules.residency, record.epoch + 1), q.rules.residency, seen.text,
+                    compare_beat};
+  if (!compare_beat.empty()) proposal.beat = last_beat(q.view, compare_beat);
+  const bool approved = std::ranges::find(local.approvals, proposal) != local.approvals.end();
   if (!approved) {
     const auto ask = [&](std::string reason) { return Decision{Act::ask, why + "; " + reason, {}, proposal}; };
     if (!q.rules.automatic) return ask("this residency asks before it switches");
@@ -75,12 +79,13 @@ Decision take_over(const Question& q, const Stored<Record>& seen, const std::str
     const Micros expiry = compare_beat.empty() ? turn + q.timing.ttl + q.timing.margin
                                                : expires_at(q.observed, compare_beat, q.timing.ttl, q.timing.margin);
     const Micros ours = expiry + 2 * kSecond;
-    if (q.now < ours) return wait_until(ours, why + "; another standby is more advanced and goes first");
+    if (q.now < ours)
+      return wait_until(ours, why + "; the copy here is not known to be the most advanced, another standby goes first");
   }
   Swap swap{q.rules.residency, seen.text, moving_here(q, record, approved ? Cause::approved : Cause::automatic)};
   if (!compare_beat.empty()) {
     swap.beat_of = compare_beat;
-    swap.expected_beat = beat_text(q.view, compare_beat);
+    swap.expected_beat = last_beat(q.view, compare_beat);
   }
   return {Act::swap, why + "; taking it over", swap};
 }
@@ -199,7 +204,7 @@ std::string distrust(const Local& local, const std::string& residency, const Vie
 
 Decision decide(const Question& q) {
   const auto unreadable = q.view.unreadable.find("domicile/authority/" + q.rules.residency);
-  if (unreadable != q.view.unreadable.end()) return nothing("the record cannot be read: " + unreadable->second);
+  if (unreadable != q.view.unreadable.end()) return nothing("the record cannot be read: " + unreadable->second.why);
   if (const std::string reason = distrust(q.local, q.rules.residency, q.view); !reason.empty())
     return nothing("distrusted: " + reason);
   const auto* seen = stored_record(q);

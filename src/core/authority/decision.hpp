@@ -4,10 +4,11 @@
 // asks again. Records are only ever replaced by compare-and-swap on the text that this answer was computed from, so
 // that of two regions that decide at once one is refused.
 #pragma once
-#include <set>
 #include <string>
+#include <vector>
 
 #include "core/authority/observer.hpp"
+#include "core/authority/proposal.hpp"
 
 namespace domicile::authority {
 
@@ -40,7 +41,7 @@ struct Local {
   // Since when this process, owner by the record, could not open or extend the lease although the quorum answered: the
   // database refuses the epoch (it was fenced in it) or no majority of the sites agrees. Empty: it can.
   std::optional<Micros> cannot_open_since = {};
-  std::set<std::string> approvals;  // switch proposals that a person said yes to, by proposal id
+  std::vector<Proposal> approvals;  // what a person said yes to
 };
 
 enum class Act {
@@ -59,7 +60,7 @@ struct Decision {
   Act act = Act::nothing;
   std::string why;
   std::optional<Swap> swap = {};
-  std::string proposal = {};
+  Proposal proposal = {};                 // ask: what for
   std::optional<Micros> look_again = {};  // monotonic
 };
 

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <set>
+
+#include "core/authority/most_advanced.hpp"
 
 namespace domicile::authority {
 namespace {
@@ -27,16 +30,26 @@ struct World {
     record->history = {{4, "a", {}}};
   }
 
-  Decision answer() const {
+  View view() const {
     View view;
     if (record) view.authorities["eu"] = {*record, to_text(*record)};
-    if (!unreadable.empty()) view.unreadable["domicile/authority/eu"] = unreadable;
-    Observed observed;
+    if (!unreadable.empty()) view.unreadable["domicile/authority/eu"] = {unreadable, "{}"};
     for (const auto& [region, when] : last_life) {
-      observed.lives[region] = {"boot-" + region, 7, when};
       const Beat beat{"boot-" + region, 7, 1, {}};
       if (!without_beat.contains(region)) view.beats[region] = {beat, to_text(beat)};
     }
+    return view;
+  }
+
+  // A person said yes to what is asked now, as the agent keeps it.
+  void approve(const std::string& id) {
+    local.approvals.push_back({id, "eu", to_text(*record), "a", view().beats.at("a").text});
+  }
+
+  Decision answer() const {
+    const View view = this->view();
+    Observed observed;
+    for (const auto& [region, when] : last_life) observed.lives[region] = {"boot-" + region, 7, when};
     if (record) observed.sights["eu"] = {record->epoch, record->mode, record->switch_id, record->to, record_seen};
     return decide({timing, rules, local, view, observed, now, wall_now, "fresh"});
   }
@@ -90,7 +103,7 @@ TEST_P(Decide, As) {
   EXPECT_NE(d.why.find(row.why), std::string::npos) << row.name << ": " << d.why;
   EXPECT_EQ(d.swap.has_value(), d.act == Act::swap) << row.name;
   EXPECT_EQ(d.look_again.has_value(), d.act == Act::wait) << row.name;
-  EXPECT_EQ(d.proposal.empty(), d.act != Act::ask) << row.name;
+  EXPECT_EQ(d.proposal.id.empty(), d.act != Act::ask) << row.name;
   if (!d.swap) return;
   // No swap ever lowers an epoch, opens anything by itself, or names another record than the one that was read.
   const Epoch before = row.world.record ? row.world.record->epoch : 0;
@@ -173,8 +186,8 @@ const Row kTakeOver[] = {
      "not complete"},
     {"not with a database that does not commit", with(expired(), [](World& w) { w.local.can_write = false; }),
      Act::nothing, "does not commit"},
-    {"resync is not cured by an approval",
-     with(expired(), [](World& w) { w.local.resync = true, w.local.approvals = {"eu-5"}; }), Act::nothing, "resync"},
+    {"resync is not cured by an approval", with(expired(), [](World& w) { w.local.resync = true, w.approve("eu-5"); }),
+     Act::nothing, "resync"},
     {"an unknown lag asks", with(expired(), [](World& w) { w.local.lag.reset(); }), Act::ask, "unknown"},
     {"a lag of the rpo is within it", with(expired(), [](World& w) { w.local.lag = 10 * kSecond; }), Act::swap, ""},
     {"a lag over the rpo asks", with(expired(), [](World& w) { w.local.lag = 10 * kSecond + 1; }), Act::ask, "rpo"},
@@ -188,13 +201,9 @@ const Row kTakeOver[] = {
      with(expired(), [](World& w) { w.record->automatic_at = w.wall_now + kSecond; }), Act::ask, "a short while ago"},
     {"no calm", with(expired(), [](World& w) { w.rules.calm = 0, w.record->automatic_at = w.wall_now; }), Act::swap,
      ""},
-    {"approved in spite of an unknown lag",
-     with(expired(), [](World& w) { w.local.lag.reset(), w.local.approvals = {"eu-5"}; }), Act::swap, ""},
-    {"an approval of another epoch is none",
-     with(expired(),
-          [](World& w) {
-            w.local.lag.reset(), w.local.approvals = {"eu-4", "us-5"};
-          }),
+    {"approved in spite of an unknown lag", with(expired(), [](World& w) { w.local.lag.reset(), w.approve("eu-5"); }),
+     Act::swap, ""},
+    {"an approval of another epoch is none", with(expired(), [](World& w) { w.local.lag.reset(), w.approve("eu-4"); }),
      Act::ask, "unknown"},
     {"an owner that nobody looked at yet is not expired",
      with(expired(), [](World& w) { w.last_life.erase("a"), w.now = 1'000 * kSecond; }), Act::wait, "owned by a"},
@@ -331,7 +340,7 @@ TEST(DecideSwap, WhereTheRecordAloneDecidesNoBeatIsCompared) {
 
 TEST(DecideSwap, AnApprovedOneSaysSo) {
   World w = expired();
-  w.local.approvals = {"eu-5"};
+  w.approve("eu-5");
   EXPECT_EQ(w.answer().swap->next.cause, Cause::approved);
 }
 
@@ -417,6 +426,50 @@ TEST(Adopted, IsAboveEverythingAndRemembersThatTheHistoryIsNotKnown) {
   EXPECT_EQ(r.to, "b");
   EXPECT_EQ(r.history, (std::vector<Opened>{{9, "", {}}}));
   EXPECT_EQ(*record_of(to_text(r)), r);
+}
+
+// The owner came back before the swap and was lost again, in the same epoch and under the same record.
+TEST(Approval, IsOfOneLossAndNotOfALaterOneAtTheSameEpoch) {
+  World w = expired();
+  w.local.lag.reset();
+  const auto asked = w.answer();
+  ASSERT_EQ(static_cast<int>(asked.act), static_cast<int>(Act::ask)) << asked.why;
+  EXPECT_EQ(asked.proposal.id, "eu-5");
+  w.local.approvals = {asked.proposal};
+  EXPECT_EQ(static_cast<int>(w.answer().act), static_cast<int>(Act::swap));
+  w.local.approvals[0].beat = to_text(Beat{"boot-a", 6, 1, {}});
+  EXPECT_EQ(static_cast<int>(w.answer().act), static_cast<int>(Act::ask));
+}
+
+TEST(MostAdvanced, OfTheStandbysThatAnsweredAndUnknownIsNeverFirst) {
+  const Rules rules{"eu", "a", {"b", "c"}};
+  const Copy of_a{Copy::State::following, "a", 4, {}};
+  const Position here{"1", 1, 100};
+  const auto said = [&](std::uint64_t lsn, const char* system = "1", std::int64_t timeline = 1) {
+    return StandbySays{"c", true, "a", 4, Position{system, timeline, lsn}};
+  };
+  const auto with_epoch = [](StandbySays says, Epoch epoch) { return says.epoch = epoch, says; };
+  const auto no_candidate = [](StandbySays says) { return says.candidate = false, says; };
+  const struct {
+    const char* name;
+    std::optional<Position> own;
+    std::vector<StandbySays> others;
+    bool want;
+  } cases[] = {
+      {"nobody else answers", here, {}, true},
+      {"the other is behind", here, {said(99)}, true},
+      {"the other is ahead", here, {said(101)}, false},
+      {"equal, and named first", here, {said(100)}, true},
+      {"the own position is unknown", {}, {said(1)}, false},
+      {"the own position is unknown and nobody answers", {}, {}, false},
+      {"another timeline cannot be compared", here, {said(1, "1", 2)}, false},
+      {"another cluster cannot be compared", here, {said(1, "2")}, false},
+      {"a copy of another epoch is no candidate", here, {with_epoch(said(900), 3)}, true},
+      {"who says that it is none is none", here, {no_candidate(said(900))}, true},
+      {"a candidate without a position is not known to be behind", here, {{"c", true, "a", 4, {}}}, false},
+  };
+  for (const auto& c : cases) EXPECT_EQ(most_advanced(rules, "b", of_a, c.own, c.others), c.want) << c.name;
+  EXPECT_FALSE(most_advanced(rules, "c", of_a, here, {{"b", true, "a", 4, here}})) << "equal, and named later";
 }
 
 }  // namespace

@@ -15,11 +15,17 @@ struct Stored {
   bool operator==(const Stored&) const = default;
 };
 
+// A value that this version cannot parse.
+struct Unreadable {
+  std::string why;
+  std::string text;  // exactly what was read
+};
+
 // Everything that the quorum holds, as one linearizable read saw it.
 struct View {
   std::map<std::string, Stored<Record>> authorities;  // by residency
   std::map<std::string, Stored<Beat>> beats;          // by region
-  std::map<std::string, std::string> unreadable;      // key -> why: a value that this version cannot parse
+  std::map<std::string, Unreadable> unreadable;       // by key
 };
 
 // Replaces authority/<residency>, if it and (where given) a region's beat still have the texts that were read.
@@ -42,6 +48,9 @@ struct BeatRequest {
   Beat next;
   std::optional<Swap> ride = {};  // applied in the same transaction, or neither is
 };
+
+// What a comparison must name to replace the beat of `region`, readable or not; empty: there is none.
+std::optional<std::string> beat_text(const View& view, const std::string& region);
 
 class Quorum {
  public:

@@ -32,7 +32,7 @@ View view_of(const std::map<std::string, std::string>& values) {
     if (parsed)
       into[name] = {*std::move(parsed), text};
     else
-      view.unreadable[full_key] = one_line(parsed.error());
+      view.unreadable[full_key] = {one_line(parsed.error()), text};
   };
   for (const auto& [full_key, text] : values) {
     if (full_key.starts_with(kAuthority))

@@ -89,6 +89,9 @@ TEST(View, OneBadValueHidesNoOther) {
   ASSERT_EQ(view.beats.size(), 1U);
   EXPECT_EQ(view.beats.at("us-east-1").value, beat);
   EXPECT_EQ(view.unreadable.size(), 2U);
+  EXPECT_EQ(authority::beat_text(view, "us-east-1"), to_text(beat));
+  EXPECT_EQ(authority::beat_text(view, "eu-central-1"), "[]") << "what replaces it must name it";
+  EXPECT_EQ(authority::beat_text(view, "eu-west-1"), std::nullopt);
 }
 
 TEST(StatusText, NumbersListsAndWhatIsMissing) {

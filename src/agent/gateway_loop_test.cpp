@@ -1,0 +1,105 @@
+#include "agent/gateway_loop.hpp"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <thread>
+
+#include "agent/tenants_loop.hpp"
+#include "base/temp_dir.hpp"
+#include "core/snapshot/view.hpp"
+#include "core/topology/parse.hpp"
+#include "edge/generations.hpp"
+#include "edge/publish.hpp"
+
+namespace domicile::agent {
+namespace {
+
+constexpr const char* kTopology = R"(domicile: 1
+regions:
+  us-1: {jurisdiction: US}
+  us-2: {jurisdiction: US}
+voters: {us-3: {}}
+residencies:
+  directory: {home: us-1, standby: [us-2], holds: {US: full}}
+  us: {home: us-1, standby: [us-2], holds: {US: full}}
+data:
+  app.orders: {personal: [name], shared: [id]}
+)";
+
+bool eventually(const std::function<bool()>& done) {
+  for (const Micros until = monotonic_now() + 20 * kSecond; monotonic_now() < until; std::this_thread::yield())
+    if (done()) return true;
+  return false;
+}
+
+struct Gateway {
+  TempDir dir;
+  topology::Topology topology = topology::load(kTopology, "topology.yaml").value();
+  std::map<std::string, SiteConfig> sites;
+  Bell changes;
+  Published<QuorumSeen> quorum{&changes};
+  Published<ResidencySeen> directory{&changes}, us{&changes};
+  Published<GatewaySeen> seen;
+
+  std::uint64_t generation() const { return edge::highest_generations(dir.path().string()).authority; }
+  GatewayLoop loop() {
+    return GatewayLoop(
+        {"us-1", "hash", dir.path(), &topology, &sites, &quorum, {{"directory", &directory}, {"us", &us}}}, seen,
+        changes);
+  }
+  void record(authority::Epoch epoch) {
+    const authority::Record record{.owner = "us-1", .epoch = epoch, .mode = authority::Mode::serving, .switch_id = "s"};
+    ResidencySeen next;
+    next.record = {record, authority::to_text(record)};
+    us.set(next);
+  }
+};
+
+// The clock was far ahead when the last agent wrote, and has been set back since.
+TEST(GatewayLoop, GoesOnAboveTheGenerationsThatAreThereWhateverTheClockSays) {
+  Gateway gateway;
+  snapshot::AuthoritySnapshot before;
+  before.generation = static_cast<std::uint64_t>(wall_now() + 3600 * kSecond);
+  before.region = "us-1";
+  ASSERT_TRUE(edge::publish((gateway.dir.path() / "authority.snap").string(), snapshot::compile(before).value()));
+  auto loop = gateway.loop();
+  std::jthread thread([&](const std::stop_token& stop) { loop.run(stop); });
+  EXPECT_TRUE(eventually([&] { return gateway.seen.get()->generation > before.generation; }));
+  EXPECT_TRUE(eventually([&] { return gateway.generation() > before.generation; }));
+  thread.request_stop();
+  gateway.changes.ring();
+}
+
+TEST(GatewayLoop, AuthorityFlowsOnWhileALargeDirectoryIsRead) {
+  Gateway gateway;
+  std::promise<void> begun, release;
+  const auto released = release.get_future().share();
+  TenantsLoop tenants({gateway.dir.path(), [&](const std::string& known) -> Result<std::optional<Directory>> {
+                         if (!known.empty()) return std::optional<Directory>();
+                         begun.set_value();
+                         released.wait();
+                         return std::optional(Directory{"1", {{"a.example", "a", "us"}}});
+                       }});
+  auto loop = gateway.loop();
+  std::jthread authority([&](const std::stop_token& stop) { loop.run(stop); });
+  std::jthread directory([&](const std::stop_token& stop) { tenants.run(stop); });
+  begun.get_future().wait();
+  for (authority::Epoch epoch = 1; epoch <= 3; ++epoch) {
+    gateway.record(epoch);
+    const std::string text = gateway.us.get()->record->text;
+    EXPECT_TRUE(eventually([&] {
+      const auto texts = gateway.seen.get()->record_texts;
+      return texts.contains("us") && texts.at("us") == text;
+    })) << epoch;
+  }
+  EXPECT_FALSE(fs::exists(gateway.dir.path() / "tenants.snap"));
+  release.set_value();
+  EXPECT_TRUE(eventually([&] { return fs::exists(gateway.dir.path() / "tenants.snap"); }));
+  authority.request_stop();
+  directory.request_stop();
+  gateway.changes.ring();
+}
+
+}  // namespace
+}  // namespace domicile::agent

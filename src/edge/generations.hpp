@@ -1,0 +1,17 @@
+// Where the writer of a gateway's snapshots goes on after a restart.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace domicile::edge {
+
+struct Generations {
+  std::uint64_t authority = 0, tenants = 0;
+};
+
+// The highest ones that `directory` and the workers that live there know: of the files, and of what was obeyed. A file
+// that is missing or flawed tells nothing; then nobody can have read a higher one from it than its workers say.
+// A clock would not do: set back, it would give lower ones, and a drain would be taken for obeyed that nobody has seen.
+Generations highest_generations(const std::string& directory);
+
+}  // namespace domicile::edge

@@ -1,0 +1,90 @@
+#include "edge/state.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include "base/temp_dir.hpp"
+#include "core/snapshot/compile.hpp"
+#include "core/snapshot/edge_state.hpp"
+#include "edge/generations.hpp"
+#include "edge/publish.hpp"
+
+namespace domicile::edge {
+namespace {
+
+EdgeState two_workers(std::uint64_t first, std::uint64_t second, std::uint64_t in_flight = 0) {
+  EdgeState state;
+  state.workers.resize(2);
+  state.workers[0].generation = first;
+  state.workers[1].generation = second;
+  state.workers[1].writes_in_flight["us"] = in_flight;
+  return state;
+}
+
+TEST(AtRest, WhenEveryWorkerObeysAndNothingIsInFlight) {
+  const auto rests = [](EdgeState state) { return at_rest(std::move(state), "us", 7).value(); };
+  EXPECT_TRUE(rests(two_workers(7, 8)));
+  EXPECT_FALSE(rests(two_workers(6, 8))) << "one has not seen it";
+  EXPECT_FALSE(rests(two_workers(7, 8, 1))) << "a write is in flight";
+  EXPECT_TRUE(rests(EdgeState{})) << "no worker lives";
+}
+
+TEST(AtRest, AMissingFileIsNoGatewayAndABrokenOneIsNoAnswer) {
+  const TempDir dir;
+  const std::string path = (dir.path() / "edge.state").string();
+  EXPECT_TRUE(at_rest(read_edge_state(path), "us", 7).value());
+  std::ofstream(path) << "not a gateway's state";
+  const auto broken = at_rest(read_edge_state(path), "us", 7);
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().kind, Kind::corrupt);
+  std::ofstream(path, std::ios::trunc) << std::string(sizeof(snapshot::EdgeFile), '\0');
+  EXPECT_FALSE(at_rest(read_edge_state(path), "us", 7)) << "the right size and nothing in it";
+  if (::geteuid() == 0) return;  // root reads everything
+  std::filesystem::permissions(path, std::filesystem::perms::none);
+  EXPECT_FALSE(at_rest(read_edge_state(path), "us", 7));
+}
+
+TEST(Generations, GoOnAboveWhatTheFilesHold) {
+  const TempDir dir;
+  EXPECT_EQ(highest_generations(dir.path().string()).authority, 0U);
+  snapshot::AuthoritySnapshot authority;
+  authority.generation = 4'000'000'000'000'000;  // a clock that ran far ahead once gave it
+  authority.region = "us-1";
+  snapshot::TenantsSnapshot tenants;
+  tenants.generation = 17;
+  ASSERT_TRUE(publish((dir.path() / "authority.snap").string(), snapshot::compile(authority).value()));
+  ASSERT_TRUE(publish((dir.path() / "tenants.snap").string(), snapshot::compile(tenants).value()));
+  EXPECT_EQ(highest_generations(dir.path().string()).authority, 4'000'000'000'000'000U);
+  EXPECT_EQ(highest_generations(dir.path().string()).tenants, 17U);
+  std::ofstream(dir.path() / "authority.snap", std::ios::trunc) << "torn";
+  EXPECT_EQ(highest_generations(dir.path().string()).authority, 0U);
+}
+
+TEST(Generations, GoOnAboveWhatALivingWorkerObeys) {
+  const TempDir dir;
+  auto file = std::make_unique<snapshot::EdgeFile>();
+  std::copy_n(snapshot::kEdgeMagic, sizeof file->magic, file->magic);
+  file->version = snapshot::kEdgeVersion;
+  file->workers[3].pid = ::getpid();
+  std::ifstream stat("/proc/self/stat");
+  const std::string words((std::istreambuf_iterator<char>(stat)), {});
+  std::istringstream rest(words.substr(words.rfind(')') + 2));
+  std::string word;
+  for (int field = 3; field <= 22; ++field) rest >> word;
+  file->workers[3].started = std::stoull(word);
+  file->workers[3].generation = 90;
+  file->workers[3].tenants_generation = 91;
+  std::ofstream(dir.path() / "edge.state", std::ios::binary)
+      .write(reinterpret_cast<const char*>(file.get()), sizeof *file);
+  const auto highest = highest_generations(dir.path().string());
+  EXPECT_EQ(highest.authority, 90U);
+  EXPECT_EQ(highest.tenants, 91U);
+}
+
+}  // namespace
+}  // namespace domicile::edge
