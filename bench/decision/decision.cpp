@@ -107,7 +107,7 @@ int main() {
   if (!bytes || !edge::publish(path, *bytes)) return 1;
   edge::TenantsFile file;
   Flaw why;
-  if (file.load(path.c_str(), why) != edge::Load::replaced) return 1;
+  if (file.load(path.c_str(), nullptr, why) != edge::Load::replaced) return 1;
   AuthoritySnapshot authority{.generation = 1, .region = "us-east-1", .policy_hash = "p", .boot_id = "b", .rows = {}};
   for (const char* name : {"us", "eu"})
     authority.rows.push_back({.residency = name,

@@ -239,15 +239,17 @@ class Gateway : public testing::Test {
     ASSERT_TRUE(prepared) << render(prepared.error());
   }
 
+  static snapshot::TenantsSnapshot tenants(std::uint64_t generation, const std::string& residency_of_us) {
+    return {.generation = generation,
+            .seed = {3, 4},
+            .hosts = {{kUs, "acme", residency_of_us}, {"other.example", "other", "us"}, {kEu, "muster", "eu"}}};
+  }
   // us: owned by us-east-1, full everywhere. eu: owned by eu-central-1, reduced in the US.
   void publish_all() {
-    const auto tenants = compile(snapshot::TenantsSnapshot{
-        .generation = 1,
-        .seed = {3, 4},
-        .hosts = {{kUs, "acme", "us"}, {"other.example", "other", "us"}, {kEu, "muster", "eu"}}});
-    ASSERT_TRUE(tenants);
+    const auto bytes = compile(tenants(1, "us"));
+    ASSERT_TRUE(bytes);
     for (auto* region : {&us_, &eu_}) {
-      ASSERT_TRUE(publish(region->config.directory + "/tenants.snap", *tenants));
+      ASSERT_TRUE(publish(region->config.directory + "/tenants.snap", *bytes));
       const bool us = region == &us_;
       const Micros live = boottime_now() + 600 * kSecond;
       region->authority = {.region = region->name,
