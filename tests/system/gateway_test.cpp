@@ -1,5 +1,6 @@
 // What the gateway decides, holds, forwards and tells, as clients see it.
 #include "support/gateway_fixture.hpp"
+#include "support/http2_client.hpp"
 
 namespace domicile::edge {
 namespace {
@@ -366,6 +367,44 @@ TEST_F(Gateway, BeyondTheHoldsNumberAndBytesIsATryLater) {
   put(us_);
   clients.clear();
   EXPECT_TRUE(eventually([&] { return held(us_) == 0 && us_.state().workers[0].held_bytes == 0; }));
+}
+
+// It may be as long as what is taken in of a body before it is asked for, 64 KB.
+TEST_F(Gateway, AHeldBodyOfUnknownLengthCountsAsALongOne) {
+  us_.config.workers = 1;
+  us_.config.hold_bytes = 2 * (10240 + 65536) - 1;
+  ASSERT_NO_FATAL_FAILURE(reconfigure(us_));
+  us_.authority.rows[0].mode = Mode::moving;
+  put(us_);
+  ASSERT_TRUE(eventually([&] { return us_.state().generation_obeyed() == us_.authority.generation; }));
+  const auto held_bytes = [&] { return us_.state().workers[0].held_bytes; };
+  {
+    TlsClient chunked(us_.plain);
+    const std::string head = fmt::format("POST / HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n", kUs);
+    ASSERT_EQ(write(chunked.fd(), head.data(), head.size()), static_cast<ssize_t>(head.size()));
+    ASSERT_TRUE(eventually([&] { return held(us_) == 1; }));
+    EXPECT_EQ(held_bytes(), 10240u + 65536u);
+    Http2Client http2(us_.port), second(us_.port);
+    ASSERT_TRUE(http2.handshake(kUs, ca_) && second.handshake(kUs, ca_)) << us_.errors();
+    http2.ask("POST", kUs, "/", false);
+    const auto full = http2.read();
+    ASSERT_TRUE(full);
+    EXPECT_EQ(status_of(*full), 503) << "no place for another one that may be so long";
+    second.ask("GET", kUs, "/");
+    ASSERT_TRUE(eventually([&] { return held(us_) == 2; }));
+    EXPECT_EQ(held_bytes(), 10240u * 2 + 65536u) << "what has no body counts none";
+    chunked.close();
+    ASSERT_TRUE(eventually([&] { return held(us_) == 1; }));
+    const std::uint32_t stream = second.ask("POST", kUs, "/", false);
+    ASSERT_TRUE(eventually([&] { return held(us_) == 2; }));
+    EXPECT_EQ(held_bytes(), 10240u * 2 + 65536u);
+    // It has come whole, and waits on: still in memory.
+    second.body(stream, std::string(10000, 'x'), true);
+    put(us_);
+    ASSERT_TRUE(eventually([&] { return us_.state().generation_obeyed() == us_.authority.generation; }));
+    EXPECT_TRUE(eventually([&] { return held(us_) == 2 && held_bytes() == 10240u * 2 + 65536u; }));
+  }
+  EXPECT_TRUE(eventually([&] { return held(us_) == 0 && held_bytes() == 0; }));
 }
 
 TEST_F(Gateway, AHoldEndsAfterItsTimeAlsoWhenTheAuthorityChangesAgainAndAgain) {
