@@ -9,6 +9,8 @@
 
 #include <atomic>
 #include <fstream>
+#include <map>
+#include <mutex>
 #include <set>
 #include <sstream>
 #include <thread>
@@ -213,6 +215,10 @@ class Gateway : public testing::Test {
     auto server =
         HttpServer::start({.host = "127.0.0.1", .threads = 64}, [this, name](const HttpCall& call) -> HttpReply {
           ++calls_;
+          if (const auto marker = call.headers.find("x-marker"); marker != call.headers.end()) {
+            const std::lock_guard lock(mutex_);
+            ++marked_[marker->second];
+          }
           if (call.path == "/slow") eventually([&] { return release_.load(); }, 15 * kSecond);
           return {.body = name + " " + call.method + " " + std::to_string(call.body.size())};
         });
@@ -335,6 +341,8 @@ class Gateway : public testing::Test {
   std::string d_, ca_;
   std::atomic<bool> release_ = false;
   std::atomic<int> calls_ = 0;
+  std::mutex mutex_;
+  std::map<std::string, int> marked_;  // how often the applications saw a request with this X-Marker
   bool killed_ = false;
   Region us_, eu_;
 };
