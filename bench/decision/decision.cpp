@@ -107,7 +107,7 @@ int main() {
   if (!bytes || !edge::publish(path, *bytes)) return 1;
   edge::TenantsFile file;
   Flaw why;
-  if (file.load(path.c_str(), why) != edge::Load::replaced) return 1;
+  if (file.load(path.c_str(), nullptr, why) != edge::Load::replaced) return 1;
   AuthoritySnapshot authority{.generation = 1, .region = "us-east-1", .policy_hash = "p", .boot_id = "b", .rows = {}};
   for (const char* name : {"us", "eu"})
     authority.rows.push_back({.residency = name,
@@ -153,13 +153,16 @@ int main() {
   unsigned sum = 0;
   for (const auto& host : hosts) sum += static_cast<unsigned>(decide(world, {.host = host, .now = 1}).action);
   const std::uint64_t allocated = allocations - before;
-  // The copy of the index is instead of the mapped one, which no lookup touches any more.
   fmt::print("mean host {:.1f} bytes, ids of 36 characters, {} refused of {}\n", static_cast<double>(length) / kTenants,
              sum / 4, hosts.size());
+  // The bar is on what must be known of a tenant, once: the file. Beside it every worker has its own copy of the index,
+  // in huge pages, while the file's own stays in the page cache of the host, read by no lookup.
   const double each = static_cast<double>(bytes->size()) / kTenants;
+  const double per_worker = static_cast<double>(file.view().index_bytes()) / kTenants;
   fmt::print(
       "{{\"tenants\":{},\"ns_median_uniform\":{:.0f},\"ns_median_zipf\":{:.0f},\"ns_p99_uniform\":{:.0f},"
-      "\"ns_p99_zipf\":{:.0f},\"bytes_per_tenant\":{:.1f},\"allocations\":{}}}\n",
-      kTenants, uniforms[2].median, zipfs[2].median, uniforms[2].p99, zipfs[2].p99, each, allocated);
+      "\"ns_p99_zipf\":{:.0f},\"bytes_per_tenant\":{:.1f},\"bytes_per_tenant_per_worker\":{:.1f},\"allocations\":{}}}"
+      "\n",
+      kTenants, uniforms[2].median, zipfs[2].median, uniforms[2].p99, zipfs[2].p99, each, per_worker, allocated);
   return uniforms[2].median <= 250 && zipfs[2].median <= 175 && each <= 64 && allocated == 0 ? 0 : 4;
 }

@@ -1,5 +1,6 @@
 // What the gateway decides, holds, forwards and tells, as clients see it.
 #include "support/gateway_fixture.hpp"
+#include "support/http2_client.hpp"
 
 namespace domicile::edge {
 namespace {
@@ -126,39 +127,104 @@ TEST_F(Gateway, WritesInFlightAreCountedAndALateSuccessIsNotTold) {
   EXPECT_TRUE(eventually([&] { return us_.state().writes_in_flight("us") == 0; }));
 }
 
+// A snapshot that no gateway may take: the file of a name, broken, of others, or of the past.
+struct BadSnapshot {
+  const char* what;
+  std::string bytes;
+};
+// With a checksum that is right again: what is wrong is found by what it says.
+std::string resealed(std::string bytes) {
+  snapshot::FileHeader header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  constexpr std::size_t skip = offsetof(snapshot::FileHeader, checksum) + sizeof header.checksum;
+  header.checksum = snapshot::checksum(bytes.data() + skip, bytes.size() - skip);
+  std::memcpy(bytes.data(), &header, sizeof header);
+  return bytes;
+}
+std::string changed(std::string bytes, std::size_t at, char to) {
+  bytes.at(at) = to;
+  return bytes;
+}
+std::vector<BadSnapshot> bad_ones(const std::string& good, const std::string& other_kind, const std::string& older) {
+  constexpr std::size_t version = offsetof(snapshot::FileHeader, version), head = sizeof(snapshot::FileHeader);
+  return {
+      {"empty", ""},
+      {"one byte", "x"},
+      {"half of the header", good.substr(0, head / 2)},
+      {"only the header", good.substr(0, head)},
+      {"cut off", good.substr(0, 200)},
+      {"without its last byte", good.substr(0, good.size() - 1)},
+      {"a byte too long", good + "x"},
+      {"other magic", changed(good, 0, 'X')},
+      {"a later version", changed(good, version, 2)},
+      {"the other kind", other_kind},
+      {"a flipped bit in the head", changed(good, head + 9, static_cast<char>(good[head + 9] ^ 1))},
+      {"a flipped bit at the end", changed(good, good.size() - 2, static_cast<char>(good[good.size() - 2] ^ 1))},
+      {"impossible, with a right checksum", resealed(good.substr(0, head) + std::string(good.size() - head, '\xff'))},
+      {"older", older}};
+}
+
 TEST_F(Gateway, BrokenForeignAndOlderSnapshotsLeaveTheLastGoodOne) {
-  const std::string path = us_.config.directory + "/authority.snap";
-  const std::string good = *compile(us_.authority);
-  std::string flipped = good;
-  flipped[300] ^= 1;
-  auto foreign = us_.authority, older = us_.authority;
+  const std::string directory = us_.config.directory;
+  const auto refused = [&] {  // by every worker, so often at least
+    std::uint64_t least = UINT64_MAX;
+    for (const auto& worker : us_.state().workers) least = std::min(least, worker.refused_snapshots);
+    return least;
+  };
+  const std::string old_authority = *compile(us_.authority);
+  auto foreign = us_.authority;
   foreign.region = "eu-central-1";
-  set_us(Mode::serving, us_.name, 5);
-  const std::string tenants = read_file(us_.config.directory + "/tenants.snap").value();
-  for (const std::string& bad :
-       {std::string(), std::string("x"), good.substr(0, 200), flipped, *compile(foreign), *compile(older), tenants}) {
-    std::uint64_t before = 0;
-    for (const auto& worker : us_.state().workers) before = std::max(before, worker.refused_snapshots);
-    ASSERT_TRUE(publish(path, bad));
+  foreign.generation += 100;
+  ASSERT_NO_FATAL_FAILURE(set_us(Mode::serving, us_.name, 5));
+  // In the older one the tenant of this test lies in another residency: whoever obeys it sends its data elsewhere.
+  const std::string old_tenants = *compile(tenants(7, "eu")), good_tenants = *compile(tenants(8, "us"));
+  ASSERT_TRUE(publish(directory + "/tenants.snap", good_tenants));
+  const auto all_have = [&](std::uint64_t generation) {
+    for (const auto& worker : us_.state().workers)
+      if (worker.tenants_generation != generation) return false;
+    return true;
+  };
+  ASSERT_TRUE(eventually([&] { return all_have(8); }));
+  const std::string good_authority = *compile(us_.authority);
+  auto for_authority = bad_ones(good_authority, good_tenants, old_authority);
+  for_authority.push_back({"of another region", *compile(foreign)});
+  const struct {
+    std::string name;
+    std::vector<BadSnapshot> bad;
+    std::string good;
+  } files[] = {{"authority.snap", for_authority, good_authority},
+               {"tenants.snap", bad_ones(good_tenants, good_authority, old_tenants), good_tenants}};
+  for (const auto& file : files) {
+    for (const BadSnapshot& bad : file.bad) {
+      const std::uint64_t before = refused();
+      ASSERT_TRUE(publish(directory + "/" + file.name, bad.bytes));
+      ASSERT_TRUE(eventually([&] { return refused() > before; })) << file.name << " " << bad.what;
+      EXPECT_EQ(ask(us_, {.host = kUs, .method = "POST", .body = "x"}).body, "us-east-1 POST 1")
+          << file.name << " " << bad.what;
+      EXPECT_EQ(us_.state().generation_obeyed(), us_.authority.generation) << file.name << " " << bad.what;
+      EXPECT_TRUE(all_have(8)) << file.name << " " << bad.what;
+    }
+    ASSERT_TRUE(publish(directory + "/" + file.name, file.good));
+  }
+  // A worker that starts afresh knows what its dead brothers obeyed: epochs, and the generation of the tenants.
+  const std::pair<std::string, std::string> older[] = {{"authority.snap", old_authority},
+                                                       {"tenants.snap", old_tenants}};
+  for (const auto& [name, bytes] : older) {
+    const std::string path = directory + "/" + name, good = *read_file(path);
+    ASSERT_TRUE(publish(path, bytes));
+    const auto workers = us_.state().workers;
+    for (const auto& worker : workers) kill(static_cast<pid_t>(worker.pid), SIGTERM);
     ASSERT_TRUE(eventually([&] {
       for (const auto& worker : us_.state().workers)
-        if (worker.refused_snapshots <= before) return false;
-      return true;
-    }));
-    EXPECT_EQ(ask(us_, {.host = kUs, .method = "POST", .body = "x"}).status, 200);
-    EXPECT_EQ(us_.state().generation_obeyed(), us_.authority.generation);
+        if (worker.pid == workers[0].pid || worker.pid == workers[1].pid || worker.refused_snapshots == 0) return false;
+      return us_.state().workers.size() == 2;
+    })) << name;
+    EXPECT_EQ(ask(us_, {.host = kUs, .plain = true}).status, 503) << name;
+    EXPECT_EQ(ask(us_, {.host = kUs}).status, 0) << name << ": a connection is closed while nothing is known";
+    ASSERT_TRUE(publish(path, good));
+    EXPECT_TRUE(eventually([&] { return all_have(8) && us_.state().generation_obeyed() == us_.authority.generation; }));
+    EXPECT_EQ(ask(us_, {.host = kUs}).body, "us-east-1 GET 0") << name;
   }
-  // A worker that starts afresh knows the epochs that its dead brothers obeyed.
-  ASSERT_TRUE(publish(path, *compile(older)));
-  const auto workers = us_.state().workers;
-  for (const auto& worker : workers) kill(static_cast<pid_t>(worker.pid), SIGTERM);
-  ASSERT_TRUE(eventually([&] {
-    for (const auto& worker : us_.state().workers)
-      if (worker.pid == workers[0].pid || worker.pid == workers[1].pid || worker.refused_snapshots == 0) return false;
-    return us_.state().workers.size() == 2;
-  }));
-  EXPECT_EQ(ask(us_, {.host = kUs, .plain = true}).status, 503);
-  EXPECT_EQ(ask(us_, {.host = kUs}).status, 0) << "a connection is closed while nothing is known";
 }
 
 // An application that takes requests and closes the connection without an answer.
@@ -301,6 +367,44 @@ TEST_F(Gateway, BeyondTheHoldsNumberAndBytesIsATryLater) {
   put(us_);
   clients.clear();
   EXPECT_TRUE(eventually([&] { return held(us_) == 0 && us_.state().workers[0].held_bytes == 0; }));
+}
+
+// It may be as long as what is taken in of a body before it is asked for, 64 KB.
+TEST_F(Gateway, AHeldBodyOfUnknownLengthCountsAsALongOne) {
+  us_.config.workers = 1;
+  us_.config.hold_bytes = 2 * (10240 + 65536) - 1;
+  ASSERT_NO_FATAL_FAILURE(reconfigure(us_));
+  us_.authority.rows[0].mode = Mode::moving;
+  put(us_);
+  ASSERT_TRUE(eventually([&] { return us_.state().generation_obeyed() == us_.authority.generation; }));
+  const auto held_bytes = [&] { return us_.state().workers[0].held_bytes; };
+  {
+    TlsClient chunked(us_.plain);
+    const std::string head = fmt::format("POST / HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n", kUs);
+    ASSERT_EQ(write(chunked.fd(), head.data(), head.size()), static_cast<ssize_t>(head.size()));
+    ASSERT_TRUE(eventually([&] { return held(us_) == 1; }));
+    EXPECT_EQ(held_bytes(), 10240u + 65536u);
+    Http2Client http2(us_.port), second(us_.port);
+    ASSERT_TRUE(http2.handshake(kUs, ca_) && second.handshake(kUs, ca_)) << us_.errors();
+    http2.ask("POST", kUs, "/", false);
+    const auto full = http2.read();
+    ASSERT_TRUE(full);
+    EXPECT_EQ(status_of(*full), 503) << "no place for another one that may be so long";
+    second.ask("GET", kUs, "/");
+    ASSERT_TRUE(eventually([&] { return held(us_) == 2; }));
+    EXPECT_EQ(held_bytes(), 10240u * 2 + 65536u) << "what has no body counts none";
+    chunked.close();
+    ASSERT_TRUE(eventually([&] { return held(us_) == 1; }));
+    const std::uint32_t stream = second.ask("POST", kUs, "/", false);
+    ASSERT_TRUE(eventually([&] { return held(us_) == 2; }));
+    EXPECT_EQ(held_bytes(), 10240u * 2 + 65536u);
+    // It has come whole, and waits on: still in memory.
+    second.body(stream, std::string(10000, 'x'), true);
+    put(us_);
+    ASSERT_TRUE(eventually([&] { return us_.state().generation_obeyed() == us_.authority.generation; }));
+    EXPECT_TRUE(eventually([&] { return held(us_) == 2 && held_bytes() == 10240u * 2 + 65536u; }));
+  }
+  EXPECT_TRUE(eventually([&] { return held(us_) == 0 && held_bytes() == 0; }));
 }
 
 TEST_F(Gateway, AHoldEndsAfterItsTimeAlsoWhenTheAuthorityChangesAgainAndAgain) {

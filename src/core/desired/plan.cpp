@@ -152,7 +152,9 @@ Json to_json(const Plan& plan) {
 }
 
 Result<Plan> plan_from_json(const Json& json) {
-  Plan plan{TRY(member<std::string>(json, "region")), TRY(member<std::string>(json, "base")), {}};
+  Plan plan;  // no TRY inside braces: g++ 12 leaks the members that are already made when a later one returns
+  plan.region = TRY(member<std::string>(json, "region"));
+  plan.base = TRY(member<std::string>(json, "base"));
   const auto steps = TRY(member<Json>(json, "steps"));
   if (!steps.is_array()) return fail(Kind::invalid_input, "the saved plan's steps are no list");
   for (const auto& step : steps) {
@@ -160,8 +162,8 @@ Result<Plan> plan_from_json(const Json& json) {
     const auto found = std::find(kActs.begin(), kActs.end(), act);
     if (found == kActs.end())
       return fail(Kind::invalid_input, "the saved plan holds an unknown step '" + act + "'", "make a new plan");
-    plan.steps.push_back({static_cast<Act>(found - kActs.begin()), TRY(member<std::string>(step, "object")),
-                          TRY(member<std::string>(step, "sentence"))});
+    const auto object = TRY(member<std::string>(step, "object")), sentence = TRY(member<std::string>(step, "sentence"));
+    plan.steps.push_back({static_cast<Act>(found - kActs.begin()), object, sentence});
   }
   return plan;
 }

@@ -2,6 +2,7 @@
 // locks. Its reader is `read_edge_state` in src/edge/state.hpp.
 #pragma once
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "core/snapshot/view.hpp"
@@ -40,9 +41,12 @@ struct EdgeFile {
   char magic[8];
   std::uint32_t version, slots;
   std::atomic<std::uint32_t> dropped;  // spare
+  // The highest generation of tenants.snap that any worker obeyed: an older one has tenants where they lived once.
+  std::atomic<std::uint64_t> tenants_floor;
   EpochFloor floors[kMaxResidencies];
   WorkerSlot workers[kWorkerSlots];
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+static_assert(offsetof(EdgeFile, floors) == 64);  // as in files that were made before there was a tenants_floor
 
 }  // namespace domicile::snapshot

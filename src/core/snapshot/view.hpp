@@ -33,7 +33,7 @@ enum class Flaw : std::uint8_t {
   foreign,    // not ours, of the other kind, of another format version or for another region
   checksum,
   malformed,  // the checksum is right, and yet the content cannot be
-  older       // an epoch lower than one that was obeyed already
+  older       // an epoch, or of tenants a generation, lower than one that was obeyed already
 };
 std::string_view name_of(Flaw flaw) noexcept;
 

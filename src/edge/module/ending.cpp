@@ -11,11 +11,14 @@ namespace {
 constexpr ngx_msec_t kTick = 250;
 constexpr ngx_msec_t kNotice = 1000;  // more than a round trip, so that nothing is on its way behind a notice any more
 constexpr ngx_msec_t kFirstRequest = 3000;
+constexpr ngx_msec_t kGrace = 1500;  // for the next request of an HTTP/1.1 client, which is answered and told to leave
 
 // nginx modules have no object to hang on to: this is one process's only instance.
 struct {
   ngx_event_t tick;
-  ngx_connection_t none;  // timers want one to log by
+  ngx_connection_t none;         // timers want one to log by
+  ngx_event_handler_pt waiting;  // nginx's own, of a kept HTTP/1.1 connection between two requests
+  ngx_msec_t began;
 } ending;
 
 bool shaken(const ngx_connection_t& c) {
@@ -81,13 +84,44 @@ bool is_over(const ngx_connection_t& c, const ngx_http_v2_connection_t* http2) {
   return since >= (http2->last_sid == 0 ? kFirstRequest : kNotice);
 }
 
+// nginx would end idle connections at once, also one whose next request lies there already: HTTP/1.1 has no word for
+// "begin nothing more" but in an answer. What it takes for busy it leaves alone.
+void keep_idle_ones() {
+  ngx_connection_t* all = ngx_cycle->connections;
+  for (ngx_uint_t i = 0; i < ngx_cycle->connection_n; ++i) {
+    ngx_connection_t& c = all[i];
+    if (c.fd == -1 || !c.idle || c.listening == nullptr || http2_of(c) != nullptr) continue;
+    ending.waiting = c.read->handler;
+    c.idle = 0;
+  }
+}
+
+bool is_kept(const ngx_connection_t& c) {
+  return c.fd != -1 && c.listening != nullptr && ending.waiting != nullptr && c.read->handler == ending.waiting;
+}
+
+bool has_unread(const ngx_connection_t& c) {
+  char byte;
+  return recv(c.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+// False: it has no grace left. What has come in the last moment is answered; half of a request must not stay for ever.
+bool has_grace(const ngx_connection_t& c) {
+  const ngx_msec_t since = ngx_current_msec - ending.began;
+  return since < kGrace || (since < 2 * kGrace && has_unread(c));
+}
+
 void on_tick(ngx_event_t*) {
   bool waiting = false;
   ngx_connection_t* all = ngx_cycle->connections;
   for (ngx_uint_t i = 0; i < ngx_cycle->connection_n; ++i) {
     ngx_http_v2_connection_t* http2 = http2_of(all[i]);
     if (http2 == nullptr) {
-      if (ngx_exiting && awaits_peer(all[i])) end(all[i]);
+      if (!ngx_exiting) continue;
+      if (is_kept(all[i]) && has_grace(all[i]))
+        waiting = true;
+      else if (is_kept(all[i]) || awaits_peer(all[i]))
+        end(all[i]);
       continue;
     }
     if (ngx_exiting && !has_notice(all[i])) notify(all[i], http2);
@@ -113,6 +147,8 @@ void start_ticking() {
 }  // namespace
 
 void begin_ending() {
+  ending.began = ngx_current_msec;
+  keep_idle_ones();
   start_ticking();
   on_tick(&ending.tick);
 }

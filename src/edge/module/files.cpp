@@ -31,7 +31,17 @@ void TenantsFile::Mapping::unmap() noexcept {
 
 TenantsFile::~TenantsFile() { mapping_.unmap(); }
 
-Load TenantsFile::load(const char* path, sn::Flaw& why) noexcept {
+namespace {
+
+void raise(std::atomic<std::uint64_t>& floor, std::uint64_t to) noexcept {
+  std::uint64_t known = floor.load();
+  while (known < to && !floor.compare_exchange_weak(known, to)) {
+  }
+}
+
+}  // namespace
+
+Load TenantsFile::load(const char* path, std::atomic<std::uint64_t>* floor, sn::Flaw& why) noexcept {
   why = sn::Flaw::truncated;
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return Load::missing;
@@ -46,6 +56,9 @@ Load TenantsFile::load(const char* path, sn::Flaw& why) noexcept {
   if (next.file == nullptr) return Load::refused;
   sn::TenantsView view;
   why = view.open(next.file, next.file_size);
+  if (why == sn::Flaw::none && ((!view_.empty() && view.generation() < view_.generation()) ||
+                                (floor != nullptr && view.generation() < floor->load())))
+    why = sn::Flaw::older;
   if (why != sn::Flaw::none) {
     next.unmap();
     return Load::refused;
@@ -71,6 +84,7 @@ Load TenantsFile::load(const char* path, sn::Flaw& why) noexcept {
   mapping_.unmap();
   mapping_ = next;
   view_ = view;
+  if (floor != nullptr) raise(*floor, view.generation());
   return Load::replaced;
 }
 
@@ -120,10 +134,7 @@ Load AuthorityFile::load(const char* path, std::string_view region, sn::EpochFlo
   if (why != sn::Flaw::none) return Load::refused;
   for (std::uint16_t i = 0; floors != nullptr && i < next.residencies(); ++i) {
     sn::EpochFloor* floor = floor_of(floors, next.entry(i).residency, true);
-    if (floor == nullptr) continue;
-    std::uint64_t known = floor->epoch.load();
-    while (known < next.entry(i).epoch && !floor->epoch.compare_exchange_weak(known, next.entry(i).epoch)) {
-    }
+    if (floor != nullptr) raise(floor->epoch, next.entry(i).epoch);
   }
   current_ = 1 - current_;
   view_ = next;

@@ -23,7 +23,8 @@ class TenantsFile {
   TenantsFile() = default;
   TenantsFile(const TenantsFile&) = delete;
   ~TenantsFile();
-  Load load(const char* path, snapshot::Flaw& why) noexcept;
+  // `floor`: no generation below it is obeyed; raised on success. Null: only the last file counts.
+  Load load(const char* path, std::atomic<std::uint64_t>* floor, snapshot::Flaw& why) noexcept;
   const snapshot::TenantsView& view() const noexcept { return view_; }
 
  private:

@@ -1,4 +1,6 @@
 // Requests that wait for the next authority, and what happens to those under way when it comes.
+#include <algorithm>
+
 #include "edge/module/peers.hpp"
 #include "edge/module/request.hpp"
 
@@ -141,14 +143,22 @@ void serve(Context* context) {
   ngx_queue_insert_tail(&queues.served, &context->queue);
 }
 
+// What the kernel or HTTP/2 may have taken in of its body before it is read.
+static std::size_t bytes_of_body(const ngx_http_request_t* r) {
+  constexpr off_t kMost = 65536;  // HTTP/2's window before the body is asked for
+  if (r->headers_in.content_length_n >= 0)
+    return static_cast<std::size_t>(std::min(r->headers_in.content_length_n, kMost));
+  // Of unknown length: whole when it was taken in already, on its way otherwise, or there is none.
+  const bool coming = r->headers_in.chunked || (r->stream != nullptr && (!r->stream->in_closed || r->stream->preread));
+  return coming ? kMost : 0;
+}
+
 ngx_int_t hold(ngx_http_request_t* r, Context* context) {
   // One time for all of its waiting: an authority that changes every second must not hold it for ever.
   if (context->hold_end == 0) context->hold_end = ngx_current_msec + core_conf().hold_time;
   if (left_of(context) <= 0) context->expired = true;
   if (context->expired) return NGX_DECLINED;
-  // Its memory here and what the kernel or HTTP/2 may have taken in of its body.
-  const off_t body = r->headers_in.content_length_n > 0 ? r->headers_in.content_length_n : 0;
-  context->held_size = 10240 + static_cast<std::size_t>(body > 65536 ? 65536 : body);
+  context->held_size = 10240 + bytes_of_body(r);  // its memory here, measured
   if (!enter_hold(context->held_size)) return NGX_DECLINED;
   context->held = true;
   context->held_since = queues.changes;

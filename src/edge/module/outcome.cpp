@@ -57,6 +57,7 @@ ngx_int_t on_no_answer(ngx_http_request_t* r) {
 
 // After a lease's end no success of a write is told any more: somebody else may own the residency already, without it.
 ngx_int_t on_header(ngx_http_request_t* r) {
+  if (ngx_exiting) r->keepalive = 0;  // nginx would close behind the answer and not say so
   Context* context = r == r->main ? context_of(r) : nullptr;
   if (context == nullptr) return pass_header(r);
   if (context->in_flight == nullptr || r->headers_out.status >= 400 ||

@@ -1,6 +1,7 @@
 // One request of ours: what was decided of it, and where it waits. Shared by the files of the http module.
 #pragma once
 #include "edge/module/worker.hpp"
+#include "edge/websocket_frames.hpp"
 
 extern "C" {
 extern ngx_module_t ngx_domicile_http_module;
@@ -14,9 +15,7 @@ struct Context;
 struct Frames {
   ngx_send_pt send;      // nginx's own; null while this is no WebSocket
   ngx_event_t deadline;  // for the client's answer to our close frame
-  std::uint64_t left;    // of the present frame's payload
-  unsigned char head[14];
-  std::uint8_t head_size;
+  FrameFollower follower;
   bool closing, closed;
 };
 

@@ -11,42 +11,6 @@ namespace {
 constexpr u_char kClose[] = {0x88, 2, 1012 >> 8, 1012 & 0xff};
 constexpr ngx_msec_t kPatience = 2000;  // for the client's own close frame, or for the frame that is under way
 
-// Bytes that the head of a frame has in all, as far as the ones that are known tell.
-std::size_t head_length(const Frames& frames) {
-  if (frames.head_size < 2) return 2;
-  const unsigned length = frames.head[1] & 0x7f;
-  return 2u + (length == 126 ? 2u : length == 127 ? 8u : 0u) + ((frames.head[1] & 0x80) != 0 ? 4u : 0u);
-}
-
-std::uint64_t payload_length(const Frames& frames) {
-  const unsigned length = frames.head[1] & 0x7f;
-  if (length < 126) return length;
-  std::uint64_t value = 0;
-  for (unsigned i = 0; i < (length == 126 ? 2u : 8u); ++i) value = value << 8 | frames.head[2 + i];
-  return value;
-}
-
-bool between_frames(const Frames& frames) { return frames.left == 0 && frames.head_size == 0; }
-
-// How many of these bytes lie before the end of a frame, at most; follows them.
-std::size_t follow(Frames& frames, const u_char* bytes, std::size_t size, bool stop_at_end) {
-  std::size_t at = 0;
-  while (at < size) {
-    if (frames.left > 0) {
-      const std::size_t n = frames.left < size - at ? static_cast<std::size_t>(frames.left) : size - at;
-      frames.left -= n;
-      at += n;
-    } else {
-      frames.head[frames.head_size++] = bytes[at++];
-      if (frames.head_size < head_length(frames)) continue;
-      frames.left = payload_length(frames);
-      frames.head_size = 0;
-    }
-    if (stop_at_end && between_frames(frames)) break;
-  }
-  return at;
-}
-
 void send_close(Context* context) {
   Frames& frames = context->frames;
   ngx_connection_t* c = context->request->connection;
@@ -62,14 +26,11 @@ ssize_t send_frames(ngx_connection_t* c, u_char* bytes, size_t size) {
   Frames& frames = context->frames;
   if (frames.closed) return static_cast<ssize_t>(size);  // the old owner's application has no say any more
   std::size_t length = size;
-  if (frames.closing) {
-    Frames ahead = frames;
-    length = follow(ahead, bytes, size, true);
-  }
+  if (frames.closing) length = frames.follower.to_end_of_frame(bytes, size);
   const ssize_t sent = frames.send(c, bytes, length);
   if (sent <= 0) return sent;
-  follow(frames, bytes, static_cast<std::size_t>(sent), false);
-  if (frames.closing && between_frames(frames)) send_close(context);
+  frames.follower.take(bytes, static_cast<std::size_t>(sent));
+  if (frames.closing && frames.follower.between_frames()) send_close(context);
   return sent;
 }
 
@@ -107,7 +68,7 @@ bool close_websocket(Context* context) {
   frames.deadline.data = context;
   frames.deadline.log = context->request->connection->log;
   ngx_add_timer(&frames.deadline, kPatience);
-  if (between_frames(frames)) send_close(context);
+  if (frames.follower.between_frames()) send_close(context);
   return true;
 }
 

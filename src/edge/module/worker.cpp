@@ -172,7 +172,7 @@ void load_authority() {
 
 void load_tenants() {
   sn::Flaw why;
-  const Load load = worker.tenants.load(worker.tenants_path, why);
+  const Load load = worker.tenants.load(worker.tenants_path, &worker.file->tenants_floor, why);
   if (load == Load::refused) refused("tenants.snap", why);
   if (load == Load::replaced) obey();
 }

@@ -9,6 +9,8 @@
 
 #include <atomic>
 #include <fstream>
+#include <map>
+#include <mutex>
 #include <set>
 #include <sstream>
 #include <thread>
@@ -213,6 +215,10 @@ class Gateway : public testing::Test {
     auto server =
         HttpServer::start({.host = "127.0.0.1", .threads = 64}, [this, name](const HttpCall& call) -> HttpReply {
           ++calls_;
+          if (const auto marker = call.headers.find("x-marker"); marker != call.headers.end()) {
+            const std::lock_guard lock(mutex_);
+            ++marked_[marker->second];
+          }
           if (call.path == "/slow") eventually([&] { return release_.load(); }, 15 * kSecond);
           return {.body = name + " " + call.method + " " + std::to_string(call.body.size())};
         });
@@ -239,15 +245,17 @@ class Gateway : public testing::Test {
     ASSERT_TRUE(prepared) << render(prepared.error());
   }
 
+  static snapshot::TenantsSnapshot tenants(std::uint64_t generation, const std::string& residency_of_us) {
+    return {.generation = generation,
+            .seed = {3, 4},
+            .hosts = {{kUs, "acme", residency_of_us}, {"other.example", "other", "us"}, {kEu, "muster", "eu"}}};
+  }
   // us: owned by us-east-1, full everywhere. eu: owned by eu-central-1, reduced in the US.
   void publish_all() {
-    const auto tenants = compile(snapshot::TenantsSnapshot{
-        .generation = 1,
-        .seed = {3, 4},
-        .hosts = {{kUs, "acme", "us"}, {"other.example", "other", "us"}, {kEu, "muster", "eu"}}});
-    ASSERT_TRUE(tenants);
+    const auto bytes = compile(tenants(1, "us"));
+    ASSERT_TRUE(bytes);
     for (auto* region : {&us_, &eu_}) {
-      ASSERT_TRUE(publish(region->config.directory + "/tenants.snap", *tenants));
+      ASSERT_TRUE(publish(region->config.directory + "/tenants.snap", *bytes));
       const bool us = region == &us_;
       const Micros live = boottime_now() + 600 * kSecond;
       region->authority = {.region = region->name,
@@ -333,6 +341,8 @@ class Gateway : public testing::Test {
   std::string d_, ca_;
   std::atomic<bool> release_ = false;
   std::atomic<int> calls_ = 0;
+  std::mutex mutex_;
+  std::map<std::string, int> marked_;  // how often the applications saw a request with this X-Marker
   bool killed_ = false;
   Region us_, eu_;
 };

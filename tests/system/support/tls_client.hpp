@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/clock.hpp"
 #include "base/file.hpp"
@@ -30,8 +31,8 @@ class TlsClient {
   bool connected() const { return connected_; }
   int fd() const { return fd_.get(); }
 
-  // False when the other side refuses or closes; `ca` is a PEM file.
-  bool handshake(const std::string& host, const std::string& ca) {
+  // False when the other side refuses or closes; `ca` is a PEM file. `protocol`: to be agreed upon by ALPN.
+  bool handshake(const std::string& host, const std::string& ca, const std::string& protocol = "") {
     context_.reset(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
     if (SSL_CTX_load_verify_locations(context_.get(), ca.c_str(), nullptr) != 1) std::abort();
@@ -39,7 +40,15 @@ class TlsClient {
     SSL_set_tlsext_host_name(ssl_.get(), host.c_str());
     SSL_set1_host(ssl_.get(), host.c_str());
     SSL_set_fd(ssl_.get(), fd_.get());
-    return SSL_connect(ssl_.get()) == 1;
+    const std::string wish = static_cast<char>(protocol.size()) + protocol;
+    if (!protocol.empty())
+      SSL_set_alpn_protos(ssl_.get(), reinterpret_cast<const unsigned char*>(wish.data()),
+                          static_cast<unsigned>(wish.size()));
+    if (SSL_connect(ssl_.get()) != 1) return false;
+    const unsigned char* agreed = nullptr;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(ssl_.get(), &agreed, &size);
+    return std::string_view(reinterpret_cast<const char*>(agreed), size) == protocol;
   }
   bool write(const std::string& bytes) {
     return SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size())) == static_cast<int>(bytes.size());
@@ -69,6 +78,14 @@ class TlsClient {
     std::string all;
     for (std::string more; !(more = read()).empty();) all += more;
     return all;
+  }
+  // An HTTP/1.1 answer whose length is told: its head and its body. Less, or nothing, when the connection ends before.
+  std::string read_answer() {
+    constexpr std::string_view name = "\r\nContent-Length: ";
+    std::string answer = read_until("\r\n\r\n");
+    if (const auto at = answer.find(name); at != answer.npos)
+      answer += read_bytes(std::strtoul(answer.c_str() + at + name.size(), nullptr, 10));
+    return answer;
   }
   void close() { fd_.reset(); }
 
