@@ -213,8 +213,8 @@ TEST_F(Gateway, AnIdleConnectionOfAWorkerOnItsWayOutIsAnsweredOnceMoreAndToldToL
   ASSERT_NE(silent.read_answer(), "");
   us_.nginx->signal(SIGHUP);
   ASSERT_TRUE(eventually([&] { return is_ending(old[0]) && is_ending(old[1]); }));
+  for (TlsClient& connection : connections) ASSERT_TRUE(connection.write(request));  // all of them within the grace
   for (TlsClient& connection : connections) {
-    ASSERT_TRUE(connection.write(request));
     const std::string answer = connection.read_answer();
     EXPECT_TRUE(answer.ends_with("us-east-1 POST 1")) << answer;
     EXPECT_NE(answer.find("Connection: close"), answer.npos) << answer;
