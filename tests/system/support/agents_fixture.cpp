@@ -168,11 +168,11 @@ void Regions::write_settings(const Site& site) {
       "region: {}\ntopology: {}\nstate: {}\ndatabase: \"{}\"\n"
       "etcd: {{endpoints: [{}], user: {}, password_file: {}, ca: {}, certificate: {}, key: {}}}\n"
       "api:\n  listen: 127.0.0.1:{}\n  socket: {}\n  ca: {}\n  certificate: {}.pem\n  key: {}.key\n"
-      "stall_directory: {}\n{}sites:\n",
+      "stall_directory: {}\ndrift_period: {}\n{}sites:\n",
       site.name, (dir_.path() / "topology.yaml").string(), (site.folder / "state").string(),
       site.database->conninfo("domicile_agent"), endpoints, access.user, access.password_file, ca,
       access.tls.certificate, access.tls.key, site.api_port, socket(site.name).string(), ca, certificate, certificate,
-      (site.folder / "stall").string(),
+      (site.folder / "stall").string(), options_.drift_period,
       site.gateway ? fmt::format("gateway: {{directory: {}}}\n", site.gateway->directory().string()) : "");
   for (const auto& [name, other] : sites_) {
     if (name == site.name) continue;
@@ -347,6 +347,24 @@ std::int64_t Regions::beats(const std::string& region) {
   const auto view = quorum_->read();
   if (!view || !view->beats.contains(region)) return -1;
   return view->beats.at(region).value.counter;
+}
+
+bool Regions::passes_on(const std::string& region, int count, Micros timeout) {
+  const auto passes = [&] {
+    const Json status = get(region, "/v1/status");
+    return status.is_object() ? status.value("passes", Json::object()) : Json::object();
+  };
+  Json begun;
+  return eventually(
+      [&] {
+        const Json now = passes();
+        if (now.empty()) return false;
+        if (begun.empty()) begun = now;
+        for (const auto& [loop, count_then] : begun.items())
+          if (now.value(loop, std::int64_t{0}) < count_then.get<std::int64_t>() + count) return false;
+        return true;
+      },
+      timeout, 50 * kMillisecond);
 }
 
 bool Regions::serves(const std::string& residency, const std::string& owner, authority::Epoch epoch, Micros timeout) {

@@ -43,7 +43,8 @@ struct RegionsOptions {
   std::function<void(Regions&)> before_agents = {};  // once schema and tenants are there
   bool copies = true;                                // wait until every copy follows with known lag
   bool gateways = false;                             // a gateway in every region, and an application behind it
-  std::string guard = "c";                           // or "portable"
+  std::string drift_period = "5s";
+  std::string guard = "c";  // or "portable"
 };
 
 class Regions {
@@ -88,6 +89,8 @@ class Regions {
   // The control API on its Unix socket; null when it does not answer.
   Json get(const std::string& region, const std::string& path);
   Result<Json> post(const std::string& region, const std::string& path, const Json& body);
+  // True once every loop of the region's agent has gone round so many times more.
+  bool passes_on(const std::string& region, int count, Micros timeout = 60 * kSecond);
   Json status(const std::string& region, const std::string& residency);  // one residency's part of /v1/status
   Outcome cli(std::vector<std::string> words, Micros timeout = 60 * kSecond);
   Result<Json> order_switch(const std::string& residency, const std::string& to);
