@@ -43,7 +43,7 @@ bool beats_on(Regions& regions, const std::string& region, int count) {
 }
 
 // The wall clock of a whole region, database and agent, is set while it owns a residency.
-TEST(AgentsHost, AWallClockThatJumpsOpensNoSecondWriterAndKeepsNoLeaseAlive) {
+TEST(AgentsWallClock, AWallClockThatJumpsOpensNoSecondWriterAndKeepsNoLeaseAlive) {
   Shared shift(DOMICILE_WALL_CLOCK, "shift");
   PostgresOptions options;
   options.environment = shift.environment("WALL_CLOCK_SHIFT");
@@ -73,7 +73,7 @@ TEST(AgentsHost, AWallClockThatJumpsOpensNoSecondWriterAndKeepsNoLeaseAlive) {
 }
 
 // The portable guard knows only the wall clock. docs/guard.md says what that costs; it must not cost more.
-TEST(AgentsHost, UnderThePortableGuardAClockSetForwardRefusesAndOneSetBackLengthensTheLeaseByAsMuch) {
+TEST(AgentsPortableGuard, UnderThePortableGuardAClockSetForwardRefusesAndOneSetBackLengthensTheLeaseByAsMuch) {
   Shared shift(DOMICILE_WALL_CLOCK, "shift");
   PostgresOptions options;
   options.environment = shift.environment("WALL_CLOCK_SHIFT");
@@ -136,7 +136,7 @@ TEST(AgentsHost, UnderThePortableGuardAClockSetForwardRefusesAndOneSetBackLength
 
 // A lease is an instant of the clock that checks it. The agent's own is another one where the database is on another
 // host.
-TEST(AgentsHost, AgentAndDatabaseOnHostsWithDifferentBootClocksAgreeOnTheLease) {
+TEST(AgentsBootClock, AgentAndDatabaseOnHostsWithDifferentBootClocksAgreeOnTheLease) {
   if (::geteuid() != 0) GTEST_SKIP() << "a time namespace needs root";
   PostgresOptions ahead, behind;
   ahead.boot_clock_offset_s = 5000;
@@ -157,7 +157,7 @@ TEST(AgentsHost, AgentAndDatabaseOnHostsWithDifferentBootClocksAgreeOnTheLease) 
   EXPECT_EQ(regions.writable("us"), std::vector<std::string>{owner});
 }
 
-TEST(AgentsHost, AFullDiskUnderAnAgentMakesNoClaimAndHeals) {
+TEST(AgentsFullDisk, AFullDiskUnderAnAgentMakesNoClaimAndHeals) {
   Shared disk(DOMICILE_FULL_DISK, "flag");
   auto env = disk.environment("FULL_DISK");
   env["FULL_DISK_BELOW"] = "/tmp";
@@ -183,7 +183,7 @@ TEST(AgentsHost, AFullDiskUnderAnAgentMakesNoClaimAndHeals) {
 
 // PostgreSQL's disk is full behind a living agent: it goes on in what it has allocated, stops when its log needs a new
 // file, comes up and stops again.
-TEST(AgentsHost, AFullDiskUnderTheDatabaseLeadsToASwitch) {
+TEST(AgentsFullDisk, AFullDiskUnderTheDatabaseLeadsToASwitch) {
   Shared disk(DOMICILE_FULL_DISK, "flag");
   PostgresOptions options;
   options.environment = disk.environment("FULL_DISK");

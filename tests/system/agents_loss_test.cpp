@@ -87,7 +87,7 @@ void replicated(Regions& regions, const std::string& residency, const std::strin
   ASSERT_TRUE(eventually([&] { return regions.missing(to, residency).empty(); })) << regions.told();
 }
 
-TEST(AgentsLoss, ARegionIsKilledAndWhoTakesOverIsKilledAfterEveryStep) {
+TEST(AgentsTakeover, ARegionIsKilledAndWhoTakesOverIsKilledAfterEveryStep) {
   Regions regions({.topology = kOneStandby});
   lead(regions, kUs);
   for (int i = 0; i < 5; ++i) ASSERT_EQ(regions.write(kUs, "us"), "");
@@ -141,7 +141,7 @@ TEST(AgentsLoss, ARegionIsKilledAndWhoTakesOverIsKilledAfterEveryStep) {
 
 // Both residencies may be swapped to serving in one beat, and who is killed then has nothing left to publish: so one of
 // them waits before it while the other one goes on.
-TEST(AgentsLoss, WhoTakesOverIsKilledAtAndAfterPublish) {
+TEST(AgentsTakeoverPublish, WhoTakesOverIsKilledAtAndAfterPublish) {
   Regions regions({.topology = kOneStandby});
   for (int i = 0; i < 5; ++i) ASSERT_EQ(regions.write(kUs, "us"), "");
   replicated(regions, "us", kEu);
@@ -226,7 +226,7 @@ TEST(AgentsLoss, AnActorThatWakesWithAStaleSwitchChangesNothing) {
 }
 
 // Behind a living agent a database dies; then the next region does, and nobody is left whose copy is whole.
-TEST(AgentsLoss, ADeadDatabaseBehindALivingAgentIsLeftAndNoIncompleteCopyIsPromoted) {
+TEST(AgentsGreyFailure, ADeadDatabaseBehindALivingAgentIsLeftAndNoIncompleteCopyIsPromoted) {
   std::optional<postgres::Connection> holder;
   Regions regions({.before_agents =
                        [&](Regions& r) {

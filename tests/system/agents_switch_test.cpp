@@ -122,7 +122,10 @@ TEST_F(AgentsSwitch, AWriterThatDoesNotFinishMakesTheSwitchWithdraw) {
   expect_one_writer(kUs);
 }
 
-TEST_F(AgentsSwitch, AnOwnersAgentThatDiesAfterAnyStepFinishesOrRollsBack) {
+// Kills take longer than all other stories together: a suite of its own, with regions of its own.
+class AgentsSwitchKilled : public AgentsSwitch {};
+
+TEST_F(AgentsSwitchKilled, AnOwnersAgentThatDiesAfterAnyStepFinishesOrRollsBack) {
   for (const auto step : {authority::DrainStep::gateways_hold, authority::DrainStep::fence,
                           authority::DrainStep::receivers_have, authority::DrainStep::swap_moving})
     for (const char* moment : {"", ".done"}) {
@@ -132,7 +135,7 @@ TEST_F(AgentsSwitch, AnOwnersAgentThatDiesAfterAnyStepFinishesOrRollsBack) {
     }
 }
 
-TEST_F(AgentsSwitch, ATargetsAgentThatDiesAfterAnyStepGoesOn) {
+TEST_F(AgentsSwitchKilled, ATargetsAgentThatDiesAfterAnyStepGoesOn) {
   using authority::OpenStep;
   for (const auto step :
        {OpenStep::stop_inbound, OpenStep::journal_position, OpenStep::advance_slots, OpenStep::advance_sequences,
