@@ -55,7 +55,8 @@ TEST(AgentsReturn, TenPassesOfEveryLoopLaterTheOldHomeHasTouchedNothingOfItsEnde
   for (const auto& receiver : {kEu, kWest})
     ASSERT_TRUE(eventually([&] { return regions.missing(receiver, "us").empty(); })) << regions.told();
   regions.kill_region(kUs);
-  for (const char* residency : {"us", "directory"}) ASSERT_TRUE(regions.serves(residency, kEu, 2)) << regions.told();
+  for (const char* residency : {"us", "directory"})
+    ASSERT_TRUE(regions.serves(residency, kEu, 2, 60 * kSecond)) << regions.told();
   ASSERT_EQ(regions.write(kEu, "us"), "");
 
   regions.database(kUs).start();
