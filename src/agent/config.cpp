@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "core/topology/reader.hpp"
+
 namespace domicile::agent {
 namespace {
 
@@ -143,6 +145,8 @@ Result<AgentConfig> read_root(Section s) {
   const auto format = TRY(s.text_or("log", "text"));
   if (format != "text" && format != "json") return s.bad({}, "'log' must be text or json");
   config.log = format == "json" ? Log::Format::json : Log::Format::text;
+  config.drift_period = topology::duration_of(TRY(s.text_or("drift_period", "5s"))).value_or(0);
+  if (config.drift_period < 100 * kMillisecond) return s.bad({}, "'drift_period' must be a duration of at least 100ms");
   config.stall_directory = TRY(s.text_or("stall_directory", ""));
   CHECK_OK(s.finish());
   return config;

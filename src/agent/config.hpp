@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/file.hpp"
 #include "base/http_client.hpp"
 #include "base/log.hpp"
@@ -49,7 +50,8 @@ struct AgentConfig {
   std::optional<GatewayConfig> gateway;
   std::map<std::string, SiteConfig> sites;  // every other site
   Log::Format log = Log::Format::text;
-  fs::path stall_directory;  // see base/stall.hpp; empty: no stall points
+  Micros drift_period = 5 * kSecond;  // between two looks at whether the database is as it should be
+  fs::path stall_directory;           // see base/stall.hpp; empty: no stall points
 };
 
 // All settings are checked; the error names file, line and column.

@@ -7,8 +7,6 @@ namespace domicile::agent {
 using authority::Copy;
 
 namespace {
-constexpr Micros kPeriod = 5 * kSecond;
-
 Drift drift_of(const desired::Step& step) { return {step.object, step.sentence, "domicile apply"}; }
 Drift drift_of(const desired::Finding& finding) {
   return {finding.object, fmt::format("{} [{}]", finding.cause, finding.code), "domicile plan prints the migration"};
@@ -23,12 +21,13 @@ desired::Context DriftLoop::context() const {
   desired::Context context{*setup_.topology, setup_.region};
   for (const auto& [name, board] : setup_.residencies) {
     const auto seen = board->get();
-    if (!seen->record) continue;
-    if (seen->record->value.mode != authority::Mode::moving) context.owners[name] = seen->record->value.owner;
-    // An epoch of this region's has ended, or its link has: until that is salvaged nothing of it is touched.
-    const Copy::State state = seen->copy.state;
+    const bool known = seen->record.has_value();
+    if (known && seen->record->value.mode != authority::Mode::moving) context.owners[name] = seen->record->value.owner;
+    // An epoch of this region's has ended, or its link has: until that is salvaged nothing of it is touched. Whoever
+    // has just started does not know yet whose it is: what stood here when it ended may be evidence.
+    const Copy::State state = setup_.disk->copy(name).state;
     const bool standing = state == Copy::State::owner || state == Copy::State::stopped || state == Copy::State::resync;
-    if (standing && seen->record->value.owner != setup_.region) context.salvage_open.insert(name);
+    if (standing && (!known || seen->record->value.owner != setup_.region)) context.salvage_open.insert(name);
   }
   return context;
 }
@@ -131,7 +130,7 @@ void DriftLoop::run(const std::stop_token& stop) {
     compare_schemas();
     board_.set(last_);
     std::unique_lock lock(mutex);
-    changed.wait_for(lock, stop, std::chrono::microseconds(kPeriod), [] { return false; });
+    changed.wait_for(lock, stop, std::chrono::microseconds(setup_.period), [] { return false; });
   }
 }
 

@@ -15,6 +15,7 @@ namespace domicile::agent {
 
 struct DriftSetup {
   std::string region;
+  Micros period = 5 * kSecond;
   const topology::Topology* topology = nullptr;
   postgres::StoreSettings store;
   replication::StoreFactory make_store;

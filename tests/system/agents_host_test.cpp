@@ -43,7 +43,7 @@ bool beats_on(Regions& regions, const std::string& region, int count) {
 }
 
 // The wall clock of a whole region, database and agent, is set while it owns a residency.
-TEST(AgentsHost, AWallClockThatJumpsOpensNoSecondWriterAndKeepsNoLeaseAlive) {
+TEST(AgentsWallClock, AWallClockThatJumpsOpensNoSecondWriterAndKeepsNoLeaseAlive) {
   Shared shift(DOMICILE_WALL_CLOCK, "shift");
   PostgresOptions options;
   options.environment = shift.environment("WALL_CLOCK_SHIFT");
@@ -72,9 +72,71 @@ TEST(AgentsHost, AWallClockThatJumpsOpensNoSecondWriterAndKeepsNoLeaseAlive) {
   EXPECT_EQ(regions.writable("us"), std::vector<std::string>{owner});
 }
 
+// The portable guard knows only the wall clock. docs/guard.md says what that costs; it must not cost more.
+TEST(AgentsPortableGuard, UnderThePortableGuardAClockSetForwardRefusesAndOneSetBackLengthensTheLeaseByAsMuch) {
+  Shared shift(DOMICILE_WALL_CLOCK, "shift");
+  PostgresOptions options;
+  options.environment = shift.environment("WALL_CLOCK_SHIFT");
+  Regions regions({.databases = {{kUs, options}}, .agent_env = {{kUs, options.environment}}, .guard = "portable"});
+  ASSERT_EQ(regions.writable("us"), std::vector<std::string>{kUs});
+  // Beyond the lease's end, and before the moment at which it was set. No beat may set another one meanwhile.
+  regions.pause_agent(kUs);
+  for (const Micros by : {3600 * kSecond, -3600 * kSecond}) {
+    shift.number(by);
+    EXPECT_EQ(regions.write(kUs, "us"), "DM001") << "shifted by " << by;
+  }
+  shift.number(0);
+  regions.resume_agent(kUs);
+  ASSERT_TRUE(regions.serves("us", kUs)) << regions.told();
+  const auto begun = regions.record("us").epoch;
+
+  // Back to a moment within the lease, while nobody renews it.
+  constexpr Micros kBack = 2 * kSecond;
+  auto connection = regions.database(kUs).connect();
+  regions.pause_agent(kUs);
+  Micros end_low = 0, end_high = 0;  // the lease's end by our own clock, as if nobody touched the other one
+  ASSERT_TRUE(eventually([&] {
+    const Micros asked = monotonic_now();
+    const auto left = must(connection.exec("SELECT g.end_us - c.now_us FROM domicile.guard_state() g, domicile.clock() "
+                                           "c WHERE g.residency = 'us'"))
+                          .integer_or(0, 0, 0);
+    end_low = asked + left;
+    end_high = monotonic_now() + left;
+    return left < 600 * kMillisecond;
+  }));
+  ASSERT_GT(end_low, monotonic_now()) << "the machine was too slow: the lease is over already";
+  shift.number(-kBack);
+  Micros last_accepted = 0;
+  std::set<std::int64_t> late;  // accepted by whom the quorum no longer calls the owner
+  ASSERT_TRUE(eventually([&] {
+    const bool other_serves =
+        regions.record("us").owner != kUs && regions.record("us").mode == authority::Mode::serving;
+    const auto row = regions.next_row();
+    const Micros asked = monotonic_now();
+    const auto done = connection.exec(Regions::insert_sql("us", row));
+    if (done) last_accepted = asked;
+    if (done && other_serves) late.insert(row);
+    return !done && postgres::sqlstate_of(done.error()) == "DM001";
+  }));
+  EXPECT_GE(monotonic_now(), end_low + kBack) << "refused earlier than stated";
+  EXPECT_GT(last_accepted, end_high) << "it was not lengthened at all: then say so in docs/guard.md";
+  EXPECT_LT(last_accepted, end_high + kBack) << "lengthened by more than the clock was set back";
+
+  // Two accepted for a while, and only one of them is kept.
+  ASSERT_TRUE(eventually([&] { return regions.record("us").owner != kUs; })) << regions.told();
+  const auto owner = regions.record("us").owner;
+  ASSERT_TRUE(regions.serves("us", owner, begun + 1)) << regions.told();
+  shift.number(0);
+  regions.resume_agent(kUs);
+  ASSERT_TRUE(eventually([&] { return regions.guard(kUs, "us").state == "closed"; })) << regions.told();
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{owner});
+  const auto kept = regions.rows(owner, "us");
+  for (const auto row : late) EXPECT_FALSE(kept.contains(row)) << row;
+}
+
 // A lease is an instant of the clock that checks it. The agent's own is another one where the database is on another
 // host.
-TEST(AgentsHost, AgentAndDatabaseOnHostsWithDifferentBootClocksAgreeOnTheLease) {
+TEST(AgentsBootClock, AgentAndDatabaseOnHostsWithDifferentBootClocksAgreeOnTheLease) {
   if (::geteuid() != 0) GTEST_SKIP() << "a time namespace needs root";
   PostgresOptions ahead, behind;
   ahead.boot_clock_offset_s = 5000;
@@ -95,7 +157,7 @@ TEST(AgentsHost, AgentAndDatabaseOnHostsWithDifferentBootClocksAgreeOnTheLease) 
   EXPECT_EQ(regions.writable("us"), std::vector<std::string>{owner});
 }
 
-TEST(AgentsHost, AFullDiskUnderAnAgentMakesNoClaimAndHeals) {
+TEST(AgentsFullDisk, AFullDiskUnderAnAgentMakesNoClaimAndHeals) {
   Shared disk(DOMICILE_FULL_DISK, "flag");
   auto env = disk.environment("FULL_DISK");
   env["FULL_DISK_BELOW"] = "/tmp";
@@ -121,7 +183,7 @@ TEST(AgentsHost, AFullDiskUnderAnAgentMakesNoClaimAndHeals) {
 
 // PostgreSQL's disk is full behind a living agent: it goes on in what it has allocated, stops when its log needs a new
 // file, comes up and stops again.
-TEST(AgentsHost, AFullDiskUnderTheDatabaseLeadsToASwitch) {
+TEST(AgentsFullDisk, AFullDiskUnderTheDatabaseLeadsToASwitch) {
   Shared disk(DOMICILE_FULL_DISK, "flag");
   PostgresOptions options;
   options.environment = disk.environment("FULL_DISK");

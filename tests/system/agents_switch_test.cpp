@@ -11,7 +11,13 @@ namespace {
 
 class AgentsSwitch : public testing::Test {
  protected:
-  static void SetUpTestSuite() { regions_ = std::make_unique<Regions>(); }
+  // A customer had rows before Domicile came: they have numbers below 0.
+  static constexpr int kFirstRows = 3;
+  static void SetUpTestSuite() {
+    regions_ = std::make_unique<Regions>(RegionsOptions{.before_apply = [](Regions& regions) {
+      for (int i = 1; i <= kFirstRows; ++i) must(regions.database(kEu).connect().exec(Regions::insert_sql("eu", -i)));
+    }});
+  }
   static void TearDownTestSuite() { regions_.reset(); }
 
   // Each story begins with everything served and every copy ready to take over, wherever the last one left it.
@@ -116,7 +122,10 @@ TEST_F(AgentsSwitch, AWriterThatDoesNotFinishMakesTheSwitchWithdraw) {
   expect_one_writer(kUs);
 }
 
-TEST_F(AgentsSwitch, AnOwnersAgentThatDiesAfterAnyStepFinishesOrRollsBack) {
+// Kills take longer than all other stories together: a suite of its own, with regions of its own.
+class AgentsSwitchKilled : public AgentsSwitch {};
+
+TEST_F(AgentsSwitchKilled, AnOwnersAgentThatDiesAfterAnyStepFinishesOrRollsBack) {
   for (const auto step : {authority::DrainStep::gateways_hold, authority::DrainStep::fence,
                           authority::DrainStep::receivers_have, authority::DrainStep::swap_moving})
     for (const char* moment : {"", ".done"}) {
@@ -126,7 +135,7 @@ TEST_F(AgentsSwitch, AnOwnersAgentThatDiesAfterAnyStepFinishesOrRollsBack) {
     }
 }
 
-TEST_F(AgentsSwitch, ATargetsAgentThatDiesAfterAnyStepGoesOn) {
+TEST_F(AgentsSwitchKilled, ATargetsAgentThatDiesAfterAnyStepGoesOn) {
   using authority::OpenStep;
   for (const auto step :
        {OpenStep::stop_inbound, OpenStep::journal_position, OpenStep::advance_slots, OpenStep::advance_sequences,
@@ -223,11 +232,20 @@ TEST_F(AgentsSwitch, AnEpochOnAMinorityOfTheDisksOpensNothing) {
   expect_one_writer(regions_->record("us").owner);
 }
 
+// Both stand before their last step at once; each is a record of its own, and neither may end or undo the other.
 TEST_F(AgentsSwitch, TwoResidenciesMoveAtOnce) {
+  const std::string point = "open.swap_serving";
   for (const bool back : {false, true}) {
     const std::string us = back ? kUs : kEu, eu = back ? kEu : kWest;
+    for (const auto& target : {us, eu}) regions_->stop_at(target, point);
     ASSERT_TRUE(regions_->order_switch("us", us));
     ASSERT_TRUE(regions_->order_switch("eu", eu));
+    for (const auto& target : {us, eu}) ASSERT_TRUE(regions_->reached(target, point)) << target << told();
+    for (const char* residency : {"us", "eu"}) {
+      EXPECT_EQ(regions_->record(residency).mode, authority::Mode::moving) << residency;
+      EXPECT_EQ(regions_->writable(residency), std::vector<std::string>{}) << residency;
+    }
+    for (const auto& target : {us, eu}) let_go(target, point);
     ASSERT_TRUE(regions_->serves("us", us)) << told();
     ASSERT_TRUE(regions_->serves("eu", eu)) << told();
     EXPECT_EQ(regions_->writable("eu"), std::vector<std::string>{eu});
@@ -235,6 +253,26 @@ TEST_F(AgentsSwitch, TwoResidenciesMoveAtOnce) {
     ASSERT_TRUE(regions_->settled()) << told();
   }
   EXPECT_EQ(regions_->missing(kEu, "eu"), std::vector<std::int64_t>{});
+}
+
+// What the first rows brought and what came over the link afterwards, new rows and changed ones.
+TEST_F(AgentsSwitch, TheCopyInTheUsHoldsNoPersonalColumnOfAnEuRow) {
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(regions_->write(kEu, "eu"), "");
+  ASSERT_TRUE(regions_->database(kEu).connect("app").exec(
+      "UPDATE app.orders SET customer_name = 'another' WHERE residency = 'eu' AND id < 0"));
+  ASSERT_EQ(regions_->write(kEu, "eu"), "");  // after the change, in the link's order
+  ASSERT_TRUE(eventually([&] { return regions_->missing(kUs, "eu").empty(); })) << told();
+  ASSERT_TRUE(eventually([&] { return regions_->missing(kWest, "eu").empty(); })) << told();
+  const auto count = [&](const std::string& region, const std::string& which) {
+    auto connection = regions_->database(region).connect();
+    return must(connection.exec("SELECT count(*) FROM app.orders WHERE residency = 'eu' AND " + which))
+        .integer_or(0, 0, -1);
+  };
+  EXPECT_EQ(count(kUs, "id < 0"), kFirstRows) << "the first rows";
+  EXPECT_GT(count(kUs, "id > 0"), 0) << "the stream";
+  EXPECT_EQ(count(kUs, "customer_name IS NOT NULL"), 0);
+  EXPECT_EQ(count(kWest, "customer_name IS NULL"), 0) << "a full copy has it";
+  EXPECT_EQ(count(kWest, "customer_name = 'another'"), kFirstRows);
 }
 
 }  // namespace

@@ -78,10 +78,11 @@ Regions::Regions(RegionsOptions options) : options_(std::move(options)), etcd_(s
     must(etcd_->authority().issue(site.folder / "link", {link_role(site.name), {}, {}}));
   }
   make_databases();
+  if (options_.before_apply) options_.before_apply(*this);
   std::string connections;
   for (const auto& [name, site] : sites_) connections += fmt::format("{}: \"{}\"\n", name, site.database->conninfo());
   must(write_file(dir_.path() / "connections.yaml", connections, 0600));
-  const auto applied = cli({"apply", "--yes", "--guard", "c"});
+  const auto applied = cli({"apply", "--yes", "--guard", options_.guard});
   if (applied.exit_code != 0) must(Result<void>(fail(Kind::failed, applied.out + applied.err)));
   for (const auto& [tenant, residency] : {std::pair{"us-1", "us"}, {"eu-1", "eu"}}) {
     const auto added = cli({"tenant", "add", tenant, std::string(tenant) + ".example", "--residency", residency});
@@ -89,9 +90,12 @@ Regions::Regions(RegionsOptions options) : options_(std::move(options)), etcd_(s
   }
   quorum_.emplace(etcd_->access("root"));
   if (options_.before_agents) options_.before_agents(*this);
+  if (options_.gateways)
+    for (auto& [name, site] : sites_) make_gateway(site);
   for (const auto& name : all()) {
     write_settings(sites_.at(name));
     start_agent(name);
+    if (options_.gateways) gateway(name).start();
   }
   for (const auto& [residency, home] :
        {std::pair<std::string, std::string>{"directory", kUs}, {"us", kUs}, {"eu", kEu}})
@@ -121,7 +125,7 @@ void Regions::make_databases() {
           "max_worker_processes=20", "max_connections=80", "deadlock_timeout=50ms", "wal_receiver_timeout=3s",
           "wal_sender_timeout=3s", "wal_retrieve_retry_interval=200ms", "shared_buffers=16MB"})
       options.settings.insert(options.settings.begin(), setting);
-    options.libraries.emplace_back(DOMICILE_GUARD_LIBRARY);
+    if (options_.guard == "c") options.libraries.emplace_back(DOMICILE_GUARD_LIBRARY);
     options.started = false;
     options.port = site.database_port;
     options.hba = kHba;
@@ -141,6 +145,19 @@ void Regions::make_databases() {
   }
 }
 
+void Regions::make_gateway(Site& site) {
+  SiteGatewayPlace place{.region = site.name, .folder = site.folder / "edge"};
+  place.full_residencies = site.name == kUs ? std::vector<std::string>{"us"} : std::vector<std::string>{"us", "eu"};
+  place.listen = free_port();
+  place.tunnel = site.tunnel_port = free_port();
+  place.forward = site.forward_port = free_port();
+  must(make_directories(place.folder, 0755));
+  for (const auto& folder : {dir_.path(), site.folder}) fs::permissions(folder, fs::perms(0755));  // nginx's workers
+  site.gateway = std::make_unique<SiteGateway>(
+      etcd_->authority(), etcd_->directory() / "ca.pem", place,
+      [this, name = site.name](const std::string& residency, std::int64_t row) { return write(name, residency, row); });
+}
+
 void Regions::write_settings(const Site& site) {
   const auto access = etcd_->access(site.name);
   const std::string ca = access.tls.ca;
@@ -151,11 +168,12 @@ void Regions::write_settings(const Site& site) {
       "region: {}\ntopology: {}\nstate: {}\ndatabase: \"{}\"\n"
       "etcd: {{endpoints: [{}], user: {}, password_file: {}, ca: {}, certificate: {}, key: {}}}\n"
       "api:\n  listen: 127.0.0.1:{}\n  socket: {}\n  ca: {}\n  certificate: {}.pem\n  key: {}.key\n"
-      "stall_directory: {}\nsites:\n",
+      "stall_directory: {}\ndrift_period: {}\n{}sites:\n",
       site.name, (dir_.path() / "topology.yaml").string(), (site.folder / "state").string(),
       site.database->conninfo("domicile_agent"), endpoints, access.user, access.password_file, ca,
       access.tls.certificate, access.tls.key, site.api_port, socket(site.name).string(), ca, certificate, certificate,
-      (site.folder / "stall").string());
+      (site.folder / "stall").string(), options_.drift_period,
+      site.gateway ? fmt::format("gateway: {{directory: {}}}\n", site.gateway->directory().string()) : "");
   for (const auto& [name, other] : sites_) {
     if (name == site.name) continue;
     const fs::path own = site.database->folder();
@@ -164,6 +182,9 @@ void Regions::write_settings(const Site& site) {
         "sslmode=verify-full sslrootcert={} sslcert={} sslkey={} connect_timeout=3\"\n",
         name, other.api_port, other.database_port, link_role(site.name), (own / "ca.pem").string(),
         (own / "link.pem").string(), (own / "link.key").string());
+    if (other.gateway)
+      yaml +=
+          fmt::format("    tunnel: 127.0.0.1:{}\n    forward: 127.0.0.1:{}\n", other.tunnel_port, other.forward_port);
   }
   must(write_file(site.folder / "agent.yaml", yaml));
 }
@@ -224,6 +245,7 @@ void Regions::kill_database(const std::string& region) {
 
 void Regions::kill_region(const std::string& region) {
   sites_.at(region).agent->signal(SIGKILL);
+  if (sites_.at(region).gateway) gateway(region).signal(SIGKILL);
   signal_database(region, SIGKILL);
   etcd_->kill(region);
   database(region).kill();
@@ -232,6 +254,7 @@ void Regions::kill_region(const std::string& region) {
 
 void Regions::pause_region(const std::string& region) {
   pause_agent(region);
+  if (sites_.at(region).gateway) gateway(region).signal(SIGSTOP);
   pause_database(region);
   etcd_->pause(region);
 }
@@ -239,6 +262,7 @@ void Regions::pause_region(const std::string& region) {
 void Regions::resume_region(const std::string& region) {
   etcd_->resume(region);
   resume_database(region);
+  if (sites_.at(region).gateway) gateway(region).signal(SIGCONT);
   resume_agent(region);
 }
 
@@ -246,6 +270,7 @@ void Regions::start_region(const std::string& region) {
   etcd_->start(region);
   database(region).start();
   start_agent(region);
+  if (sites_.at(region).gateway) gateway(region).start();
 }
 
 void Regions::touch(const std::string& region, const std::string& file) {
@@ -324,6 +349,24 @@ std::int64_t Regions::beats(const std::string& region) {
   return view->beats.at(region).value.counter;
 }
 
+bool Regions::passes_on(const std::string& region, int count, Micros timeout) {
+  const auto passes = [&] {
+    const Json status = get(region, "/v1/status");
+    return status.is_object() ? status.value("passes", Json::object()) : Json::object();
+  };
+  Json begun;
+  return eventually(
+      [&] {
+        const Json now = passes();
+        if (now.empty()) return false;
+        if (begun.empty()) begun = now;
+        for (const auto& [loop, count_then] : begun.items())
+          if (now.value(loop, std::int64_t{0}) < count_then.get<std::int64_t>() + count) return false;
+        return true;
+      },
+      timeout, 50 * kMillisecond);
+}
+
 bool Regions::serves(const std::string& residency, const std::string& owner, authority::Epoch epoch, Micros timeout) {
   return eventually(
       [&] {
@@ -376,9 +419,12 @@ std::string Regions::insert_sql(const std::string& residency, std::int64_t row) 
 }
 
 std::string Regions::write(const std::string& region, const std::string& residency) {
+  return write(region, residency, next_row());
+}
+
+std::string Regions::write(const std::string& region, const std::string& residency, std::int64_t row) {
   auto connection = postgres::Connection::open(database(region).conninfo("app"), {.connect_timeout = kSecond});
   if (!connection) return "lost";
-  const auto row = next_row();
   const auto done = connection->exec(insert_sql(residency, row), monotonic_now() + 3 * kSecond);
   if (done) {
     acknowledged(residency, row);

@@ -1,5 +1,6 @@
 // Three regions as a customer runs them: PostgreSQL and etcd started by hand, `domicile apply`, real agents with real
-// certificates and times of a few seconds. No gateway and no lab. Stories about switches and losses are told on it.
+// certificates and times of a few seconds, and where a story wants them gateways. No lab. Stories about switches and
+// losses are told on it.
 //
 // All processes are children of the thread that makes it and end with it.
 #pragma once
@@ -19,6 +20,7 @@
 #include "engines/etcd/etcd_quorum.hpp"
 #include "etcd_cluster.hpp"
 #include "postgres_fixture.hpp"
+#include "site_gateway.hpp"
 
 namespace domicile::test {
 
@@ -37,8 +39,12 @@ struct RegionsOptions {
   std::string topology = {};                              // empty: kShortTimes
   std::map<std::string, PostgresOptions> databases = {};  // what a region's server has beyond the usual
   std::map<std::string, std::map<std::string, std::string>> agent_env = {};  // of a region's agent, at each start
-  std::function<void(Regions&)> before_agents = {};                          // once schema and tenants are there
-  bool copies = true;  // wait until every copy follows with known lag
+  std::function<void(Regions&)> before_apply = {};   // the application's tables are there, and nothing of ours
+  std::function<void(Regions&)> before_agents = {};  // once schema and tenants are there
+  bool copies = true;                                // wait until every copy follows with known lag
+  bool gateways = false;                             // a gateway in every region, and an application behind it
+  std::string drift_period = "5s";
+  std::string guard = "c";  // or "portable"
 };
 
 class Regions {
@@ -51,6 +57,7 @@ class Regions {
   static const std::vector<std::string>& all();
   PostgresCluster& database(const std::string& region) { return *sites_.at(region).database; }
   EtcdCluster& etcd() { return *etcd_; }
+  SiteGateway& gateway(const std::string& region) { return *sites_.at(region).gateway; }
 
   void start_agent(const std::string& region);
   void kill_agent(const std::string& region);  // SIGKILL
@@ -62,7 +69,7 @@ class Regions {
   std::string agent_log(const std::string& region) const;
   fs::path state_folder(const std::string& region) const { return sites_.at(region).folder / "state"; }
 
-  // A region: agent, PostgreSQL with all its children, etcd member.
+  // A region: agent, gateway, PostgreSQL with all its children, etcd member.
   void kill_region(const std::string& region);
   void pause_region(const std::string& region);
   void resume_region(const std::string& region);
@@ -82,6 +89,8 @@ class Regions {
   // The control API on its Unix socket; null when it does not answer.
   Json get(const std::string& region, const std::string& path);
   Result<Json> post(const std::string& region, const std::string& path, const Json& body);
+  // True once every loop of the region's agent has gone round so many times more.
+  bool passes_on(const std::string& region, int count, Micros timeout = 60 * kSecond);
   Json status(const std::string& region, const std::string& residency);  // one residency's part of /v1/status
   Outcome cli(std::vector<std::string> words, Micros timeout = 60 * kSecond);
   Result<Json> order_switch(const std::string& residency, const std::string& to);
@@ -110,6 +119,7 @@ class Regions {
   // Writes one row as the application does, in its own short session. "" when it was acknowledged, else the SQLSTATE,
   // or "lost" when the server did not answer.
   std::string write(const std::string& region, const std::string& residency);
+  std::string write(const std::string& region, const std::string& residency, std::int64_t row);
   // The regions whose database acknowledges a write now.
   std::vector<std::string> writable(const std::string& residency);
   std::set<std::int64_t> rows(const std::string& region, const std::string& residency);
@@ -124,13 +134,15 @@ class Regions {
  private:
   struct Site {
     std::string name;
-    int api_port = 0, database_port = 0;
+    int api_port = 0, database_port = 0, tunnel_port = 0, forward_port = 0;
     fs::path folder;
     std::unique_ptr<PostgresCluster> database;
     std::optional<Process> agent;
+    std::unique_ptr<SiteGateway> gateway;
     std::vector<pid_t> paused;
   };
   void make_databases();
+  void make_gateway(Site& site);
   void write_settings(const Site& site);
   void touch(const std::string& region, const std::string& file);
   void signal_database(const std::string& region, int number);

@@ -2,6 +2,7 @@
 #pragma once
 #include <arpa/inet.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <vector>
@@ -24,6 +25,20 @@ inline std::vector<int> free_ports(std::size_t count) {
     sockets.push_back(std::move(fd));
   }
   return ports;
+}
+
+// Below the range out of which the kernel gives ports to outgoing connections: one of those could take a port between
+// here and nginx's bind.
+inline int free_port() {
+  static int next = 10000 + static_cast<int>(getpid() * 131u % 20000u);
+  for (;; next = next < 32000 ? next + 1 : 10000) {
+    const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in address{.sin_family = AF_INET,
+                              .sin_port = htons(static_cast<std::uint16_t>(next)),
+                              .sin_addr = {htonl(INADDR_LOOPBACK)},
+                              .sin_zero = {}};
+    if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return next++;
+  }
 }
 
 }  // namespace domicile::test

@@ -1,6 +1,5 @@
 // Two regions on this machine: a real nginx with our modules in each, a tiny application behind it, clients by libcurl.
 #pragma once
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -24,6 +23,8 @@
 #include "edge/config.hpp"
 #include "edge/publish.hpp"
 #include "edge/state.hpp"
+#include "support/free_ports.hpp"
+#include "support/https_client.hpp"
 #include "support/tls_client.hpp"
 
 namespace domicile::edge {
@@ -31,19 +32,7 @@ namespace domicile::edge {
 using snapshot::Form;
 using snapshot::Mode;
 
-// Below the range out of which the kernel gives ports to outgoing connections: one of those could take a port between
-// here and nginx's bind.
-inline int free_port() {
-  static int next = 10000 + static_cast<int>(getpid() * 131u % 20000u);
-  for (;; next = next < 32000 ? next + 1 : 10000) {
-    const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const sockaddr_in address{.sin_family = AF_INET,
-                              .sin_port = htons(static_cast<std::uint16_t>(next)),
-                              .sin_addr = {htonl(INADDR_LOOPBACK)},
-                              .sin_zero = {}};
-    if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return next++;
-  }
-}
+using test::free_port;
 inline std::string local(int port) { return "127.0.0.1:" + std::to_string(port); }
 
 template <class F>
@@ -74,72 +63,6 @@ inline void make_certificate(const std::string& d, const std::string& name, cons
               name + ".crt", "-days", "2", "-extfile", name + ".ext"});
 }
 
-struct Answer {
-  long status = 0;
-  long version = 0;
-  CURLcode code = CURLE_OK;
-  std::string body, headers;
-};
-struct Ask {
-  std::string host, path = "/", method = "GET", body = {};
-  std::vector<std::string> headers = {};
-  std::string host_header = {};
-  bool http2 = false, plain = false;
-};
-
-class Client {
- public:
-  Client() : curl_(curl_easy_init()) {}
-  ~Client() { curl_easy_cleanup(curl_); }
-  Client(const Client&) = delete;
-  Answer ask(int port, const std::string& ca, const Ask& ask) {
-    curl_easy_reset(curl_);
-    Answer answer;
-    const std::string url = fmt::format("{}://{}:{}{}", ask.plain ? "http" : "https", ask.host, port, ask.path);
-    const std::string where = fmt::format("{}:{}:127.0.0.1", ask.host, port);
-    curl_slist* resolve = curl_slist_append(nullptr, where.c_str());
-    curl_slist* headers = nullptr;
-    if (!ask.host_header.empty()) headers = curl_slist_append(headers, ("Host: " + ask.host_header).c_str());
-    for (const auto& header : ask.headers) headers = curl_slist_append(headers, header.c_str());
-    headers = curl_slist_append(headers, "Expect:");
-    headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
-    curl_easy_setopt(curl_, CURLOPT_URL, url.c_str());
-    curl_easy_setopt(curl_, CURLOPT_RESOLVE, resolve);
-    curl_easy_setopt(curl_, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl_, CURLOPT_CAINFO, ca.c_str());
-    curl_easy_setopt(curl_, CURLOPT_TIMEOUT, 20L);
-    curl_easy_setopt(curl_, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl_, CURLOPT_CUSTOMREQUEST, ask.method.c_str());
-    if (!ask.body.empty()) {
-      curl_easy_setopt(curl_, CURLOPT_POSTFIELDSIZE, static_cast<long>(ask.body.size()));
-      curl_easy_setopt(curl_, CURLOPT_POSTFIELDS, ask.body.c_str());
-    }
-    curl_easy_setopt(curl_, CURLOPT_HTTP_VERSION,
-                     static_cast<long>(ask.http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-    // An nginx that is started meanwhile must not inherit the connection.
-    curl_easy_setopt(
-        curl_, CURLOPT_SOCKOPTFUNCTION,
-        +[](void*, curl_socket_t fd, curlsocktype) { return fcntl(fd, F_SETFD, FD_CLOEXEC); });
-    const auto append = +[](char* data, std::size_t size, std::size_t count, std::string* to) {
-      to->append(data, size * count);
-      return size * count;
-    };
-    curl_easy_setopt(curl_, CURLOPT_WRITEFUNCTION, append);
-    curl_easy_setopt(curl_, CURLOPT_WRITEDATA, &answer.body);
-    curl_easy_setopt(curl_, CURLOPT_HEADERFUNCTION, append);
-    curl_easy_setopt(curl_, CURLOPT_HEADERDATA, &answer.headers);
-    answer.code = curl_easy_perform(curl_);
-    curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &answer.status);
-    curl_easy_getinfo(curl_, CURLINFO_HTTP_VERSION, &answer.version);
-    curl_slist_free_all(resolve);
-    curl_slist_free_all(headers);
-    return answer;
-  }
-
- private:
-  CURL* curl_;
-};
-
 struct Region {
   std::string name;
   std::unique_ptr<HttpServer> application;
@@ -166,10 +89,6 @@ inline int accepted(int port) {
     count += field[1].ends_with(fmt::format(":{:04X}", port)) && field[3] == "01" && field[9] != "0";
   }
   return count;
-}
-
-inline bool has(const Answer& answer, const std::string& header) {
-  return answer.headers.find(header) != std::string::npos;
 }
 
 class Gateway : public testing::Test {
