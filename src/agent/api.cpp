@@ -127,6 +127,7 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
   if (call.path == "/v1/events") return events(call);
   if (call.path == "/v1/switch/check") return check_switch(call);
   if (call.path.starts_with("/v1/schemas/")) return schemas(call, rest_of("/v1/schemas/"));
+  if (call.path.starts_with("/v1/links/")) return link(call, rest_of("/v1/links/"));
   if (call.path.starts_with("/v1/copies/")) return copy(rest_of("/v1/copies/"));
   if (call.path == "/metrics") return {200, setup_.metrics(), "text/plain; version=0.0.4"};
   return reply({{"what", "no such route: " + call.path}, {"kind", "invalid_input"}}, 404);
@@ -241,6 +242,18 @@ HttpReply Api::schemas(const HttpCall& call, const std::string& residency) const
     return reply({{"what", "no such link has an end here"}, {"kind", "invalid_input"}}, 404);
   const auto prints = setup_.make_store()->fingerprints({residency, from->second, to->second});
   return prints ? reply(Json(*prints)) : refuse(prints.error());
+}
+
+// The sending end of one link: what its receiver can never get from here.
+HttpReply Api::link(const HttpCall& call, const std::string& residency) const {
+  const auto from = call.query.find("from"), to = call.query.find("to");
+  const auto* rules = topology::residency_of(*setup_.topology, residency);
+  if (!setup_.make_store || rules == nullptr || from == call.query.end() || from->second != setup_.config->region ||
+      to == call.query.end() || !topology::may_own(*rules, from->second) ||
+      topology::form_at(*setup_.topology, *rules, to->second) == topology::Form::none)
+    return reply({{"what", "no such link begins here"}, {"kind", "invalid_input"}}, 404);
+  const auto lost = setup_.make_store()->lost_to_receiver({residency, from->second, to->second});
+  return lost ? reply({{"lost", *lost}}) : refuse(lost.error());
 }
 
 Result<std::vector<std::string>> Api::precheck(const std::string& residency, const std::string& to, bool terminate,

@@ -73,6 +73,7 @@ class Api {
   HttpReply copy(const std::string& residency) const;
   HttpReply first_rows(const HttpCall& call, const std::string& rest);
   HttpReply schemas(const HttpCall& call, const std::string& residency) const;
+  HttpReply link(const HttpCall& call, const std::string& residency) const;
   HttpReply check_switch(const HttpCall& call);
   Result<std::vector<std::string>> precheck(const std::string& residency, const std::string& to, bool terminate,
                                             Micros patience) const;

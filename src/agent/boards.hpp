@@ -25,6 +25,7 @@ struct MarkersSeen {
 
 // Written by the link loop: the inbound copy of each residency that this region does not own.
 struct CopySeen {
+  std::string source;  // whom it followed when it was looked at
   replication::CopyHealth health;
   std::optional<Micros> lag;  // empty: unknown
 };

@@ -7,6 +7,8 @@ namespace domicile::agent {
 using authority::Copy;
 
 namespace {
+constexpr Micros kAsk = 2 * kSecond;
+
 Drift drift_of(const desired::Step& step) { return {step.object, step.sentence, "domicile apply"}; }
 Drift drift_of(const desired::Finding& finding) {
   return {finding.object, fmt::format("{} [{}]", finding.cause, finding.code), "domicile plan prints the migration"};
@@ -37,26 +39,29 @@ void DriftLoop::mend(postgres::Connection& connection, const std::vector<desired
   for (const auto& step : steps) {
     tried_.insert(step.sentence);
     Result<void> done;
+    bool published_less = false;
     if (step.act == desired::Act::guard_table) {
       if (!std::exchange(guard, true))
         if (const auto ran = connection.exec("SELECT domicile.guard_repair()"); !ran)
           done = tl::unexpected<Error>(ran.error());
-    } else if (const auto ran = connection.exec_params("SELECT domicile.publication_restore($1)", {step.object});
-               !ran) {
-      done = tl::unexpected<Error>(ran.error());
+    } else if (const auto restored = postgres::links::restore_publication(connection, step.object); !restored) {
+      done = tl::unexpected<Error>(restored.error());
+    } else {
+      published_less = *restored;
     }
     if (!done) {
       setup_.log.warn("drift.not_mended", step.sentence, {{Field::reason, one_line(done.error())}});
       continue;
     }
     setup_.events->add("drift.mended", step.sentence);
-    // What was missing in a publication meanwhile did not go over its links and never will.
-    if (step.act != desired::Act::guard_table)
+    // What was missing in a publication meanwhile did not go over its link and never will. A link's receiver learns it
+    // from the journal (lost_to_receiver) and ends its copy; a salvage publication has no receiver.
+    if (published_less)
       last_.lasting.push_back({step.object,
                                "publication " + step.object +
                                    " was changed by somebody and has been brought back; rows that were "
                                    "written meanwhile may be missing in its copies",
-                               "compare the copies, or make them anew"});
+                               "its copies are resync: make them anew"});
   }
 }
 
@@ -79,11 +84,59 @@ Result<std::vector<Drift>> DriftLoop::look() {
   for (const auto& step : mend.report) out.push_back(drift_of(step));
   for (const auto& step : mend.now) out.push_back(drift_of(step));  // came up between two looks
   for (const auto& finding : desired::drift_of(examined.findings)) out.push_back(drift_of(finding));
+  for (auto& lost : TRY(lost_links())) out.push_back(std::move(lost));
+  return out;
+}
+
+// Also of an epoch that has ended: a lost slot is lost salvage.
+Result<std::vector<Drift>> DriftLoop::lost_links() {
+  std::vector<Drift> out;
+  for (const auto& link : residency::links_of(*setup_.topology)) {
+    if (link.from != setup_.region) continue;
+    const auto lost = TRY(store_->lost_to_receiver({link.residency, link.from, link.to}));
+    if (!lost.empty())
+      out.push_back(
+          {residency::name_of(link), lost, "make the copy of " + link.residency + " at " + link.to + " anew"});
+  }
   return out;
 }
 
 // A source that does not answer, or is older than this question, says nothing: what was seen last stays.
-void DriftLoop::compare_schemas() {
+void DriftLoop::compare_schema(const std::string& residency, const std::string& source) {
+  const auto theirs = setup_.peers->call(
+      source, "GET", fmt::format("/v1/schemas/{}?from={}&to={}", residency, source, setup_.region), Json(), kAsk);
+  const auto here = store_->fingerprints({residency, source, setup_.region});
+  if (!theirs || !theirs->is_object() || !here) return;
+  postgres::links::Fingerprints owner;
+  for (const auto& [table, print] : theirs->items())
+    if (print.is_string()) owner[table] = print.get<std::string>();
+  const std::string difference = postgres::links::schema_difference(owner, *here);
+  std::string& last = last_.schema_differs[residency];
+  if (difference == last) return;
+  setup_.events->add(difference.empty() ? "schema.agrees" : "schema.differs",
+                     difference.empty() ? "the schema here is that of " + source : difference, residency);
+  last = difference;
+}
+
+// Is the copy here still a prefix of its source's history? The source's database says who it is and how far, its agent
+// what it could not send. What is found is journaled in the database; the residency's loop ends the copy.
+void DriftLoop::prove_copy(const std::string& residency, const std::string& source) {
+  const replication::LinkName inbound{residency, source, setup_.region};
+  const auto theirs = setup_.peers->call(
+      source, "GET", fmt::format("/v1/links/{}?from={}&to={}", residency, source, setup_.region), Json(), kAsk);
+  if (!theirs) return;  // it is gone, or older than this question; its database is not asked either
+  const auto lost = member_or<std::string>(*theirs, "lost", "").value_or("");
+  const auto proven = lost.empty() ? store_->compare_with_source(inbound)
+                                   : store_->mark_resync(inbound, fmt::format("at {}: {}", source, lost));
+  const std::string text = proven ? "" : one_line(proven.error());
+  std::string& last = unproven_[residency];
+  if (text != last && !proven)
+    setup_.log.warn("copy.unproven", "the copy here could not be compared with its source",
+                    {{Field::residency, residency}, {Field::reason, text}});
+  last = text;
+}
+
+void DriftLoop::compare_copies() {
   for (const auto& residency : setup_.topology->residencies) {
     life_.alive();
     const std::string& name = residency.name;
@@ -92,21 +145,8 @@ void DriftLoop::compare_schemas() {
       last_.schema_differs.erase(name);
       continue;
     }
-    const auto theirs = setup_.peers->call(
-        copy.source, "GET", fmt::format("/v1/schemas/{}?from={}&to={}", name, copy.source, setup_.region), Json(),
-        2 * kSecond);
-    const auto here = store_->fingerprints({name, copy.source, setup_.region});
-    if (!theirs || !theirs->is_object() || !here) continue;
-    postgres::links::Fingerprints owner;
-    for (const auto& [table, print] : theirs->items())
-      if (print.is_string()) owner[table] = print.get<std::string>();
-    const std::string difference = postgres::links::schema_difference(owner, *here);
-    std::string& last = last_.schema_differs[name];
-    if (difference != last) {
-      setup_.events->add(difference.empty() ? "schema.agrees" : "schema.differs",
-                         difference.empty() ? "the schema here is that of " + copy.source : difference, name);
-      last = difference;
-    }
+    compare_schema(name, copy.source);
+    if (copy.state == Copy::State::following) prove_copy(name, copy.source);
   }
 }
 
@@ -127,7 +167,7 @@ void DriftLoop::run(const std::stop_token& stop) {
       connection_.reset();
       last_.trouble = one_line(seen.error());
     }
-    compare_schemas();
+    compare_copies();
     board_.set(last_);
     std::unique_lock lock(mutex);
     changed.wait_for(lock, stop, std::chrono::microseconds(setup_.period), [] { return false; });

@@ -1,5 +1,5 @@
-// Holds the database here against the desired state, and its schema against the owners': mends what an agent may mend,
-// and tells the rest. What it does is the plan of core/desired, the same that `domicile plan` prints.
+// Holds the database here against the desired state, its schema and copies against the owners': mends what an agent may
+// mend, and tells the rest. What it does is the plan of core/desired, the same that `domicile plan` prints.
 #pragma once
 #include <stop_token>
 
@@ -36,7 +36,10 @@ class DriftLoop {
   desired::Context context() const;
   Result<std::vector<Drift>> look();
   void mend(postgres::Connection& connection, const std::vector<desired::Step>& steps);
-  void compare_schemas();
+  void compare_copies();
+  void compare_schema(const std::string& residency, const std::string& source);
+  void prove_copy(const std::string& residency, const std::string& source);
+  Result<std::vector<Drift>> lost_links();
 
   DriftSetup setup_;
   LoopLife life_;
@@ -45,6 +48,7 @@ class DriftLoop {
   std::optional<postgres::Connection> connection_;
   std::unique_ptr<replication::Store> store_;
   std::set<std::string> tried_;
+  std::map<std::string, std::string> unproven_;  // by residency: why its copy could not be compared, last time
 };
 
 }  // namespace domicile::agent

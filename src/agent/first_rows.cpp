@@ -162,6 +162,11 @@ HttpReply FirstRowsExports::close(const std::string& residency, const std::strin
 Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings,
                               const replication::LinkName& inbound, const Log& log) {
   if (!config.sites.contains(inbound.from)) return fail(Kind::invalid_input, "no address of " + inbound.from);
+  // Before a row is read: without it they would have come for nothing.
+  const auto address = settings.peers.find(inbound.from);
+  if (address == settings.peers.end())
+    return fail(Kind::invalid_input, "no address of " + inbound.from + " for links",
+                fmt::format("agent.yaml: sites: {}: link: …", inbound.from));
   auto connection = TRY(postgres::open_session(settings, "domicile-first-rows"));
   const auto link = postgres::link_spec(*settings.topology, inbound);
   RemoteSource source(config, inbound);
@@ -172,7 +177,7 @@ Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSe
   };
   const postgres::links::Sql sql(connection);
   TRY(postgres::links::import_first_rows(sql, link, source, options));
-  CHECK_OK(postgres::links::ensure_subscription(sql, link, settings.peers.at(inbound.from)));
+  CHECK_OK(postgres::links::ensure_subscription(sql, link, address->second));
   return postgres::links::enable_subscription(sql, link);
 }
 

@@ -46,7 +46,7 @@ void LinkLoop::look_at(const topology::Residency& residency) {
   if (const auto beat = quorum->view.beats.find(copy.source); beat != quorum->view.beats.end())
     if (const auto marker = beat->second.value.markers.find(name); marker != beat->second.value.markers.end())
       committed = marker->second;
-  last_[name] = {*health, lag_of(*health, committed)};
+  last_[name] = {copy.source, *health, lag_of(*health, committed)};
 }
 
 void LinkLoop::keep_slots(const topology::Residency& residency) {

@@ -104,6 +104,7 @@ authority::Local ResidencyLoop::local_state(const QuorumSeen& quorum) const {
     if (copy.state == Copy::State::following) asked.fence.reset();
     local.resync = asked.cause != authority::Cause::adopted && !authority::not_promotable(copy, asked).empty();
   }
+  local.no_rows = copy.state == Copy::State::none;
   const auto copies = setup_.copies->get();
   if (const auto seen = copies->find(setup_.rules.residency); seen != copies->end()) {
     local.copy_complete = seen->second.health.complete && seen->second.health.trouble.empty();
@@ -352,7 +353,10 @@ void ResidencyLoop::tend_copy() {
   if (record_->value.mode == Mode::moving && record_->value.to == setup_.region)
     return;  // the steps of the takeover do it
   const Copy copy = setup_.disk->copy(setup_.rules.residency);
-  auto step = authority::next_copy_step(copy, record_->value, setup_.region);
+  const auto copies = setup_.copies->get();
+  const auto seen = copies->find(setup_.rules.residency);
+  const bool broken = seen != copies->end() && seen->second.source == copy.source && seen->second.health.resync;
+  auto step = authority::next_copy_step(copy, record_->value, setup_.region, broken ? seen->second.health.trouble : "");
   if (step.act == CopyAct::keep) return follow_again(copy);
   const auto inbound = replication::LinkName{setup_.rules.residency,
                                              step.act == CopyAct::stop ? copy.source : step.next.source, setup_.region};

@@ -50,20 +50,19 @@ Result<void> bind(Plans& plans, const SavedPlan& saved, const topology::Topology
   return {};
 }
 
-Result<void> apply_one(const Args& args, Io& io, const topology::Topology& topology, const residency::Owners& owners,
+Result<void> apply_one(const Args& args, Io& io, const topology::Topology& topology, const Ownership& ownership,
                        bool observe, const RegionPlan& region) {
   if (!region.examined.plan.changes()) return {};
   auto connection = TRY(open_database(region.database, "apply"));
   const auto guard = TRY(guard_for(args, connection, region.examined.seen));
   const Micros begun = monotonic_now();
   int steps = 0;
-  const auto made =
-      postgres::apply(connection, {topology, region.database.region, owners, {}, observe}, region.examined.plan,
-                      postgres::guard_of(guard.form, guard.library), [&](const desired::Step& step) {
-                        ++steps;
-                        if (io.terminal)
-                          io.err << fmt::format("\r\033[K{}: {}", region.database.region, step.sentence) << std::flush;
-                      });
+  const auto made = postgres::apply(
+      connection, context_of(topology, region.database.region, ownership, observe), region.examined.plan,
+      postgres::guard_of(guard.form, guard.library), [&](const desired::Step& step) {
+        ++steps;
+        if (io.terminal) io.err << fmt::format("\r\033[K{}: {}", region.database.region, step.sentence) << std::flush;
+      });
   if (io.terminal) io.err << "\r\033[K";
   CHECK_OK(made);
   io.out << fmt::format("{}: {} steps in {} ms\n", region.database.region, steps,
@@ -104,7 +103,7 @@ Result<Exit> run(const Args& args, Io& io) {
     auto connection = TRY(open_database(region.database, "apply"));
     (void)TRY(guard_for(args, connection, region.examined.seen));
   }
-  for (const auto& region : plans.regions) CHECK_OK(apply_one(args, io, topology, ownership.owners, observe, region));
+  for (const auto& region : plans.regions) CHECK_OK(apply_one(args, io, topology, ownership, observe, region));
   if (observe) io.err << "the guard only logs what it would refuse; `domicile apply` without --observe arms it\n";
   return Exit::ok;
 }

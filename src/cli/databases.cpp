@@ -79,9 +79,19 @@ Result<Ownership> ownership_of(const Args& args, const topology::Topology& topol
   if (reply->status != 200)
     return fail(Kind::unavailable, fmt::format("the agent answered {} when asked for its status", reply->status));
   const Json status = TRY(parse_json(reply->body, "the agent's status"));
+  out.status = status;
+  const auto region = TRY(member_or<std::string>(status, "region", ""));
   for (const Json& each : TRY(member<Json>(status, "residencies"))) {
     const auto owner = TRY(member_or<std::string>(each, "owner", ""));
-    if (!owner.empty()) out.owners[TRY(member<std::string>(each, "residency"))] = owner;
+    const auto name = TRY(member<std::string>(each, "residency"));
+    // While it moves nobody has it: neither end is touched.
+    const bool moving = member_or<std::string>(each, "mode", "").value_or("") == "moving";
+    if (!owner.empty() && !moving) out.owners[name] = owner;
+    const auto copy = each.find("copy");
+    const auto state =
+        copy == each.end() || !copy->is_object() ? "" : member_or<std::string>(*copy, "state", "").value_or("");
+    const bool stands = state == "owner" || state == "stopped" || state == "resync";
+    if (stands && owner != region) out.standing[region].insert(name);
   }
   return out;
 }

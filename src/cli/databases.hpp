@@ -1,9 +1,11 @@
 // What the verbs that speak to databases share: which databases, which topology, who owns what.
 #pragma once
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "base/json.hpp"
 #include "cli/command.hpp"
 #include "core/residency/links.hpp"
 #include "engines/postgres/connection.hpp"
@@ -26,6 +28,10 @@ Result<postgres::Connection> open_database(const Database& database, const std::
 struct Ownership {
   residency::Owners owners;
   bool asked = false;  // an agent said so; else homes
+  // By region: residencies whose copy there stands still and may hold what nobody else has. Of the agent that was
+  // asked.
+  std::map<std::string, std::set<std::string>> standing = {};
+  Json status = {};  // all that the agent said; null: none was asked
 };
 // As the agent behind --agent sees it; a residency that nobody owns yet has none. Without --agent: each one's home.
 Result<Ownership> ownership_of(const Args& args, const topology::Topology& topology);

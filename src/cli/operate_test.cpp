@@ -12,6 +12,7 @@
 #include "base/http_server.hpp"
 #include "base/temp_dir.hpp"
 #include "cli/agent_client.hpp"
+#include "cli/plan_view.hpp"
 #include "cli/registry.hpp"
 #include "cli/status_view.hpp"
 
@@ -201,6 +202,8 @@ TEST(Status, WhatIsUnsafeIsSaidAndIsTheExitCode) {
       {"lag over rpo", [](Json& s) { s["residencies"][0]["lag_ms"] = 10'001; }, "over its rpo of 10.0 s"},
       {"lag unknown", [](Json& s) { s["residencies"][0]["lag_ms"] = nullptr; }, "unknown"},
       {"resync", [](Json& s) { s["residencies"][0]["copy"]["state"] = "resync"; }, "resync"},
+      {"first rows are on their way", [](Json& s) { s["residencies"][0]["copy"]["state"] = "none"; },
+       "the first rows of directory are not here yet"},
       {"owner lost, others live",
        [](Json& s) {
          s["residencies"][0]["owner_expired"] = true;
@@ -214,6 +217,13 @@ TEST(Status, WhatIsUnsafeIsSaidAndIsTheExitCode) {
          s["residencies"][0]["rules"]["standby"] = {"eu-west-1"};
        },
        "is gone; no switch to eu-west-1: its copy is resync"},
+      {"owner lost, and the first rows are not here",
+       [](Json& s) {
+         s["residencies"][0]["owner_expired"] = true;
+         s["residencies"][0]["copy"]["state"] = "none";
+         s["residencies"][0]["rules"]["standby"] = {"eu-west-1"};
+       },
+       "is gone; no switch to eu-west-1: its first rows are not there yet"},
       {"no second place may hold it",
        [](Json& s) {
          auto& eu = s["residencies"][1];
@@ -418,6 +428,23 @@ TEST(Operate, AnAgentThatIsNotThereMeansLater) {
   const std::vector<std::string> arguments = {"status", "--agent", (nowhere.path() / "none.socket").string()};
   EXPECT_EQ(static_cast<int>(dispatch(verbs(), arguments, io)), 75);
   EXPECT_NE(err.str().find("does not answer"), std::string::npos) << err.str();
+}
+
+TEST(PlanLayers, WhatTheRegionsAgentSeesAndNothingThatNobodyHasSeen) {
+  const auto status = status_json();
+  const auto here = layers_of(status, "eu-west-1", "3f2ab6c0d1e4aaaa");
+  EXPECT_FALSE(here.differs);
+  EXPECT_NE(here.etcd.find("1.2 MiB of 2048 MiB quota"), std::string::npos) << here.etcd;
+  EXPECT_NE(here.gateway.find("policy 3f2ab6c0d1e4"), std::string::npos) << here.gateway;
+  EXPECT_TRUE(layers_of(status, "eu-west-1", "0123456789abcdef").differs) << "another topology";
+  auto full = status;
+  full["quorum"]["etcd"]["alarms"] = {"NOSPACE"};
+  EXPECT_NE(layers_of(full, "eu-west-1", "3f2ab6c0d1e4aaaa").etcd.find("raises NOSPACE"), std::string::npos);
+  for (const auto& unseen : {layers_of(status, "us-east-1", "x"), layers_of(Json(), "eu-west-1", "x")}) {
+    EXPECT_TRUE(unseen.etcd.starts_with("not reachable")) << unseen.etcd;
+    EXPECT_TRUE(unseen.gateway.starts_with("not reachable")) << unseen.gateway;
+    EXPECT_FALSE(unseen.differs) << "unknown is no difference";
+  }
 }
 
 }  // namespace

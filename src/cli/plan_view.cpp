@@ -106,12 +106,20 @@ bool Plans::refuses() const {
                      [](const auto& r) { return desired::refuses(r.examined.findings); });
 }
 
+desired::Context context_of(const topology::Topology& topology, const std::string& region, const Ownership& ownership,
+                            bool observe) {
+  const auto standing = ownership.standing.find(region);
+  return {topology,         region,
+          ownership.owners, standing == ownership.standing.end() ? std::set<std::string>() : standing->second,
+          observe,          !ownership.asked};
+}
+
 Result<Plans> make_plans(const Args& args, const topology::Topology& topology, const Ownership& ownership,
                          bool observe) {
-  Plans plans{residency::policy_hash(topology), observe, {}};
+  Plans plans{residency::policy_hash(topology), observe, {}, ownership.status};
   for (const auto& database : TRY(databases_of(args, topology))) {
     auto connection = TRY(open_database(database, "plan"));
-    const desired::Context context{topology, database.region, ownership.owners, {}, observe};
+    const auto context = context_of(topology, database.region, ownership, observe);
     auto examined = postgres::examine(connection, context);
     if (!examined) return wrap("cannot look at the database of " + database.region, examined.error());
     auto want = desired::desired_state(context, examined->seen);
@@ -124,7 +132,8 @@ std::string shown(const Plans& plans, bool colour) {
   std::string out;
   std::ptrdiff_t todo = 0, agents = 0, refused = 0;
   for (const auto& region : plans.regions) {
-    out += shown(region, colour) + "\n";
+    const auto layers = layers_of(plans.status, region.database.region, plans.policy_hash);
+    out += shown(region, colour) + "  etcd: " + layers.etcd + "\n  gateway: " + layers.gateway + "\n\n";
     for (const auto& step : region.examined.plan.steps) (desired::by_agent(step.act) ? agents : todo) += 1;
     refused += std::count_if(region.examined.findings.begin(), region.examined.findings.end(),
                              [](const auto& finding) { return finding.refuses; });
@@ -149,6 +158,10 @@ Json json_of(const Plans& plans) {
     json["changes"] = region.examined.plan.changes();
     json["findings"] = desired::to_json(region.examined.findings);
     json["seen"] = desired::to_json(region.examined.seen);
+    const auto layers = layers_of(plans.status, region.database.region, plans.policy_hash);
+    json["etcd"] = layers.etcd;
+    json["gateway"] = layers.gateway;
+    json["layers_differ"] = layers.differs;
     regions.push_back(std::move(json));
   }
   return {{"policy_hash", plans.policy_hash},

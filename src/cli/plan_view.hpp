@@ -11,14 +11,26 @@ struct RegionPlan {
   desired::Desired desired;
 };
 
+// What `plan` shows beside the databases and `apply` never changes: the quorum and the gateway, as the agent of the
+// region sees them. Pure. `status`: what an agent said; null, or another region's: this one's is not reachable.
+struct Layers {
+  std::string etcd, gateway;  // one sentence each
+  bool differs = false;       // of what could be seen: something is not as this topology wants it
+};
+Layers layers_of(const Json& status, const std::string& region, const std::string& policy_hash);
+
 struct Plans {
   std::string policy_hash;
   bool observe = false;
   std::vector<RegionPlan> regions;
+  Json status = {};  // of the agent that was asked; null: none was
   bool changes() const;
   bool refuses() const;
 };
 
+// What a region's plan is made from. Where no agent was asked, the owners are only assumed.
+desired::Context context_of(const topology::Topology& topology, const std::string& region, const Ownership& ownership,
+                            bool observe);
 // Looks at every database of --connections; changes nothing.
 Result<Plans> make_plans(const Args& args, const topology::Topology& topology, const Ownership& ownership,
                          bool observe);

@@ -94,7 +94,8 @@ std::string down(const Json& status, const Json& residency) {
   for (const auto& each : owners) {
     if (each == owner || !alive(status, each)) continue;
     if (each == here && !copy.empty() && copy != "following")
-      barred = fmt::format("; no switch to {}: its copy is {}", here, copy);
+      barred = copy == "none" ? fmt::format("; no switch to {}: its first rows are not there yet", here)
+                              : fmt::format("; no switch to {}: its copy is {}", here, copy);
     else
       living += (living.empty() ? "" : ", ") + each;
   }
@@ -111,6 +112,7 @@ std::string lag_cell(const Json& residency) {
 std::string copy_cell(const Json& residency) {
   std::string state = text_at(child_at(residency, "copy"), "state");
   if (state.empty()) return "-";
+  if (state == "none") state = "first rows";  // on their way
   const auto form = text_at(residency, "form");
   return form == "reduced" ? state + " (reduced)" : state;
 }
@@ -189,6 +191,8 @@ void unsafe_copy(const Json& status, const Json& residency, std::vector<std::str
   const auto lag = number_at(residency, "lag_ms"), rpo = number_at(child_at(residency, "rules"), "rpo_ms");
   if (text_at(child_at(residency, "copy"), "state") == "resync")
     out.push_back("the copy of " + name + " here is resync: it is no target for a switch");
+  else if (text_at(child_at(residency, "copy"), "state") == "none")
+    out.push_back("the first rows of " + name + " are not here yet: it is no target for a switch");
   else if (text_at(residency, "mode") != "serving")
     return;
   else if (!lag)

@@ -244,5 +244,73 @@ TEST_P(AgentRights, SufficeForEveryCallOfTheStore) {
   ASSERT_OK(at_a->stop_inbound(back, true));
 }
 
+TEST_P(AgentRights, SufficeToProveACopyAgainstItsSource) {
+  const auto topology = std::make_shared<const topology::Topology>(topology_);
+  StoreSettings there_settings{"us-east-1", agent(a_), {}, topology},
+      here_settings{"eu-central-1", agent(b_), {}, topology};
+  here_settings.peers = {{"us-east-1", a_.conninfo("postgres", "domicile_link_eu_central_1")}};
+  const auto at_a = make_store(there_settings), at_b = make_store(here_settings);
+  const replication::LinkName link{"us", "us-east-1", "eu-central-1"};
+  const auto clock = at_a->clock();
+  ASSERT_OK(clock);
+  ASSERT_OK(at_a->lease_set("us", 1, clock->now + 3600 * kSecond, clock->clock_id));
+  ASSERT_OK(at_a->commit_marker("us", 1));
+  ASSERT_OK(at_b->keep_reverse_slots("us"));
+  {
+    auto exporter = Exporter::begin(agent(a_), link_spec(*topology, link));
+    ASSERT_OK(exporter);
+    auto importer = b_.open("postgres", "domicile_agent");
+    ASSERT_OK(import_first_rows(importer, link_spec(*topology, link), *exporter));
+  }
+  ASSERT_OK(at_b->follow(link, false));
+  const auto health = [&] { return at_b->copy_health(link).value(); };
+  EXPECT_TRUE(eventually([&] { return health().streaming; }));
+  EXPECT_TRUE(health().complete) << health().trouble;
+  ASSERT_OK(at_b->compare_with_source(link));
+  EXPECT_FALSE(health().resync) << health().trouble;
+
+  // A reverse slot whose log is gone would hang a takeover: the copy is not complete until there is another.
+  auto admin = b_.open("postgres");
+  ASSERT_OK(admin.exec("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'"));
+  ASSERT_OK(admin.exec("SELECT pg_reload_conf()"));
+  EXPECT_TRUE(eventually([&] {
+    (void)admin.exec("SELECT pg_logical_emit_message(true, 't', 't')");
+    (void)admin.exec("SELECT pg_switch_wal()");
+    (void)admin.exec("CHECKPOINT");
+    return admin.exec("SELECT FROM pg_replication_slots WHERE wal_status = 'lost'").value().size() == 1;
+  }));
+  EXPECT_FALSE(health().complete);
+  EXPECT_NE(health().trouble.find("has lost its log"), std::string::npos) << health().trouble;
+  ASSERT_OK(admin.exec("ALTER SYSTEM RESET max_slot_wal_keep_size"));
+  ASSERT_OK(admin.exec("SELECT pg_reload_conf()"));
+  ASSERT_OK(at_b->keep_reverse_slots("us"));
+  EXPECT_TRUE(health().complete) << health().trouble;
+
+  // Rows that a narrowed publication kept from a receiver are lost to it, whatever position it confirms.
+  auto exporting = a_.open("postgres", "domicile_agent");
+  EXPECT_EQ(at_a->lost_to_receiver(link).value(), "");
+  EXPECT_FALSE(restore_publication(exporting, kThere.name).value()) << "it is as it was made";
+  EXPECT_EQ(at_a->lost_to_receiver(link).value(), "");
+  const auto now = at_a->fence("us", 1, "s1", kSecond);
+  ASSERT_OK(now);
+  EXPECT_TRUE(eventually([&] { return at_a->receivers("us", now->position).value().at(0).has; }));
+  ASSERT_OK(a_.open("postgres").exec("ALTER PUBLICATION " + kThere.name + " DROP TABLE app.orders"));
+  EXPECT_TRUE(restore_publication(exporting, kThere.name).value());
+  EXPECT_NE(at_a->lost_to_receiver(link).value().find("was changed by somebody"), std::string::npos);
+  EXPECT_FALSE(at_a->receivers("us", now->position).value().at(0).has) << "no switch may count on it";
+
+  // Ahead of its owner, as after the owner was restored from a backup.
+  ASSERT_OK(at_b->stop_inbound(link, true));
+  ASSERT_OK(at_b->compare_with_source(link));
+  EXPECT_FALSE(health().resync) << health().trouble;
+  ASSERT_OK(
+      admin.exec("SELECT pg_replication_origin_advance('pg_' || oid, 'FFFF/0') FROM pg_subscription WHERE subname = '" +
+                 kThere.name + "'"));
+  ASSERT_OK(at_b->compare_with_source(link));
+  EXPECT_TRUE(health().resync);
+  EXPECT_NE(health().trouble.find("its owner is only at"), std::string::npos) << health().trouble;
+  ASSERT_OK(at_b->stop_inbound(link, true));
+}
+
 }  // namespace
 }  // namespace domicile::postgres::links

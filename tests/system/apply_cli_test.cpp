@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "base/http_server.hpp"
 #include "base/json.hpp"
 #include "postgres_server.hpp"
 
@@ -131,6 +132,54 @@ TEST_P(ApplyCli, ASavedPlanIsAppliedAsItWasSeenOrNotAtAll) {
   write("topology.yaml", kTopology);
   expect(0, {"apply", "plan.json", "--guard", GetParam()}, "us-east-1: ");
   expect(1, {"apply", "plan.json", "--guard", GetParam()}, "DOM-P090");
+}
+
+// A slot here carries an epoch of this region's; without an agent nobody says that it has not ended.
+TEST_P(ApplyCli, WhatAnEndedEpochsSalvageReadsIsNotChangedWithoutTheAgentsWord) {
+  apply();
+  const auto published = [&] {
+    return db_
+        ->exec("SELECT pubname, tablename, attnames, rowfilter FROM pg_catalog.pg_publication_tables ORDER BY 1, 2")
+        .value();
+  };
+  const auto text = [&] {
+    const auto rows = published();
+    std::string out;
+    for (int r = 0; r < rows.size(); ++r)
+      for (int c = 0; c < rows.columns(); ++c) out += rows.text(r, c) + (c + 1 == rows.columns() ? "\n" : " ");
+    return out;
+  };
+  const auto before = text();
+  ASSERT_TRUE(
+      db_->exec("INSERT INTO domicile.link_journal (link, side, session, system_id, timeline, lsn, state) VALUES "
+                "('domicile_us_us_east_1_eu_central_1', 'out', 's', '1', 1, '0/1', 'ready')"));
+  expect(0, {"plan", "--detailed-exitcode"}, "nothing for apply to do");
+  ASSERT_TRUE(db_->exec("ALTER TABLE app.orders ADD COLUMN note text"));
+  std::string wider(kTopology);
+  wider.replace(wider.find("[id, amount]"), 12, "[id, amount, note]");
+  write("topology.yaml", wider);
+  expect(3, {"plan"}, "DOM-P016 domicile_salvage_us");
+  expect(3, {"apply", "--yes"}, "DOM-P016 domicile_us_us_east_1_eu_central_1");
+  EXPECT_EQ(text(), before);
+
+  // An agent that knows another owner is no better; one that knows this region to be the owner is.
+  const auto agent = [&](const std::string& owner) {
+    const Json residency{{"residency", "us"}, {"owner", owner}, {"mode", "serving"}, {"copy", {{"state", "owner"}}}};
+    const Json status{{"region", "us-east-1"}, {"residencies", {residency}}};
+    const auto socket = (dir_.path() / "agent.sock").string();
+    HttpListen listen;
+    listen.unix_socket = socket;
+    const auto server = HttpServer::start(listen, [&](const HttpCall&) { return HttpReply{200, dump(status)}; });
+    EXPECT_TRUE(server);
+    return cli({"apply", "--yes", "--agent", socket});
+  };
+  const auto former = agent("eu-central-1");
+  EXPECT_EQ(former.exit_code, 3) << former.err;
+  EXPECT_NE(former.err.find("bring the residency back here"), std::string::npos) << former.err;
+  EXPECT_EQ(text(), before);
+  const auto owner = agent("us-east-1");
+  EXPECT_EQ(owner.exit_code, 0) << owner.err;
+  EXPECT_NE(text(), before);
 }
 
 TEST_P(ApplyCli, ASchemaThatIsNotReadyIsRefusedAndItsMigrationPrinted) {

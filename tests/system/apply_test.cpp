@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "engines/postgres/catalog.hpp"
 #include "engines/postgres/provision/provision.hpp"
 #include "engines/postgres/tenants.hpp"
@@ -142,6 +144,62 @@ TEST_P(Apply, RefusesAPlanWhoseBaseHasChanged) {
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().kind, Kind::conflict);
   EXPECT_FALSE(look(context).seen.schema_version);
+}
+
+TEST_P(Apply, OfTwoAppliesOfOnePlanTheSecondIsRefused) {
+  const desired::Context context{topology_, "eu-central-1"};
+  const auto plan = look(context).plan;
+  // The first one holds the lock and has not committed yet.
+  auto first = server_->open(database_);
+  ASSERT_TRUE(first.exec("BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('domicile.apply'))"));
+  std::optional<Result<void>> second;
+  std::thread waits([&] { second = apply(*db_, context, plan, guard()); });
+  bool waiting = false;
+  for (const Micros end = monotonic_now() + 20 * kSecond; !waiting && monotonic_now() < end;)
+    waiting =
+        first.exec("SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND NOT granted").value().size() == 1;
+  const bool changed = first.exec("ALTER TABLE app.orders ALTER COLUMN amount TYPE numeric(12,2); COMMIT").has_value();
+  waits.join();
+  ASSERT_TRUE(waiting && changed);
+  ASSERT_FALSE(*second);
+  EXPECT_EQ(second->error().kind, Kind::conflict);
+  EXPECT_EQ(second->error().id, "DOM-P090");
+  EXPECT_FALSE(look(context).seen.schema_version) << "it changed nothing";
+}
+
+TEST_P(Apply, ARoleOfOurNameThatWasThereIsRefusedAndStaysAsItWas) {
+  for (const std::string role : {"domicile_agent", "domicile_link_us_east_1"}) {
+    ASSERT_TRUE(db_->exec("CREATE ROLE " + role + " NOLOGIN"));
+    const auto schema = server_->dump(database_), globals = server_->dump(database_, true);
+    const desired::Context context{topology_, "eu-central-1"};
+    const auto before = look(context);
+    EXPECT_NE(told(before).find("DOM-P015 " + role), std::string::npos) << told(before);
+    EXPECT_EQ(told(before).find("role " + role + " to login"), std::string::npos) << told(before);
+    const auto made = apply(*db_, context, before.plan, guard());
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().id, "DOM-P015");
+    EXPECT_EQ(server_->dump(database_), schema);
+    EXPECT_EQ(server_->dump(database_, true), globals);
+    ASSERT_TRUE(db_->exec("DROP ROLE " + role));
+  }
+}
+
+TEST_P(Apply, WhoeverCanBecomeTheOwnerOfATableOrPartitionMayNotLogIn) {
+  ASSERT_TRUE(
+      db_->exec("CREATE ROLE app_owner NOLOGIN; CREATE ROLE app_staff NOLOGIN; CREATE ROLE shop LOGIN NOINHERIT;"
+                "GRANT app_owner TO app_staff; GRANT app_staff TO shop;"
+                "ALTER TABLE app.orders OWNER TO app_owner; ALTER TABLE app.events_2026 OWNER TO shop"));
+  const desired::Context context{topology_, "us-east-1"};
+  const auto before = told(look(context));
+  EXPECT_NE(before.find("DOM-P050 app.orders 'shop' can log in and is a member of its owner 'app_owner'"),
+            std::string::npos)
+      << before;
+  EXPECT_NE(before.find("DOM-P050 app.events_2026"), std::string::npos) << before;
+  EXPECT_EQ(before.find("DOM-P050 app.events "), std::string::npos) << before;
+  ASSERT_TRUE(db_->exec("REVOKE app_staff FROM shop; ALTER TABLE app.events_2026 OWNER TO app_owner"));
+  EXPECT_EQ(told(look(context)).find("DOM-P050"), std::string::npos);
+  ASSERT_TRUE(db_->exec(
+      "DROP TABLE app.orders; DROP TABLE app.events_2026; DROP ROLE shop; DROP ROLE app_staff; DROP ROLE app_owner"));
 }
 
 TEST_P(Apply, WhatAPersonLoosenedIsNoticedAndMended) {

@@ -444,6 +444,10 @@ TEST(Links, ACopyThatIsNoPrefixOfItsOwnerIsResyncAndNeverHealthy) {
   other.lsn = 1;
   EXPECT_EQ(must(subscription_health(at_b, ab, other)).state, Health::State::resync);
   EXPECT_FALSE(reached({"1", 1, 5}, {"2", 1, 4}));
+  EXPECT_EQ(history_difference({"1", 1, 5}, {"1", 1, 5}), "");
+  for (const auto& [applied, at] : std::vector<std::pair<Position, Position>>{
+           {{"1", 1, 6}, {"1", 1, 5}}, {{"1", 1, 5}, {"1", 2, 9}}, {{"1", 1, 5}, {"2", 1, 9}}})
+    EXPECT_NE(history_difference(applied, at), "");
 
   must(at_a.exec("SELECT pg_drop_replication_slot('" + ab.name + "')"));
   EXPECT_EQ(must(slot_health(at_a, ab)).state, Health::State::resync);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include "core/residency/links.hpp"
 #include "support/operated_sites.hpp"
 
 namespace domicile::test {
@@ -151,6 +152,52 @@ TEST_F(Operation, ARevokedCertificateIsRefusedWithinAMinute) {
   EXPECT_TRUE(
       eventually([&] { return sites_->call(kHome, "GET", "/v1/status", {}, "operate").status == 403; }, 60 * kSecond));
   EXPECT_EQ(sites_->call(kHome, "GET", "/v1/status", {}, "break-glass").status, 200) << "another one is not";
+}
+
+std::string link_of(const std::string& residency, const std::string& from, const std::string& to) {
+  return residency::link_name(residency, from, to);
+}
+
+TEST_F(Operation, ACopyThatRowsWereKeptFromBecomesResyncByItself) {
+  ASSERT_TRUE(eventually([&] { return sites_->serves(kHome, "eu") || sites_->serves(kStandby, "eu"); }, 30 * kSecond));
+  const std::string owner = sites_->serves(kHome, "eu") ? kHome : kStandby, other = owner == kHome ? kStandby : kHome;
+  const auto copy = [&] { return sites_->residency(other, "eu")["copy"]; };
+  ASSERT_TRUE(eventually([&] { return copy()["state"] == "following"; }, 30 * kSecond)) << sites_->told(other);
+  ASSERT_TRUE(admin(owner).exec("ALTER PUBLICATION " + link_of("eu", owner, other) + " DROP TABLE app.orders"));
+  EXPECT_TRUE(eventually([&] { return copy()["state"] == "resync"; }, 30 * kSecond)) << sites_->told(other);
+  EXPECT_NE(copy().value("why", "").find("was changed by somebody"), std::string::npos) << copy();
+  const auto refused = order(owner, other, {});
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_NE(refused.err.find("DOM-E204"), std::string::npos) << refused.err;
+  // Whoever has seen it in an agent's life only would have forgotten it now.
+  sites_->kill(owner);
+  sites_->start(owner);
+  EXPECT_TRUE(eventually(
+      [&] {
+        return sites_->cli(owner, {"status"}).out.find("make the copy of eu at " + other + " anew") !=
+               std::string::npos;
+      },
+      30 * kSecond))
+      << sites_->cli(owner, {"status"}).out;
+}
+
+TEST_F(Operation, ALostSlotIsToldAtItsOwnerAndEndsTheCopyThatItFed) {
+  const std::string slot = link_of("directory", kHome, kStandby);
+  const auto copy = [&] { return sites_->residency(kStandby, "directory")["copy"]; };
+  ASSERT_TRUE(
+      eventually([&] { return sites_->serves(kHome, "directory") && copy()["state"] == "following"; }, 30 * kSecond));
+  auto home = admin(kHome);
+  ASSERT_TRUE(eventually([&] {
+    (void)home.exec("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '" + slot +
+                    "'");
+    return home.exec("SELECT pg_drop_replication_slot('" + slot + "')").has_value();
+  }));
+  EXPECT_TRUE(eventually([&] { return copy()["state"] == "resync"; }, 30 * kSecond)) << sites_->told(kStandby);
+  EXPECT_NE(copy().value("why", "").find(slot + " is absent"), std::string::npos) << copy();
+  EXPECT_TRUE(eventually([&] {
+    return sites_->cli(kHome, {"status"}).out.find("slot " + slot + " is absent") != std::string::npos;
+  })) << sites_->cli(kHome, {"status"}).out;
+  EXPECT_EQ(sites_->cli(kStandby, {"status"}).exit_code, 5);
 }
 
 }  // namespace

@@ -82,8 +82,14 @@ CopyStep from_standstill(const Copy& copy, const Record& record) {
 
 }  // namespace
 
-CopyStep next_copy_step(const Copy& copy, const Record& record, const std::string& region) {
+CopyStep next_copy_step(const Copy& copy, const Record& record, const std::string& region, const std::string& broken) {
   const CopyStep keep{CopyAct::keep, copy, ""};
+  if (!broken.empty() && copy.state == Copy::State::stopped) return resync(copy, broken);
+  if (!broken.empty() && copy.state == Copy::State::following) {
+    CopyStep step = resync(copy, broken);  // it follows nothing any more, so that its flow ends first
+    step.act = CopyAct::stop;
+    return step;
+  }
   if (record.epoch < copy.epoch) return keep;
   // Draining as well: the region that stands still may be the target, which must reach the fence.
   const bool opened_elsewhere = record.mode != Mode::moving && record.owner != region;

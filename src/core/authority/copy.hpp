@@ -45,7 +45,11 @@ struct CopyStep {
 // this copy: the last opened epoch must be this copy's own, or follow it directly with a fence that this copy has
 // reached, or be the same owner's again with nobody else's in between.
 // A record with a lower epoch than the copy's comes from a quorum that is behind: it changes nothing.
-CopyStep next_copy_step(const Copy& copy, const Record& record, const std::string& region);
+//
+// `broken`: why the store here takes the copy for no prefix of its source's history, whatever the record says: another
+// system or timeline, ahead of its owner, a lost slot, rows that were never let out. Empty: it knows of nothing.
+CopyStep next_copy_step(const Copy& copy, const Record& record, const std::string& region,
+                        const std::string& broken = {});
 
 // Why this copy must not become the owner's, or empty: it must be a prefix of the last epoch that anybody opened and,
 // where the record moves with a fence, hold everything up to it. Ask it before any takeover, and again after the

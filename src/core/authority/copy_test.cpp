@@ -131,6 +131,22 @@ TEST(CopyStep, As) {
   }
 }
 
+TEST(CopyStep, WhatTheStoreKnowsToBeBrokenEndsTheCopyWhateverTheRecordSays) {
+  const Record same = serving("a", 4, kFour);
+  const auto flows = next_copy_step(copy(State::following), same, "c", "the slot is gone");
+  EXPECT_EQ(static_cast<int>(flows.act), static_cast<int>(CopyAct::stop)) << "its flow ends first";
+  EXPECT_EQ(name_of(flows.next.state), "resync");
+  EXPECT_EQ(flows.next.why, "the slot is gone");
+  EXPECT_EQ(flows.next.source, "a");
+  const auto stands = next_copy_step(copy(State::stopped), same, "c", "the slot is gone");
+  EXPECT_EQ(static_cast<int>(stands.act), static_cast<int>(CopyAct::mark_resync));
+  EXPECT_NE(not_promotable(stands.next, same).find("the slot is gone"), std::string::npos);
+  for (const auto state : {State::none, State::owner, State::resync}) {
+    const auto before = copy(state, "c");
+    EXPECT_EQ(next_copy_step(before, serving("c", 4, {{4, "c", {}}}), "c", "x").next, before) << name_of(state);
+  }
+}
+
 // us-east owns; eu-west's copy lives through a rollback, a planned switch that it saw whole, and a loss.
 TEST(CopyStory, GoldenTranscript) {
   std::string told;

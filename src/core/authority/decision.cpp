@@ -5,6 +5,10 @@
 namespace domicile::authority {
 namespace {
 
+std::string barred(const Local& local) {
+  return local.no_rows ? "the copy here has no first rows yet" : "the copy here is resync";
+}
+
 bool may_own(const Rules& rules, const std::string& region) {
   return region == rules.home || std::ranges::find(rules.standbys, region) != rules.standbys.end();
 }
@@ -55,7 +59,7 @@ Decision take_over(const Question& q, const Stored<Record>& seen, const std::str
   const auto& standbys = q.rules.standbys;
   if (!may_own(q.rules, local.region)) return nothing(why + "; no lawful target here");
   if (local.region == record.owner) return nothing(why + "; it was ours, and comes back only by its own way");
-  if (local.resync) return nothing(why + "; the copy here is resync and no target for anything");
+  if (local.resync) return nothing(why + "; " + barred(local) + " and no target for anything");
   if (!local.copy_complete) return nothing(why + "; the copy here is not complete");
   if (!local.can_write) return nothing(why + "; the database here does not commit");
 
@@ -161,7 +165,7 @@ Decision open_as_target(const Question& q, const Record& record) {
     if (q.now < end) return wait_until(end, "adopted; an older lease may not be over yet");
     return {Act::open, "named by a person who adopted the quorum"};
   }
-  if (q.local.resync) return nothing("target of the switch, but the copy here is resync");
+  if (q.local.resync) return nothing("target of the switch, but " + barred(q.local));
   return {Act::open, "target of the switch"};
 }
 
@@ -176,8 +180,7 @@ Decision decide_moving(const Question& q, const Stored<Record>& seen) {
   const bool ours = record.owner == q.local.region;
   // The owner's way back: after a fence nobody else holds more than it does, and nobody opened since.
   if (ours && q.local.can_write && !q.local.resync) return go_back(q, seen, Cause::rollback, why);
-  if (ours)
-    return nothing(why + (q.local.resync ? "; the copy here is resync" : "; the database here does not commit"));
+  if (ours) return nothing(why + (q.local.resync ? "; " + barred(q.local) : "; the database here does not commit"));
   // A planned switch goes back to its owner, unless that one is gone as well.
   const Micros owner_end = expires_at(q.observed, record.owner, q.timing.ttl, q.timing.margin);
   if (record.cause == Cause::planned && q.now < owner_end)

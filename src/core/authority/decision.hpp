@@ -29,14 +29,15 @@ struct Rules {
 // What this site knows about itself. Unknown is never "fine".
 struct Local {
   std::string region;
-  Epoch known_epoch = 0;              // highest on this site's disk, before the view was asked for
-  std::string known_owner;            // whose it is: the region that opens or opened it
-  std::optional<Epoch> opened;        // the epoch that this process has opened and renews
-  bool can_write = false;             // the database commits markers
-  Micros cannot_write_since = 0;      // monotonic; meaningful when !can_write
-  bool copy_complete = false;         // every mapped table journaled complete, link enabled until the owner died
-  bool resync = false;                // not known to be a prefix of the owner's history: see not_promotable (copy.hpp)
-  std::optional<Micros> lag;          // empty: unknown
+  Epoch known_epoch = 0;          // highest on this site's disk, before the view was asked for
+  std::string known_owner;        // whose it is: the region that opens or opened it
+  std::optional<Epoch> opened;    // the epoch that this process has opened and renews
+  bool can_write = false;         // the database commits markers
+  Micros cannot_write_since = 0;  // monotonic; meaningful when !can_write
+  bool copy_complete = false;     // every mapped table journaled complete, link enabled until the owner died
+  bool resync = false;            // not known to be a prefix of the owner's history: see not_promotable (copy.hpp)
+  bool no_rows = false;           // no first rows yet: of its `resync` this is the harmless kind, and ends by itself
+  std::optional<Micros> lag;      // empty: unknown
   std::optional<bool> most_advanced;  // of the standbys that answered; empty: not asked yet
   // Since when this process, owner by the record, could not open or extend the lease although the quorum answered: the
   // database refuses the epoch (it was fenced in it) or no majority of the sites agrees. Empty: it can.

@@ -51,6 +51,37 @@ std::vector<PublishedTable> tables_of(const Context& context, const std::string&
   return tables;
 }
 
+// Of the residencies that are named, everything; and by the journal of the slots here, each link that carried an epoch
+// of a residency that this region is not known to own, with what its salvage reads.
+void keep_what_salvage_needs(const Context& context, const Seen& seen, Desired& out) {
+  const auto keep = [&](const std::string& prefix) {
+    for (const auto& [name, publication] : seen.publications)
+      if (publication.ours && name.starts_with(prefix)) out.kept.insert(name);
+    for (const auto& slot : seen.slots)
+      if (slot.starts_with(prefix)) out.kept.insert(slot);
+    for (const auto& [name, subscription] : seen.subscriptions)
+      if (subscription.ours && name.starts_with(prefix)) out.kept.insert(name);
+  };
+  const std::string salvage_prefix = residency::salvage_publication("");
+  for (const auto& residency : context.salvage_open) {
+    keep(underscored(fmt::format("domicile_{}_", residency)));
+    out.kept.insert(residency::salvage_publication(residency));
+  }
+  for (const auto& link : seen.carried) {
+    const bool owned = !context.owners_assumed && std::ranges::any_of(context.owners, [&](const auto& each) {
+      return each.second == context.region &&
+             link.starts_with(underscored(fmt::format("domicile_{}_{}_", each.first, context.region)));
+    });
+    if (owned) continue;
+    keep(link);
+    // The residency may have left the topology: its salvage publication still tells its name.
+    for (const auto& [name, publication] : seen.publications)
+      if (publication.ours && name.starts_with(salvage_prefix) &&
+          link.starts_with("domicile_" + name.substr(salvage_prefix.size()) + "_"))
+        out.kept.insert(name);
+  }
+}
+
 }  // namespace
 
 std::string link_role(std::string_view peer) { return underscored(fmt::format("domicile_link_{}", peer)); }
@@ -83,16 +114,7 @@ Desired desired_state(const Context& context, const Seen& seen) {
   for (const auto& table : context.topology.tables)
     if (seen_table(seen, table.qualified())) out.guarded.insert(table.qualified());
 
-  for (const auto& residency : context.salvage_open) {
-    const auto prefix = underscored(fmt::format("domicile_{}_", residency));
-    const auto salvage = residency::salvage_publication(residency);
-    for (const auto& [name, publication] : seen.publications)
-      if (publication.ours && (name.starts_with(prefix) || name == salvage)) out.kept.insert(name);
-    for (const auto& slot : seen.slots)
-      if (slot.starts_with(prefix)) out.kept.insert(slot);
-    for (const auto& [name, subscription] : seen.subscriptions)
-      if (subscription.ours && name.starts_with(prefix)) out.kept.insert(name);
-  }
+  keep_what_salvage_needs(context, seen, out);
   return out;
 }
 

@@ -50,6 +50,8 @@ struct Context {
   // topology has dropped them.
   std::set<std::string> salvage_open = {};
   bool observe = false;
+  // Nobody was asked: `owners` are the homes. Then nothing that may belong to an ended epoch is touched.
+  bool owners_assumed = false;
 };
 
 // `seen` tells the columns of each replica identity, which every column list has to hold, and names what salvage keeps.

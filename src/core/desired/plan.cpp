@@ -62,7 +62,7 @@ void diff_roles(const Desired& desired, const Seen& seen, Steps& steps) {
     const auto found = seen.roles.find(name);
     if (found == seen.roles.end())
       steps.add(Act::create_role, name, "create role " + name + ": logs in by certificate, may replicate");
-    else if (found->second != want)
+    else if (found->second.ours && found->second != want)
       steps.add(Act::change_role, name, "change role " + name + " to login and replication, nothing more");
   }
 }
@@ -139,6 +139,18 @@ Plan diff(const Desired& desired, const Seen& seen) {
   diff_guard(desired, seen, steps);
   diff_links(desired, seen, steps);
   return {desired.region, base_hash(seen), std::move(steps).sorted()};
+}
+
+std::vector<Step> held_back(const Desired& desired, const Seen& seen) {
+  Desired all = desired;
+  all.kept.clear();
+  Steps steps;
+  diff_publications(all, seen, steps);
+  auto out = std::move(steps).sorted();
+  std::erase_if(out, [&](const Step& step) {
+    return !desired.kept.contains(step.object) || step.act == Act::create_publication;
+  });
+  return out;
 }
 
 Json to_json(const Plan& plan) {

@@ -47,6 +47,8 @@ struct Plan {
 };
 
 Plan diff(const Desired& desired, const Seen& seen);
+// The steps of publications that the plan would have if nothing were kept for salvage.
+std::vector<Step> held_back(const Desired& desired, const Seen& seen);
 
 Json to_json(const Plan& plan);
 // Binds a saved plan to what it was made from: base and steps of every region.

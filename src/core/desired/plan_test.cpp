@@ -52,7 +52,6 @@ Seen empty_database() {
                     {"amount", "numeric", false}};
   orders.uniques = {{"orders_pkey", {"residency", "id"}, true}};
   orders.identity = {"id", "residency"};
-  orders.owner_superuser = true;
   seen.tables["app.orders"] = orders;
   return seen;
 }
@@ -149,6 +148,37 @@ TEST(Diff, WhatOpenSalvageNeedsIsKeptAlthoughTheTopologyForgotIt) {
   EXPECT_TRUE(std::any_of(closed.steps.begin(), closed.steps.end(), [](const Step& step) {
     return step.act == Act::drop_publication && step.object == "domicile_salvage_us";
   }));
+}
+
+// A former owner, or one that is not known to be the owner now: what its slots carried is read by these publications.
+TEST(Diff, WhatAnEndedEpochCarriedIsNeitherChangedNorDroppedAndSaysWhy) {
+  const auto topology = three_regions();
+  auto seen = empty_database();
+  const auto before = desired_state({topology, "us-east-1"}, seen);
+  for (const auto& step : diff(before, seen).steps) perform(step, before, seen);
+  const std::string link = "domicile_us_us_east_1_eu_central_1", salvage = "domicile_salvage_us";
+  seen.carried = {link};
+  auto changed = topology;
+  changed.tables[0].shared.pop_back();
+  const residency::Owners homes{{"us", "us-east-1"}}, taken{{"us", "eu-central-1"}};
+  const auto steps = [&](const Context& context) {
+    std::string out;
+    for (const auto& step : diff(desired_state(context, seen), seen).steps)
+      if (step.object == link || step.object == salvage)
+        out += std::string(name_of(step.act)) + " " + step.object + "\n";
+    for (const auto& finding : readiness(context, seen))
+      if (finding.code == "DOM-P016")
+        out += std::string(finding.refuses ? "refused " : "kept ") + finding.object + "\n";
+    return out;
+  };
+  const std::string all = "change-publication " + salvage + "\nchange-publication " + link + "\n";
+  const std::string held = "refused " + salvage + "\nrefused " + link + "\n";
+  EXPECT_EQ(steps({changed, "us-east-1", homes}), all) << "its owner's, who was asked";
+  EXPECT_EQ(steps({changed, "us-east-1", taken}), held);
+  EXPECT_EQ(steps({changed, "us-east-1", homes, {}, false, true}), held) << "nobody was asked";
+  EXPECT_EQ(steps({topology, "us-east-1", taken}), "") << "nothing is to be done";
+  std::erase_if(changed.residencies, [](const auto& residency) { return residency.name == "us"; });
+  EXPECT_EQ(steps({changed, "us-east-1", {}}), "kept " + salvage + "\nkept " + link + "\n") << "the topology forgot it";
 }
 
 TEST(Diff, AForeignPublicationIsNeverAStep) {
@@ -253,10 +283,45 @@ TEST(Readiness, EachLackIsNamedWithItsMigration) {
       {"app owns", "DOM-P050",
        [](Seen&, SeenTable& t) {
          t.owner = "app";
-         t.owner_superuser = false;
-         t.writers = {"app"};
+         t.owner_logins = {"app"};
        },
        "OWNER TO"},
+      {"app is a member of the owner", "DOM-P050",
+       [](Seen&, SeenTable& t) {
+         t.owner = "app_owner";
+         t.owner_logins = {"app"};
+       },
+       "REVOKE \"app_owner\" FROM \"app\""},
+      {"app owns a partition", "DOM-P050",
+       [](Seen& s, SeenTable& t) {
+         auto leaf = t;
+         leaf.name = "orders_2026";
+         leaf.parent = "app.orders";
+         leaf.owner = "app";
+         leaf.owner_logins = {"app"};
+         s.tables["app.orders_2026"] = leaf;
+       },
+       "ALTER TABLE \"app\".\"orders_2026\" OWNER TO \"postgres\""},
+      {"a foreign table as partition", "DOM-P061",
+       [](Seen& s, SeenTable& t) {
+         auto leaf = t;
+         leaf.name = "orders_2026";
+         leaf.parent = "app.orders";
+         leaf.kind = "foreign table";
+         s.tables["app.orders_2026"] = leaf;
+       },
+       ""},
+      {"prepared transactions under the portable guard", "DOM-P005",
+       [](Seen& s, SeenTable&) {
+         s.guard_form = "portable";
+         s.server.max_prepared_transactions = 10;
+       },
+       "max_prepared_transactions = 0"},
+      {"a role of our name", "DOM-P015",
+       [](Seen& s, SeenTable&) {
+         s.roles["domicile_link_eu_west_1"] = {true, false, false, false, false};
+       },
+       ""},
       {"missing", "DOM-P010", [](Seen& s, SeenTable&) { s.tables.clear(); }, ""},
       {"unlogged", "DOM-P021", [](Seen&, SeenTable& t) { t.persistence = "unlogged"; }, "SET LOGGED"},
       {"foreign table", "DOM-P020", [](Seen&, SeenTable& t) { t.kind = "foreign table"; }, ""},
@@ -293,6 +358,13 @@ TEST(Readiness, WarningsDoNotRefuseAndAReceiverOfFullRowsMayDemandPersonalColumn
   const auto findings = readiness({topology, "eu-west-1"}, seen);
   EXPECT_EQ(findings.size(), 2u);
   EXPECT_FALSE(refuses(findings));
+}
+
+TEST(Readiness, AUniqueConstraintIsVouchedForByTheKeyThatTheTopologyKnows) {
+  const auto topology = three_regions();
+  auto seen = empty_database();
+  seen.tables["app.orders"].uniques.push_back({"orders_amount_key", {"amount"}});
+  EXPECT_NE(readiness({topology, "us-east-1"}, seen).at(0).advice.find("`globally_unique`"), std::string::npos);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "core/desired/plan.hpp"
+
 namespace domicile::desired {
 namespace {
 
@@ -39,6 +41,7 @@ class Examination {
   std::vector<Finding> run() && {
     server();
     publications();
+    kept();
     for (const auto& table : context_.topology.tables) {
       const auto found = seen_.tables.find(table.qualified());
       if (found == seen_.tables.end()) {
@@ -81,7 +84,12 @@ class Examination {
     if (server.synchronous_commit == "off")
       warn("DOM-P004", "synchronous_commit", "synchronous_commit is off: a crash loses acknowledged writes",
            "ALTER SYSTEM SET synchronous_commit = 'on';");
-    if (server.max_prepared_transactions > 0)
+    // The portable guard cannot see PREPARE TRANSACTION, and therefore opens nothing at all.
+    if (server.max_prepared_transactions > 0 && seen_.guard_form == "portable")
+      refuse("DOM-P005", "max_prepared_transactions",
+             "prepared transactions are possible: the portable guard opens no residency",
+             "ALTER SYSTEM SET max_prepared_transactions = 0;", "needs a restart");
+    else if (server.max_prepared_transactions > 0)
       warn("DOM-P005", "max_prepared_transactions",
            "a prepared transaction outlives its session and any fence; the guard refuses them on tenant tables",
            "ALTER SYSTEM SET max_prepared_transactions = 0;", "needs a restart");
@@ -92,7 +100,11 @@ class Examination {
       refuse("DOM-P007", "domicile", "there is a schema `domicile` that this product did not create", "",
              "rename that schema");
     for (const auto& [name, role] : seen_.roles)
-      if (role.superuser || role.bypass_rls)
+      if (!role.ours)
+        refuse(
+            "DOM-P015", name, "a role of that name exists that Domicile did not create for this database", "",
+            "rename or drop it: Domicile changes nothing that it did not create, and could not take its grants back");
+      else if (role.superuser || role.bypass_rls)
         refuse("DOM-P008", name, "the role has more rights than a link or agent may have",
                fmt::format("ALTER ROLE {} NOSUPERUSER NOBYPASSRLS;", quote(name)));
   }
@@ -116,6 +128,25 @@ class Examination {
     for (const auto& [name, subscription] : seen_.subscriptions)
       if (!subscription.ours && name.starts_with("domicile_"))
         refuse("DOM-P014", name, "a subscription of that name exists that Domicile did not create", "", "rename it");
+  }
+
+  // What an ended epoch's salvage needs has to stay as it was in it: a publication changed later lets something else
+  // out of the same log.
+  void kept() {
+    const auto want = desired_state(context_, seen_);
+    for (const auto& step : held_back(want, seen_)) {
+      const bool dropped = step.act == Act::drop_publication;
+      const auto cause = fmt::format(
+          "'{}' is held back: it may still be needed for the salvage of an epoch that ended here", step.sentence);
+      const std::string advice =
+          context_.owners_assumed
+              ? "name the agent here (--agent SOCKET): it knows whether this region owns the residency"
+              : "bring the residency back here, or make the copy here anew, then apply again";
+      if (dropped)
+        warn("DOM-P016", step.object, cause, "", advice);
+      else
+        refuse("DOM-P016", step.object, cause, "", advice);
+    }
   }
 
   static std::string quoted_name(const std::string& qualified) {
@@ -235,23 +266,36 @@ class Examination {
                     : fmt::format("ALTER TABLE {0} DROP CONSTRAINT {1};\nALTER TABLE {0} ADD {2} ({3});",
                                   quoted_name(name), quote(unique.name), unique.primary ? "PRIMARY KEY" : "UNIQUE",
                                   fmt::join(names, ", ")),
-             "or, if its values are unique over all regions (UUIDs), list it under `unique` in the topology");
+             "or, if its values are unique over all regions (UUIDs), list it under `globally_unique` in the topology");
     }
   }
 
   void rights(const Table& table, const SeenTable& seen) {
     const auto name = table.qualified();
-    if (!seen.owner_superuser && contains(seen.writers, seen.owner))
-      refuse("DOM-P050", name,
-             "its owner '" + seen.owner + "' can log in: an application that owns a table can disable the guard",
-             fmt::format(
-                 "CREATE ROLE {0} NOLOGIN;\nALTER TABLE {1} OWNER TO {0};\nGRANT SELECT, INSERT, UPDATE, DELETE ON "
-                 "{1} TO {2};",
-                 quote(table.schema.str() + "_owner"), quoted_name(name), quote(seen.owner)));
+    owners(
+        name, seen,
+        fmt::format("CREATE ROLE {0} NOLOGIN;\nALTER TABLE {1} OWNER TO {0};\nGRANT SELECT, INSERT, UPDATE, DELETE ON "
+                    "{1} TO {2};",
+                    quote(table.schema.str() + "_owner"), quoted_name(name), quote(seen.owner)));
     for (const auto& role : seen.truncaters)
       if (role != seen.owner)
         warn("DOM-P051", name, "role '" + role + "' may TRUNCATE it; the guard refuses that",
              fmt::format("REVOKE TRUNCATE ON {} FROM {};", quoted_name(name), quote(role)));
+  }
+
+  // A member may become the owner (SET ROLE), and an owner may switch triggers off.
+  void owners(const std::string& name, const SeenTable& seen, const std::string& give_away) {
+    for (const auto& login : seen.owner_logins)
+      if (login == seen.owner)
+        refuse("DOM-P050", name,
+               "its owner '" + login + "' can log in: an application that owns a table can disable the guard",
+               give_away);
+      else
+        refuse("DOM-P050", name,
+               fmt::format("'{}' can log in and is a member of its owner '{}': it could disable the guard", login,
+                           seen.owner),
+               fmt::format("REVOKE {} FROM {};", quote(seen.owner), quote(login)),
+               "or, if it is one through another role, take it out of that");
   }
 
   void partition(const Table& table, const SeenTable& root, const SeenTable& leaf) {
@@ -263,7 +307,8 @@ class Examination {
     std::sort(b.begin(), b.end());
     if (a != b)
       refuse("DOM-P060", name, "the partition's columns are not those of " + root.qualified(), "", "attach it anew");
-    if (leaf.kind == "foreign")
+    owners(name, leaf, "ALTER TABLE " + quoted_name(name) + " OWNER TO " + quote(root.owner) + ";");
+    if (leaf.kind == "foreign table")
       return refuse("DOM-P061", name, "a foreign table as partition is neither guarded nor replicated", "",
                     "detach it");
     if (leaf.persistence != "permanent")

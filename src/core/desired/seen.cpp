@@ -20,7 +20,7 @@ Json of(const SeenTable& table) {
                        {"partial", u.partial},
                        {"deferrable", u.deferrable}});
   return {{"owner", table.owner},
-          {"owner_superuser", table.owner_superuser},
+          {"owner_logins", table.owner_logins},
           {"kind", table.kind},
           {"persistence", table.persistence},
           {"parent", table.parent},
@@ -69,8 +69,11 @@ Json to_json(const Seen& seen) {
   for (const auto& [name, s] : seen.subscriptions)
     out["subscriptions"][name] = {{"slot", s.slot}, {"enabled", s.enabled}, {"ours", s.ours}};
   for (const auto& [name, r] : seen.roles)
-    out["roles"][name] = {
-        {"login", r.login}, {"replication", r.replication}, {"superuser", r.superuser}, {"bypass_rls", r.bypass_rls}};
+    out["roles"][name] = {{"login", r.login},
+                          {"replication", r.replication},
+                          {"superuser", r.superuser},
+                          {"bypass_rls", r.bypass_rls},
+                          {"ours", r.ours}};
   return out;
 }
 

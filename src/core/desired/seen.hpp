@@ -36,10 +36,10 @@ struct SeenTable {
   std::vector<std::string> identity = {};  // columns of the replica identity; empty: none, or FULL
   bool identity_full = false;
   GuardState guard = GuardState::none;
-  std::vector<std::string> writers = {};     // login roles but superusers that may write it
-  std::vector<std::string> truncaters = {};  // the same, TRUNCATE
-  bool owner_superuser = false;
-  bool agent_granted = false;  // domicile_agent may read and write it
+  std::vector<std::string> writers = {};       // login roles but superusers that may write it
+  std::vector<std::string> truncaters = {};    // the same, TRUNCATE
+  std::vector<std::string> owner_logins = {};  // login roles but superusers that are its owner, or members of it
+  bool agent_granted = false;                  // domicile_agent may read and write it
   std::string qualified() const { return schema + "." + name; }
   bool operator==(const SeenTable&) const = default;
 };
@@ -68,6 +68,7 @@ struct SeenSubscription {
 
 struct SeenRole {
   bool login = false, replication = false, superuser = false, bypass_rls = false;
+  bool ours = true;  // in our registry
   bool operator==(const SeenRole&) const = default;
 };
 
@@ -88,7 +89,10 @@ struct Seen {
   std::map<std::string, SeenTable> tables;  // mapped tables and their partitions, those that exist
   std::map<std::string, SeenPublication> publications;
   std::map<std::string, SeenSubscription> subscriptions;
-  std::set<std::string> our_slots;        // of publications that were ours and are gone
+  std::set<std::string> our_slots;  // of publications that were ours and are gone
+  // Links whose slot here carries, or carried, an epoch that this region owned, by its journal. Changes with every
+  // switch and is therefore no part of what a plan is bound to; the steps that follow from it are.
+  std::set<std::string> carried;
   std::set<std::string> slots;            // names of logical slots of this database
   std::map<std::string, SeenRole> roles;  // those called domicile_%
   bool operator==(const Seen&) const = default;

@@ -65,6 +65,7 @@ struct CopyHealth {
   std::optional<Marker> applied;     // last marker applied here
   std::optional<Position> position;  // the source's position applied here
   std::string trouble;               // empty, or one sentence: disabled by error, schema differs, new timeline …
+  bool resync = false;  // `trouble` says why this is no prefix of its source's history; only repair ends it
 };
 
 class Store {
@@ -94,6 +95,11 @@ class Store {
   // Markers
   virtual Result<Marker> commit_marker(const std::string& residency, Epoch epoch) = 0;
   virtual Result<CopyHealth> copy_health(const LinkName& inbound) = 0;
+  // Asks the source itself, by the link's own address: another system, another timeline, or less than is applied here
+  // ends this copy, durably; copy_health tells it from then on. `unavailable`: no answer, which proves nothing.
+  virtual Result<void> compare_with_source(const LinkName& inbound) = 0;
+  // The same for what the source tells about itself in another way.
+  virtual Result<void> mark_resync(const LinkName& inbound, const std::string& why) = 0;
 
   // Inbound
   // The link is disabled and its workers are gone when this returns; `fence_known`: they have nothing left to apply and
@@ -105,6 +111,9 @@ class Store {
 
   // Outbound
   virtual Result<std::vector<ReceiverProgress>> receivers(const std::string& residency, const Position& position) = 0;
+  // Why the receiver of this link misses what it can never get from here: its slot is gone or lost its log, or rows
+  // were not let out for a while. Empty: it can have everything, or nobody follows here.
+  virtual Result<std::string> lost_to_receiver(const LinkName& outbound) = 0;
   // The slots of a residency that this region may own and does not: made when missing, kept close to the present.
   virtual Result<void> keep_reverse_slots(const std::string& residency) = 0;
   // At takeover, once the inbound link is stopped: every reverse slot lies behind all that was applied and becomes a

@@ -262,18 +262,25 @@ Result<void> remove_roles(Connection& connection, const std::vector<std::string>
   return {};
 }
 
+Examined examined(const Context& context, Seen seen) {
+  auto plan = desired::diff(desired::desired_state(context, seen), seen);
+  auto findings = desired::readiness(context, seen);
+  return {std::move(seen), std::move(plan), std::move(findings)};
+}
+
 }  // namespace
 
 Result<Examined> examine(Connection& connection, const Context& context) {
-  auto seen = TRY(observe(connection, context.topology));
-  auto plan = desired::diff(desired::desired_state(context, seen), seen);
-  auto findings = desired::readiness(context, seen);
-  return Examined{std::move(seen), std::move(plan), std::move(findings)};
+  return examined(context, TRY(observe(connection, context.topology)));
 }
 
 Result<void> apply(Connection& connection, const Context& context, const desired::Plan& plan, const GuardSql& guard,
                    const StepDone& done) {
-  const auto now = TRY(examine(connection, context));
+  auto transaction = TRY(Transaction::begin(connection));
+  // One apply at a time; it ends with the transaction. What the plan was made from is compared behind the lock: of two
+  // that were planned alike the second is refused.
+  CHECK_OK(connection.exec("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('domicile.apply'))"));
+  const auto now = examined(context, TRY(observe_inside(connection, context.topology)));
   if (now.plan != plan)
     return fail(Kind::conflict, "region " + context.region + ": the database is not what the plan was made from",
                 "make a new plan", "DOM-P090");
@@ -283,9 +290,6 @@ Result<void> apply(Connection& connection, const Context& context, const desired
                     now.findings[0].cause,
                 "domicile plan prints the migration", now.findings[0].code);
   if (!plan.changes()) return {};
-  auto transaction = TRY(Transaction::begin(connection));
-  // One apply at a time; it ends with the transaction.
-  CHECK_OK(connection.exec("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('domicile.apply'))"));
   // A tenant table that somebody holds must not make everybody queue behind us.
   CHECK_OK(connection.exec("SET LOCAL lock_timeout = '5s'"));
   Applier applier(connection, context, now.seen, guard);

@@ -89,7 +89,9 @@ SELECT n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner),
   CASE c.relpersistence WHEN 'p' THEN 'permanent' WHEN 'u' THEN 'unlogged' ELSE 'temporary' END,
   CASE WHEN m.oid <> m.root THEN (SELECT rn.nspname || '.' || rc.relname FROM pg_catalog.pg_class rc
     JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace WHERE rc.oid = m.root) END,
-  c.relreplident = 'f', o.rolsuper,
+  c.relreplident = 'f',
+  (SELECT coalesce(pg_catalog.json_agg(r.rolname ORDER BY r.rolname), '[]') FROM pg_catalog.pg_roles r
+   WHERE r.rolcanlogin AND NOT r.rolsuper AND pg_catalog.pg_has_role(r.oid, c.relowner, 'MEMBER')),
   (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(a.attname,
      pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated <> '') ORDER BY a.attnum), '[]')
    FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
@@ -122,7 +124,7 @@ SELECT n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner),
    FROM pg_catalog.pg_roles r, pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
    WHERE r.rolname = 'domicile_agent')
 FROM mapped m JOIN pg_catalog.pg_class c ON c.oid = m.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_roles o ON o.oid = c.relowner ORDER BY 1, 2)sql";
+ORDER BY 1, 2)sql";
 
 Result<void> read_tables(Connection& connection, const topology::Topology& topology, Seen& seen) {
   std::vector<std::string> names;
@@ -132,7 +134,7 @@ Result<void> read_tables(Connection& connection, const topology::Topology& topol
     SeenTable table{rows.text(r, 0), rows.text(r, 1), rows.text(r, 2),
                     rows.text(r, 3), rows.text(r, 4), rows.text(r, 5)};
     table.identity_full = rows.truth(r, 6);
-    table.owner_superuser = rows.truth(r, 7);
+    table.owner_logins = list_of(rows.at(r, 7));
     for (const auto& c : TRY(parse_json(rows.at(r, 8), "columns")))
       table.columns.push_back({c[0].get<std::string>(), c[1].get<std::string>(), c[2].get<bool>(), c[3].get<bool>()});
     for (const auto& u : TRY(parse_json(rows.at(r, 9), "indexes"))) {
@@ -201,19 +203,30 @@ Result<void> read_links(Connection& connection, const std::set<std::pair<std::st
       connection.exec("SELECT rolname, rolcanlogin, rolreplication, rolsuper, rolbypassrls FROM pg_catalog.pg_roles "
                       "WHERE rolname ~ '^domicile_(agent$|link_)'"));
   for (int r = 0; r < roles.size(); ++r)
-    seen.roles[roles.text(r, 0)] = {roles.truth(r, 1), roles.truth(r, 2), roles.truth(r, 3), roles.truth(r, 4)};
+    seen.roles[roles.text(r, 0)] = {roles.truth(r, 1), roles.truth(r, 2), roles.truth(r, 3), roles.truth(r, 4),
+                                    registry.contains({"role", roles.text(r, 0)})};
+  const auto journal = TRY(connection.exec("SELECT pg_catalog.to_regclass('domicile.link_journal') IS NOT NULL"));
+  if (!journal.truth(0, 0)) return {};
+  const auto carried = TRY(
+      connection.exec("SELECT link FROM domicile.link_journal WHERE side = 'out' AND state IN ('exporting', 'ready')"));
+  for (int r = 0; r < carried.size(); ++r) seen.carried.insert(carried.text(r, 0));
   return {};
 }
 
 }  // namespace
 
-Result<Seen> observe(Connection& connection, const topology::Topology& topology) {
+Result<Seen> observe_inside(Connection& connection, const topology::Topology& topology) {
   Seen seen;
-  auto transaction = TRY(Transaction::begin(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY"));
   CHECK_OK(read_server(connection, seen));
   const auto registry = TRY(read_schema(connection, seen));
   CHECK_OK(read_tables(connection, topology, seen));
   CHECK_OK(read_links(connection, registry, seen));
+  return seen;
+}
+
+Result<Seen> observe(Connection& connection, const topology::Topology& topology) {
+  auto transaction = TRY(Transaction::begin(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+  auto seen = TRY(observe_inside(connection, topology));
   CHECK_OK(transaction.commit());
   return seen;
 }

@@ -8,5 +8,7 @@ namespace domicile::postgres {
 
 // In one read-only snapshot. Only reads catalogs and our own schema.
 Result<desired::Seen> observe(Connection& connection, const topology::Topology& topology);
+// The same within a transaction that the caller has begun.
+Result<desired::Seen> observe_inside(Connection& connection, const topology::Topology& topology);
 
 }  // namespace domicile::postgres

@@ -179,7 +179,6 @@ Result<void> Exporter::read(const std::string& session, const MappedTable& table
   CHECK_OK(sql.simple("SET TRANSACTION SNAPSHOT " + sql.literal(snapshot_name_)));
   // A policy that hides rows from this session is an error, not a copy with fewer rows.
   CHECK_OK(sql.simple("SET LOCAL row_security = off"));
-  if (!link_.read_role.empty()) CHECK_OK(sql.simple("SET LOCAL ROLE " + sql.name(link_.read_role)));
   const std::string copy = fmt::format("COPY (SELECT {} FROM {} WHERE {}) TO STDOUT", column_list(sql, *own),
                                        table_name(sql, *own), belongs(sql, link_, *own));
   CHECK_OK(sql.connection().copy_out(copy, sink));
@@ -188,7 +187,10 @@ Result<void> Exporter::read(const std::string& session, const MappedTable& table
 
 Result<void> Exporter::close(const std::string& session) {
   if (session != session_.id) return fail(Kind::conflict, "this session of first rows is over");
-  return write_link_journal(reader_, link_.name, true, {session_.id, session_.position, "ready", ""});
+  // What was said about the slot meanwhile stays: rows that its publication did not let out are missing for ever.
+  const auto journal = TRY(read_link_journal(reader_, link_.name, true));
+  return write_link_journal(reader_, link_.name, true,
+                            {session_.id, session_.position, "ready", journal ? journal->reason : ""});
 }
 
 Result<CopySession> import_first_rows(const Sql& sql, const LinkSpec& link, CopySource& source,

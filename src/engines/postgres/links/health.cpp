@@ -65,6 +65,7 @@ Result<Health> slot_health(const Sql& sql, const LinkSpec& link) {
   using enum Health::State;
   const auto journal = TRY(read_link_journal(sql, link.name, true));
   if (!journal) return Health{unknown, "slot " + link.name + " was never made here"};
+  if (journal->state == "exporting") return Health{unknown, "first rows are not complete"};
   const auto identity = TRY(identity_of(sql));
   if (!identity.comparable_with(journal->position))
     return Health{resync, fmt::format("slot {} is of system {} timeline {}, this is system {} timeline {}", link.name,
@@ -77,7 +78,7 @@ Result<Health> slot_health(const Sql& sql, const LinkSpec& link) {
   if (rows.empty()) return Health{resync, "slot " + link.name + " is absent"};
   if (rows[0][0] == "lost") return Health{resync, "slot " + link.name + " lost WAL that its receiver misses"};
   if (rows[0][2] != "pgoutput" || rows[0][3] != "t") return Health{resync, "slot " + link.name + " is not the link's"};
-  if (journal->state == "exporting") return Health{unknown, "first rows are not complete"};
+  if (!journal->reason.empty()) return Health{resync, journal->reason};
   return Health{healthy, *rows[0][1] == "t" ? "a receiver is connected" : "no receiver is connected"};
 }
 
@@ -88,6 +89,43 @@ Result<void> mark_resync(const Sql& sql, const LinkSpec& link, const std::string
   journal->state = "resync";
   journal->reason = reason;
   return write_link_journal(sql, link.name, false, *journal);
+}
+
+std::string history_difference(const Position& applied, const Position& source) {
+  if (!source.comparable_with(applied))
+    return fmt::format("the source is system {} timeline {}, this copy is of system {} timeline {}", source.system_id,
+                       source.timeline, applied.system_id, applied.timeline);
+  if (applied.lsn > source.lsn)
+    return fmt::format("this copy applied {}, its owner is only at {}", authority::lsn_text(applied.lsn),
+                       authority::lsn_text(source.lsn));
+  return {};
+}
+
+Result<bool> restore_publication(const Sql& sql, const std::string& name) {
+  const auto shape = [&]() -> Result<std::string> {
+    const auto rows = TRY(sql.query(
+        "SELECT pg_catalog.concat_ws(' ', p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot, "
+        "p.puballtables, (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', t.schemaname, t.tablename, "
+        "t.attnames::text, t.rowfilter), ', ' ORDER BY t.schemaname, t.tablename) "
+        "FROM pg_catalog.pg_publication_tables t WHERE t.pubname = p.pubname)) "
+        "FROM pg_catalog.pg_publication p WHERE p.pubname = $1",
+        {name}));
+    return rows.empty() ? std::string() : rows[0][0].value_or("");
+  };
+  bool changed = false;
+  CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
+    const auto before = TRY(shape());
+    CHECK_OK(sql.query("SELECT domicile.publication_restore($1)", {name}));
+    changed = TRY(shape()) != before;
+    if (!changed) return {};
+    CHECK_OK(sql.query(
+        "UPDATE domicile.link_journal SET reason = 'publication ' || link || ' was changed by somebody: rows that were "
+        "written until it was brought back are missing', at = pg_catalog.now() "
+        "WHERE link = $1 AND side = 'out' AND state IN ('exporting', 'ready') AND reason = ''",
+        {name}));
+    return {};
+  }));
+  return changed;
 }
 
 Result<Health> subscription_health(const Sql& sql, const LinkSpec& link, const std::optional<Position>& source) {
@@ -107,16 +145,12 @@ Result<Health> subscription_health(const Sql& sql, const LinkSpec& link, const s
       "WHERE s.subname = $1",
       {link.name}));
   if (source) {
-    if (!source->comparable_with(journal->position))
-      return resync_because(fmt::format("the source is system {} timeline {}, this copy is of system {} timeline {}",
-                                        source->system_id, source->timeline, journal->position.system_id,
-                                        journal->position.timeline));
-    if (!subscription.empty() || journal->state == "stopped") {
-      const auto applied = TRY(applied_position(sql, link));
-      if (applied.lsn > source->lsn)
-        return resync_because(fmt::format("this copy applied {}, its owner is only at {}",
-                                          authority::lsn_text(applied.lsn), authority::lsn_text(source->lsn)));
-    }
+    auto applied = journal->position;
+    if (!subscription.empty() || journal->state == "stopped")
+      applied = TRY(applied_position(sql, link));
+    else
+      applied.lsn = 0;
+    if (const auto why = history_difference(applied, *source); !why.empty()) return resync_because(why);
   }
   if (!complete) return Health{unknown, "first rows are not complete"};
   if (subscription.empty())

@@ -24,11 +24,17 @@ struct Health {
 };
 std::string_view name_of(Health::State state);
 
-// At the owner: does the link's slot still hold everything its receiver misses?
+// At the owner: does the link's slot still hold everything its receiver misses, and was everything let out of it?
 Result<Health> slot_health(const Sql& sql, const LinkSpec& link);
-// At the receiver. `source`: what the owner says about itself now (identify()); nothing when it does not answer, which
-// is no resync. Journals resync when it finds one.
+// Why a copy with `applied` of a source that was at `source` afterwards is no prefix of its history, or empty. Pure.
+std::string history_difference(const Position& applied, const Position& source);
+// At the receiver. `source`: what the owner said about itself (identify()) after everything that is applied here had
+// been; nothing when it does not answer, which is no resync. Journals resync when it finds one.
 Result<Health> subscription_health(const Sql& sql, const LinkSpec& link, const std::optional<Position>& source);
 Result<void> mark_resync(const Sql& sql, const LinkSpec& link, const std::string& reason);
+
+// Brings a publication back to what `apply` made it. True: it was something else. Rows that were written meanwhile
+// never go over its link, so in the same transaction the link's slot here is journaled to have lost them.
+Result<bool> restore_publication(const Sql& sql, const std::string& name);
 
 }  // namespace domicile::postgres::links

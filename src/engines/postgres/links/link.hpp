@@ -28,7 +28,6 @@ struct LinkSpec {
   std::string residency, from, to;
   std::string name;                 // residency::link_name(…): publication, slot and subscription
   std::vector<MappedTable> tables;  // without the marker table, which every link carries
-  std::string read_role = {};       // the role under which first rows are read; empty: the session's own
 };
 
 // domicile.marker as one more table of each link: its rows are in the first rows as well, since an UPDATE whose row is

@@ -19,9 +19,11 @@ Result<Position> identity_of(const Sql& sql) {
   return position_of(rows.at(0));
 }
 
-Result<Position> identify(const std::string& conninfo) {
-  auto source = TRY(Connection::open(conninfo + " replication=database"));
-  const auto rows = TRY(Sql(source).simple("IDENTIFY_SYSTEM"));
+Result<Position> identify(const std::string& conninfo, Micros timeout) {
+  OpenOptions options;
+  options.connect_timeout = timeout;
+  auto source = TRY(Connection::open(conninfo + " replication=database", options));
+  const auto rows = TRY(Sql(source).simple("IDENTIFY_SYSTEM", monotonic_now() + timeout));
   if (rows.size() != 1 || rows[0].size() < 3) return fail(Kind::corrupt, "the link's source did not identify itself");
   return position_of(rows[0]);
 }
@@ -59,7 +61,7 @@ Result<Position> applied_position(const Sql& sql, const LinkSpec& link) {
   Position position = journal->position;
   if (rows.empty()) {
     // Stopped and dropped: the journal is all that is left of it.
-    if (journal->state == "stopped" || journal->state == "copied") return position;
+    if (journal->state == "stopped" || journal->state == "copied" || journal->state == "resync") return position;
     return fail(Kind::unavailable, "there is no subscription of link " + link.name);
   }
   if (rows[0][0]) position.lsn = std::max(position.lsn, authority::lsn_of(*rows[0][0]).value_or(0));

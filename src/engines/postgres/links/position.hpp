@@ -9,7 +9,7 @@ namespace domicile::postgres::links {
 Result<Position> identity_of(const Sql& sql);
 // The same of the cluster behind a link's conninfo, by the IDENTIFY_SYSTEM that every gate lets pass; lsn is its flush
 // position.
-Result<Position> identify(const std::string& conninfo);
+Result<Position> identify(const std::string& conninfo, Micros timeout = 5 * kSecond);
 // This cluster's own position: everything committed before the call lies before it, and it is on the disk.
 Result<Position> own_position(const Sql& sql);
 

@@ -16,6 +16,12 @@ Result<bool> slot_exists(const Sql& sql, const std::string& name) {
   return !rows.empty();
 }
 
+Result<bool> lost_its_log(const Sql& sql, const std::string& name) {
+  const auto rows = TRY(
+      sql.query("SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND wal_status = 'lost'", {name}));
+  return !rows.empty();
+}
+
 Result<Position> advance_to(const Sql& sql, const LinkSpec& link, const Position& position) {
   const auto rows =
       TRY(sql.query("SELECT confirmed_flush_lsn >= $2::pg_lsn FROM pg_catalog.pg_replication_slots "
@@ -33,8 +39,13 @@ Result<Position> advance_to(const Sql& sql, const LinkSpec& link, const Position
 Result<bool> ensure_reverse_slot(const std::string& conninfo, const LinkSpec& link, Micros timeout) {
   auto connection = TRY(Connection::open(conninfo));
   const Sql sql = connection;
-  if (TRY(slot_exists(sql, link.name))) return false;
-  if (const auto journal = TRY(read_link_journal(sql, link.name, true)); journal && journal->state != "making")
+  const auto journal = TRY(read_link_journal(sql, link.name, true));
+  const bool reverse = journal && (journal->state == "reverse" || journal->state == "making");
+  if (TRY(slot_exists(sql, link.name))) {
+    if (!reverse || !TRY(lost_its_log(sql, link.name))) return false;
+    CHECK_OK(sql.query("SELECT pg_catalog.pg_drop_replication_slot($1)", {link.name}));
+  }
+  if (journal && !reverse)
     return fail(Kind::corrupt, fmt::format("slot {} is gone, journaled as {}", link.name, journal->state),
                 "what it held is lost to its receiver: bring that copy new first rows");
   auto position = TRY(identity_of(sql));

@@ -6,8 +6,9 @@
 namespace domicile::postgres::links {
 
 // Makes the slot of a link whose `from` is this region and does not own the residency now (a reverse slot), or leaves
-// an existing one as it is. Creating waits for every open transaction of the cluster: `unavailable` after `timeout`,
-// with how many are open, and nothing left behind. True: made now.
+// an existing one as it is. One that is gone or has lost its log is made anew: nobody has streamed from it, and a
+// takeover moves it past everything anyway. Creating waits for every open transaction of the cluster: `unavailable`
+// after `timeout`, with how many are open, and nothing left behind. True: made now.
 Result<bool> ensure_reverse_slot(const std::string& conninfo, const LinkSpec& link, Micros timeout = 30 * kSecond);
 
 // Moves a reverse slot past everything written here so far and journals where it stands. Only for slots that

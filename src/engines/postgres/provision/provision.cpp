@@ -17,6 +17,9 @@ Result<void> check_guard(Connection& connection, const desired::Seen& seen, Guar
     return fail(Kind::refused,
                 fmt::format("the guard is installed in its form '{}', not '{}'", seen.guard_form, wanted),
                 "name that form, or `domicile remove` first", "DOM-P071");
+  if (form == GuardForm::portable && seen.server.max_prepared_transactions > 0)
+    return fail(Kind::refused, "prepared transactions are possible: the portable guard opens no residency",
+                "max_prepared_transactions = 0 and restart PostgreSQL, or take the C guard", "DOM-P005");
   if (form != GuardForm::c) return {};
   const auto loaded = TRY(connection.exec("SELECT pg_catalog.current_setting('shared_preload_libraries')"));
   if (loaded.at(0, 0).find("domicile_guard") == std::string_view::npos)
@@ -33,7 +36,7 @@ Result<Summary> apply_region(const std::string& admin, const topology::Topology&
   OpenOptions options;
   options.application_name = "domicile apply";
   auto connection = TRY(Connection::open(admin, options));
-  const desired::Context context{topology, region, owners, {}, observe};
+  const desired::Context context{topology, region, owners, {}, observe, true};
   const auto examined = TRY(examine(connection, context));
   CHECK_OK(check_guard(connection, examined.seen, form));
   Summary summary{region, {}, {}, {}};

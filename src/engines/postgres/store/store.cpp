@@ -157,16 +157,41 @@ class PostgresStore final : public replication::Store {
     return with<CopyHealth>([&](const links::Sql& sql) -> Result<CopyHealth> {
       const LinkSpec link = link_spec(*settings_.topology, inbound);
       CopyHealth health;
-      health.complete = TRY(links::copy_complete(sql, link)) && TRY(has_reverse_slots(sql, inbound.residency));
+      const auto no_slot = TRY(missing_reverse_slot(sql, inbound.residency));
+      health.complete = TRY(links::copy_complete(sql, link)) && no_slot.empty();
       const auto applied = TRY(links::applied_marker(sql, inbound.residency));
       if (applied) health.applied = applied->marker;
       if (const auto position = links::applied_position(sql, link)) health.position = *position;
       const auto state = TRY(links::subscription_health(sql, link, std::nullopt));
       health.streaming = state.state == links::Health::State::healthy;
       health.disabled = state.state == links::Health::State::disabled;
-      if (state.state == links::Health::State::failed || state.state == links::Health::State::resync)
+      health.resync = state.state == links::Health::State::resync;
+      if (state.state == links::Health::State::failed || health.resync)
         health.trouble = state.reason;
+      else if (health.streaming && !no_slot.empty())
+        health.trouble = "slot " + no_slot + " is missing or has lost its log: this region could not open";
       return health;
+    });
+  }
+
+  Result<void> compare_with_source(const LinkName& inbound) override {
+    return with<void>([&](const links::Sql& sql) -> Result<void> {
+      const LinkSpec link = link_spec(*settings_.topology, inbound);
+      const auto peer = settings_.peers.find(inbound.from);
+      if (peer == settings_.peers.end())
+        return fail(Kind::invalid_input, "no address of " + inbound.from + " for links");
+      // What is applied comes first: the source goes on between the two questions, and only forwards.
+      const auto applied = links::applied_position(sql, link);
+      if (!applied) return {};
+      const auto source = TRY(links::identify(peer->second, settings_.deadline));
+      const auto why = links::history_difference(*applied, source);
+      return why.empty() ? Result<void>() : links::mark_resync(sql, link, why);
+    });
+  }
+
+  Result<void> mark_resync(const LinkName& inbound, const std::string& why) override {
+    return with<void>([&](const links::Sql& sql) -> Result<void> {
+      return links::mark_resync(sql, link_spec(*settings_.topology, inbound), why);
     });
   }
 
@@ -200,10 +225,18 @@ class PostgresStore final : public replication::Store {
       for (const auto& name : names) specs.push_back(link_spec(*settings_.topology, name));
       std::vector<ReceiverProgress> out;
       for (const auto& progress : TRY(links::receivers_have(sql, specs, position, 0)))
-        for (const auto& name : names)
-          if (residency::link_name(name.residency, name.from, name.to) == progress.link)
-            out.push_back({name.to, progress.live, progress.has});
+        for (std::size_t i = 0; i < names.size(); ++i)
+          // A receiver that rows were kept from has confirmed the position and still has not everything.
+          if (specs[i].name == progress.link)
+            out.push_back(
+                {names[i].to, progress.live, progress.has && TRY(lost_to_receiver_of(sql, specs[i])).empty()});
       return out;
+    });
+  }
+
+  Result<std::string> lost_to_receiver(const LinkName& outbound) override {
+    return with<std::string>([&](const links::Sql& sql) -> Result<std::string> {
+      return lost_to_receiver_of(sql, link_spec(*settings_.topology, outbound));
     });
   }
 
@@ -274,14 +307,24 @@ class PostgresStore final : public replication::Store {
     return names;
   }
 
-  // Without them this region could be made the owner and never open: making one waits for every open transaction.
-  Result<bool> has_reverse_slots(const links::Sql& sql, const std::string& residency) const {
+  // Without them this region could be made the owner and never open: making one waits for every open transaction, and
+  // one that has lost its log cannot be moved. The first that is not as it should be, or empty.
+  Result<std::string> missing_reverse_slot(const links::Sql& sql, const std::string& residency) const {
     for (const auto& name : outbound(residency)) {
-      const auto slots = TRY(sql.query("SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
-                                       {residency::link_name(name.residency, name.from, name.to)}));
-      if (slots.empty()) return false;
+      const auto slot = residency::link_name(name.residency, name.from, name.to);
+      const auto slots = TRY(sql.query(
+          "SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND wal_status <> 'lost'", {slot}));
+      if (slots.empty()) return slot;
     }
-    return true;
+    return std::string();
+  }
+
+  static Result<std::string> lost_to_receiver_of(const links::Sql& sql, const LinkSpec& link) {
+    // A reverse slot holds nothing that anybody misses, and is made anew.
+    const auto journal = TRY(links::read_link_journal(sql, link.name, true));
+    if (!journal || journal->state != "ready") return std::string();
+    const auto state = TRY(links::slot_health(sql, link));
+    return state.state == links::Health::State::resync ? state.reason : std::string();
   }
 
   // A session that answered an error of the connection is not used again.
