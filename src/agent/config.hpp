@@ -9,6 +9,7 @@
 #include "base/file.hpp"
 #include "base/http_client.hpp"
 #include "base/log.hpp"
+#include "core/topology/topology.hpp"
 
 namespace domicile::agent {
 
@@ -25,7 +26,7 @@ struct ApiConfig {
   std::string socket;  // the same API for this host's operators
   TlsFiles tls;
   std::map<std::string, std::vector<std::string>> roles;  // certificate name -> view, operate, approve, break-glass
-  fs::path revoked_file;  // serial numbers, one per line; read again at least every 10 s
+  fs::path revoked_file;                                  // see agent/revoked.hpp; read again at least every 10 s
 };
 
 struct GatewayConfig {
@@ -34,7 +35,7 @@ struct GatewayConfig {
 
 struct SiteConfig {
   std::string api;      // https://host:port of that site's control API
-  std::string link;     // libpq connection string by which this region's subscriptions reach that site; empty: a voter
+  std::string link;     // libpq connection string by which this region's subscriptions reach that site; empty: none
   std::string tunnel;   // host:port of that site's gateway for TLS passed on undecrypted
   std::string forward;  // host:port of that site's gateway for requests that are decrypted already
 };
@@ -52,7 +53,9 @@ struct AgentConfig {
   fs::path stall_directory;  // see base/stall.hpp; empty: no stall points
 };
 
-// All settings are checked; the error names file, line and column.
+// All settings are checked; the error names file, line and column. What is accepted speaks mutual TLS to other sites.
 Result<AgentConfig> read_agent_config(const fs::path& file);
+// The region is a site of the topology, and what the topology lets flow to it has an address.
+Result<void> check_fits(const AgentConfig& config, const topology::Topology& topology);
 
 }  // namespace domicile::agent

@@ -204,6 +204,8 @@ std::vector<std::string> unsafe_now(const Json& status) {
   std::vector<std::string> out;
   unsafe_quorum(status, out);
   unsafe_drift(status, out);
+  if (const auto revoked = text_at(status, "revoked"); !revoked.empty())
+    out.push_back("the list of revoked certificates cannot be read: " + revoked);
   for (const Json& residency : residencies_of(status)) {
     if (const auto why = text_at(residency, "distrusted"); !why.empty())
       out.push_back(fmt::format("the quorum is distrusted about {}: {}; domicile quorum adopt --reason TEXT",
