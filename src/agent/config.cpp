@@ -144,6 +144,34 @@ Result<ApiConfig> read_api(Section s) {
   return api;
 }
 
+Result<std::map<std::string, KeyPair>> read_certificates(Section s) {
+  std::map<std::string, KeyPair> certificates;
+  for (const auto& name : s.keys()) {
+    Section one = TRY(s.section(name.c_str()));
+    KeyPair& files = certificates[name];
+    files.certificate = TRY(one.text("certificate"));
+    files.key = TRY(one.text("key"));
+    CHECK_OK(one.finish());
+  }
+  return certificates;
+}
+
+Result<GatewayConfig> read_gateway(Section s) {
+  GatewayConfig gateway;
+  gateway.directory = TRY(s.text("directory"));
+  gateway.listen = TRY(s.text_or("listen", ""));
+  gateway.listen_plain = TRY(s.text_or("listen_plain", ""));
+  gateway.tunnel = TRY(s.text_or("tunnel", ""));
+  gateway.forward = TRY(s.text_or("forward", ""));
+  gateway.application = TRY(s.text_or("application", ""));
+  gateway.modules = TRY(s.text_or("modules", "/usr/lib/nginx/modules"));
+  gateway.user = TRY(s.text_or("user", "www-data"));
+  gateway.tenant_header = TRY(s.text_or("tenant_header", "X-Tenant"));
+  if (s.has("certificates")) gateway.certificates = TRY(read_certificates(TRY(s.section("certificates"))));
+  CHECK_OK(s.finish());
+  return gateway;
+}
+
 Result<std::map<std::string, SiteConfig>> read_sites(Section s) {
   std::map<std::string, SiteConfig> sites;
   for (const auto& name : s.keys()) {
@@ -171,9 +199,7 @@ Result<AgentConfig> read_root(Section s) {
   config.etcd = TRY(read_etcd(TRY(s.section("etcd"))));
   config.api = TRY(read_api(TRY(s.section("api"))));
   if (s.has("gateway")) {
-    Section gateway = TRY(s.section("gateway"));
-    config.gateway = GatewayConfig{TRY(gateway.text("directory"))};
-    CHECK_OK(gateway.finish());
+    config.gateway = TRY(read_gateway(TRY(s.section("gateway"))));
   }
   config.sites = TRY(read_sites(TRY(s.section("sites"))));
   const auto format = TRY(s.text_or("log", "text"));

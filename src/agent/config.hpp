@@ -29,8 +29,17 @@ struct ApiConfig {
   fs::path revoked_file;                                  // see agent/revoked.hpp; read again at least every 10 s
 };
 
+struct KeyPair {
+  std::string certificate, key;
+};
+
 struct GatewayConfig {
   fs::path directory;  // tenants.snap and authority.snap are written here, edge.state is read here
+  // What follows is for `domicile gateway config` alone: the agent itself never speaks to the gateway.
+  std::string listen, listen_plain, tunnel, forward;  // ip:port
+  std::string application;                            // ip:port of the service behind it
+  std::string modules, user, tenant_header;
+  std::map<std::string, KeyPair> certificates;  // residency -> of its tenants' hosts
 };
 
 struct SiteConfig {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/gateway_settings.hpp"
 #include "base/temp_dir.hpp"
 #include "core/topology/parse.hpp"
 
@@ -115,6 +116,42 @@ TEST(AgentConfig, NoErrorQuotesAConnectionString) {
   const auto config = read(kGood, "sslkey=/k", "password=geheim nonsense");
   ASSERT_FALSE(config);
   EXPECT_EQ(render(config.error()).find("geheim"), std::string::npos) << render(config.error());
+}
+
+TEST(GatewaySettings, AKeyLiesWhereItsResidencyMayBeOwnedAndNowhereElse) {
+  const auto topology = topology::load(
+      "domicile: 1\n"
+      "regions: {us-1: {jurisdiction: US}, eu-1: {jurisdiction: EU}}\n"
+      "voters: {v-1: {}}\n"
+      "residencies:\n"
+      "  directory: {home: us-1, standby: [eu-1], holds: {US: full, EU: full}}\n"
+      "  us: {home: us-1, holds: {US: full, EU: reduced}}\n"
+      "  eu: {home: eu-1, holds: {EU: full}}\n"
+      "accept: {us: outage, eu: outage, by: me, reason: small, until: 2027-01-31}\n",
+      "t.yaml");
+  ASSERT_TRUE(topology) << render(topology.error());
+  const std::string begin = "gateway:\n  directory: d\n  certificates:\n";
+  const std::string own = "    eu: {certificate: eu.pem, key: eu.key}\n";
+  const std::string rest = "  listen: 10.0.0.1:443\n  application: 127.0.0.1:80\n  forward: 10.0.0.1:8444\n";
+  const auto code = [&](const std::string& gateway) {
+    const auto config = read(kGood + gateway);
+    EXPECT_TRUE(config) << render(config.error());
+    if (!config) return std::string("?");
+    const auto settings = gateway_settings(*config, *topology);
+    return settings ? std::string() : settings.error().id;
+  };
+  EXPECT_EQ(code(begin + own + rest), "");
+  EXPECT_EQ(code(""), "DOM-E601") << "no gateway";
+  EXPECT_EQ(code("gateway: {directory: d}\n"), "DOM-E601") << "what the agent alone needs";
+  EXPECT_EQ(code(begin + own + "  listen: 10.0.0.1:443\n"), "DOM-E601") << "no application";
+  EXPECT_EQ(code("gateway:\n  directory: d\n" + rest), "DOM-E611") << "its own hosts could not be served";
+  EXPECT_EQ(code(begin + own + "    us: {certificate: us.pem, key: us.key}\n" + rest), "DOM-E611") << "reduced here";
+  EXPECT_EQ(code(begin + own + "    uk: {certificate: uk.pem, key: uk.key}\n" + rest), "DOM-E611") << "no residency";
+  const auto settings = gateway_settings(*read(kGood + begin + own + rest), *topology);
+  ASSERT_TRUE(settings);
+  EXPECT_EQ(settings->region, "eu-1");
+  EXPECT_EQ(settings->region_tls.ca, "a");
+  EXPECT_EQ(settings->tenant_header, "X-Tenant");
 }
 
 TEST(AgentConfig, MustFitTheTopology) {
