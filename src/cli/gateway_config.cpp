@@ -17,9 +17,9 @@ Result<Exit> run(const Args& args, Io& io) {
     return Exit::ok;
   }
   CHECK_OK(edge::prepare(gateway));
-  io.err << gateway.directory << "/nginx.conf is written; nginx takes it from";
+  io.err << gateway.directory << "/nginx.conf is written; start nginx in that directory:";
   for (const auto& word : edge::start_command(gateway).argv) io.err << " " << word;
-  io.err << ", a running one with SIGHUP\n";
+  io.err << "\n";
   return Exit::ok;
 }
 

@@ -46,9 +46,10 @@ TEST(GatewayConfig, IsWrittenFromAgentYamlAndTakenByNginx) {
   const auto written = run({with_write}, 10 * kSecond);
   ASSERT_TRUE(written && written->exit_code == 0) << written->err;
   EXPECT_EQ(read_file(folder.path() / "gateway" / "nginx.conf").value_or(""), printed->out);
-  const auto tested = run(
-      {{"/usr/sbin/nginx", "-t", "-p", path("gateway"), "-c", path("gateway") + "/nginx.conf", "-e", "logs/error.log"}},
-      20 * kSecond);
+  Command nginx{
+      {"/usr/sbin/nginx", "-t", "-p", path("gateway"), "-c", path("gateway") + "/nginx.conf", "-e", "logs/error.log"}};
+  nginx.directory = path("gateway");  // its inner sockets are named from there
+  const auto tested = run(nginx, 20 * kSecond);
   ASSERT_TRUE(tested);
   EXPECT_EQ(tested->exit_code, 0) << tested->err << printed->out;
 }
