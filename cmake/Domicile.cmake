@@ -60,11 +60,11 @@ elseif(DOMICILE_FUZZ)
   add_link_options(-fsanitize=address)
 endif()
 
-# domicile_library(NAME [DEPS lib...] [LIBS external...]): every *.cpp of this folder that is no test becomes the static
+# domicile_library(NAME [DEPS lib...] [LIBS external...] [TIMEOUT of its test]): every *.cpp of this folder that is no test becomes the static
 # library domicile_NAME; every *_test.cpp the test binary NAME_test. DEPS are our own folders: what is not named here does
 # not link, and so the direction base <- core <- engines <- agent <- lab, cli is kept by the build.
 function(domicile_library name)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "DEPS;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
@@ -74,15 +74,16 @@ function(domicile_library name)
   set_target_properties(domicile_${name} PROPERTIES LINKER_LANGUAGE CXX)
   target_link_libraries(domicile_${name} PUBLIC domicile_flags ${ARG_DEPS} ${ARG_LIBS})
   if(tests AND NOT DOMICILE_FUZZ)
-    domicile_test(${name}_test LABEL unit SOURCES ${tests} DEPS ${name})
+    domicile_test(${name}_test LABEL unit SOURCES ${tests} DEPS ${name} TIMEOUT ${ARG_TIMEOUT})
   endif()
 endfunction()
 
 # domicile_test(NAME LABEL unit|system SOURCES ... DEPS our folders... [LIBS external...]): a GoogleTest binary, each of
 # its cases one ctest. System tests share machine resources and run one at a time. SUITES: the cases of each named suite
-# are one ctest together, because what they share takes long to bring up.
+# are one ctest together, because what they share takes long to bring up. TIMEOUT: seconds, for what ./test long lets run
+# longer.
 function(domicile_test name)
-  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS;LIBS;SUITES" ${ARGN})
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;DEPS;LIBS;SUITES" ${ARGN})
   list(TRANSFORM ARG_DEPS PREPEND domicile_)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} ${ARG_LIBS} GTest::gtest_main GTest::gmock rapidcheck)
@@ -90,10 +91,15 @@ function(domicile_test name)
   target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O0>)
   set(properties LABELS ${ARG_LABEL})
   if(ARG_LABEL STREQUAL "system")
-    list(APPEND properties RUN_SERIAL TRUE TIMEOUT 300)
+    list(APPEND properties RUN_SERIAL TRUE)
+    set(timeout 300)
   else()
-    list(APPEND properties TIMEOUT 60)
+    set(timeout 60)
   endif()
+  if(ARG_TIMEOUT)
+    set(timeout ${ARG_TIMEOUT})
+  endif()
+  list(APPEND properties TIMEOUT ${timeout})
   if(NOT ARG_SUITES)
     gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
   endif()

@@ -326,14 +326,7 @@ class Daemon {
 
 Result<void> run_agent(const AgentConfig& config, const std::string& version, const std::stop_token& stop) {
   auto topology = TRY(topology::load(TRY(read_file(config.topology)), config.topology.string()));
-  const auto sites = topology::sites_of(topology);
-  if (std::ranges::none_of(sites, [&](const auto& site) { return site.str() == config.region; }))
-    return fail(Kind::invalid_input, fmt::format("{} is no site of {}", config.region, config.topology.string()),
-                "correct 'region' in agent.yaml", "DOM-E602");
-  for (const auto& site : sites)
-    if (site.str() != config.region && !config.sites.contains(site))
-      return fail(Kind::invalid_input, fmt::format("agent.yaml has no addresses of site {}", site.str()),
-                  "add it under 'sites'", "DOM-E603");
+  CHECK_OK(check_fits(config, topology));
   auto disk = TRY(SiteDisk::open(config.state));
   Daemon daemon(config, std::move(topology), version, std::move(disk));
   return daemon.run(stop);

@@ -1,11 +1,13 @@
 #include "agent/api.hpp"
 
 #include "agent/precheck.hpp"
+#include "agent/revoked.hpp"
 
 namespace domicile::agent {
 
 namespace {
 
+constexpr Micros kRevokedFor = 10 * kSecond;  // how old the list of revoked certificates may be
 constexpr Micros kPrecheck = 3 * kSecond;  // a copy that has just begun to follow needs a moment until its lag is known
 
 int status_of(Kind kind) {
@@ -47,40 +49,36 @@ std::optional<Role> role_of(const std::string& name) {
   return {};
 }
 
-std::string upper(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return text;
-}
-
 }  // namespace
+
+void Roles::read_again() {
+  const auto text = read_file(config_.api.revoked_file);
+  auto list = text ? parse_revoked(*text) : Result<std::set<std::string>>(tl::unexpect, text.error());
+  trouble_ = list ? "" : fmt::format("{}: {}", config_.api.revoked_file.string(), one_line(list.error()));
+  // A list that cannot be read or understood keeps the last one: it must not let a revoked certificate in again.
+  if (list) revoked_ = std::move(*list);
+  read_at_ = monotonic_now();
+}
 
 bool Roles::revoked(const std::string& serial) {
   if (config_.api.revoked_file.empty()) return false;
   const std::lock_guard lock(mutex_);
-  if (monotonic_now() - read_at_ > 10 * kSecond || read_at_ == 0) {
-    const auto text = read_file(config_.api.revoked_file);
-    // A list that cannot be read keeps the last one: it must not let a revoked certificate in again.
-    if (text) {
-      revoked_.clear();
-      std::string line;
-      for (const char c : *text + "\n") {
-        if (c == '\n') {
-          if (!line.empty()) revoked_.insert(upper(line));
-          line.clear();
-        } else if (std::isxdigit(static_cast<unsigned char>(c)) != 0) {
-          line += c;
-        }
-      }
-    }
-    read_at_ = monotonic_now();
-  }
-  return revoked_.contains(upper(serial));
+  if (read_at_ == 0 || monotonic_now() - read_at_ > kRevokedFor) read_again();
+  return !revoked_ || revoked_->contains(serial_of(serial));
+}
+
+std::string Roles::trouble() {
+  if (config_.api.revoked_file.empty()) return "";
+  const std::lock_guard lock(mutex_);
+  if (read_at_ == 0 || monotonic_now() - read_at_ > kRevokedFor) read_again();
+  return trouble_;
 }
 
 std::set<Role> Roles::of(const HttpCall& call) {
   if (call.local) return {Role::view, Role::operate, Role::approve, Role::break_glass};
   if (call.peer_name.empty() || revoked(call.peer_serial)) return {};
-  if (config_.sites.contains(call.peer_name)) return {Role::agent, Role::view, Role::operate, Role::approve};
+  // Sites pass planned switches on to the owner; an approval is only ever given where the switch waits.
+  if (config_.sites.contains(call.peer_name)) return {Role::agent, Role::view, Role::operate};
   std::set<Role> roles;
   const auto named = config_.api.roles.find(call.peer_name);
   if (named == config_.api.roles.end()) return {};
@@ -456,7 +454,7 @@ Json Api::drift_json() const {
   return {{"seen_ms_ago", (monotonic_now() - seen->at) / 1000}, {"trouble", seen->trouble}, {"found", list}};
 }
 
-Json Api::status() const {
+Json Api::status() {
   const auto quorum = setup_.beat->seen().get();
   Json residencies = Json::array();
   for (const auto& residency : setup_.topology->residencies) residencies.push_back(residency_status(residency));
@@ -484,6 +482,7 @@ Json Api::status() const {
       {"database", setup_.markers == nullptr ? Json() : Json(setup_.markers->get()->trouble)},
       {"drift", drift_json()},
       {"passes", setup_.lives->passes()},
+      {"revoked", roles_.trouble()},
       {"residencies", residencies}};
 }
 

@@ -22,19 +22,23 @@ enum class Role {
   break_glass,  // opening without a quorum
 };
 
-// Who a call comes from. Reads the list of revoked serial numbers again when it is older than ten seconds.
+// Who a call comes from. Reads the list of revoked serial numbers again when it is older than ten seconds; while a list
+// that is configured was never read, nobody from elsewhere has a role.
 class Roles {
  public:
   explicit Roles(const AgentConfig& config) : config_(config) {}
   // The caller's roles; empty: nobody whom we know, or revoked.
   std::set<Role> of(const HttpCall& call);
+  std::string trouble();  // why the list of revoked certificates is an old one, or none; empty: it is as it should be
   static std::string who(const HttpCall& call) { return call.local ? "local" : call.peer_name; }
 
  private:
   bool revoked(const std::string& serial);
+  void read_again();
   const AgentConfig& config_;
   std::mutex mutex_;
-  std::set<std::string> revoked_;
+  std::optional<std::set<std::string>> revoked_;
+  std::string trouble_;
   Micros read_at_ = 0;
 };
 
@@ -63,7 +67,7 @@ class Api {
  public:
   explicit Api(ApiSetup setup) : setup_(std::move(setup)), roles_(*setup_.config) {}
   HttpReply answer(const HttpCall& call);
-  Json status() const;
+  Json status();
 
  private:
   HttpReply route(const HttpCall& call, const std::set<Role>& roles);

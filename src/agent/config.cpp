@@ -2,8 +2,11 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <array>
+#include <charconv>
 #include <set>
 
+#include "agent/transport.hpp"
 #include "core/topology/reader.hpp"
 
 namespace domicile::agent {
@@ -22,11 +25,25 @@ class Section {
     return tl::unexpected<Error>(error);
   }
 
+  // `error`, at the place where `key` stands.
+  tl::unexpected<Error> at(const char* key, Error error) const {
+    auto placed = bad(node_[key], fmt::format("'{}{}': {}", path_, key, error.what)).value();
+    error.what = placed.what;
+    error.where = placed.where;
+    return tl::unexpected<Error>(std::move(error));
+  }
+
   Result<std::string> text(const char* key) {
     asked_.insert(key);
     const YAML::Node value = node_[key];
-    if (!value || !value.IsScalar()) return bad(value, fmt::format("'{}{}' is missing", path_, key));
+    if (!value || !value.IsScalar() || value.Scalar().empty())
+      return bad(value, fmt::format("'{}{}' is missing", path_, key));
     return value.Scalar();
+  }
+  Result<bool> yes(const char* key) {
+    const auto text = TRY(text_or(key, "false"));
+    if (text != "true" && text != "false") return bad(node_[key], fmt::format("'{}{}' is true or false", path_, key));
+    return text == "true";
   }
   Result<std::string> text_or(const char* key, std::string otherwise) {
     asked_.insert(key);
@@ -85,6 +102,9 @@ Result<TlsFiles> read_tls(Section& s) {
 Result<EtcdConfig> read_etcd(Section s) {
   EtcdConfig etcd;
   etcd.endpoints = TRY(s.list("endpoints"));
+  if (etcd.endpoints.empty()) return s.bad({}, "'etcd.endpoints' names nobody");
+  for (const auto& endpoint : etcd.endpoints)
+    if (const auto ok = check_url(endpoint); !ok) return s.at("endpoints", ok.error());
   etcd.user = TRY(s.text("user"));
   etcd.password_file = TRY(s.text("password_file"));
   etcd.tls = TRY(read_tls(s));
@@ -92,9 +112,18 @@ Result<EtcdConfig> read_etcd(Section s) {
   return etcd;
 }
 
+constexpr std::array<std::string_view, 4> kRoles{"view", "operate", "approve", "break-glass"};
+
 Result<std::map<std::string, std::vector<std::string>>> read_roles(Section s) {
   std::map<std::string, std::vector<std::string>> roles;
-  for (const auto& name : s.keys()) roles[name] = TRY(s.list(name.c_str()));
+  for (const auto& name : s.keys()) {
+    roles[name] = TRY(s.list(name.c_str()));
+    // A misspelt role would be none, and nobody would know before it is needed.
+    for (const auto& role : roles[name])
+      if (std::ranges::find(kRoles, role) == kRoles.end())
+        return s.at(name.c_str(), {Kind::invalid_input, "no role is called " + role,
+                                   "write view, operate, approve or break-glass", "DOM-E608"});
+  }
   return roles;
 }
 
@@ -104,8 +133,10 @@ Result<ApiConfig> read_api(Section s) {
   const auto colon = listen.rfind(':');
   if (colon == std::string::npos) return s.bad({}, "'api.listen' must be host:port");
   api.host = listen.substr(0, colon);
-  api.port = std::atoi(listen.c_str() + colon + 1);
-  if (api.port < 1 || api.port > 65535) return s.bad({}, "'api.listen' has no port between 1 and 65535");
+  const char *begin = listen.data() + colon + 1, *end = listen.data() + listen.size();
+  if (const auto [read, code] = std::from_chars(begin, end, api.port);
+      code != std::errc() || read != end || api.port < 1 || api.port > 65535)
+    return s.bad({}, "'api.listen' has no port between 1 and 65535");
   api.socket = TRY(s.text("socket"));
   api.tls = TRY(read_tls(s));
   if (s.has("roles")) api.roles = TRY(read_roles(TRY(s.section("roles"))));
@@ -114,13 +145,45 @@ Result<ApiConfig> read_api(Section s) {
   return api;
 }
 
+Result<std::map<std::string, KeyPair>> read_certificates(Section s) {
+  std::map<std::string, KeyPair> certificates;
+  for (const auto& name : s.keys()) {
+    Section one = TRY(s.section(name.c_str()));
+    KeyPair& files = certificates[name];
+    files.certificate = TRY(one.text("certificate"));
+    files.key = TRY(one.text("key"));
+    CHECK_OK(one.finish());
+  }
+  return certificates;
+}
+
+Result<GatewayConfig> read_gateway(Section s) {
+  GatewayConfig gateway;
+  gateway.directory = TRY(s.text("directory"));
+  gateway.listen = TRY(s.text_or("listen", ""));
+  gateway.listen_plain = TRY(s.text_or("listen_plain", ""));
+  gateway.tunnel = TRY(s.text_or("tunnel", ""));
+  gateway.forward = TRY(s.text_or("forward", ""));
+  gateway.application = TRY(s.text_or("application", ""));
+  gateway.modules = TRY(s.text_or("modules", "/usr/lib/nginx/modules"));
+  gateway.user = TRY(s.text_or("user", "www-data"));
+  gateway.tenant_header = TRY(s.text_or("tenant_header", "X-Tenant"));
+  if (s.has("certificates")) gateway.certificates = TRY(read_certificates(TRY(s.section("certificates"))));
+  CHECK_OK(s.finish());
+  return gateway;
+}
+
 Result<std::map<std::string, SiteConfig>> read_sites(Section s) {
   std::map<std::string, SiteConfig> sites;
   for (const auto& name : s.keys()) {
     Section one = TRY(s.section(name.c_str()));
     SiteConfig& site = sites[name];
     site.api = TRY(one.text("api"));
+    if (const auto ok = check_url(site.api); !ok) return one.at("api", ok.error());
     site.link = TRY(one.text_or("link", ""));
+    const bool insecure = TRY(one.yes("insecure_link"));
+    if (!site.link.empty())
+      if (const auto ok = check_link(site.link, insecure); !ok) return one.at("link", ok.error());
     site.tunnel = TRY(one.text_or("tunnel", ""));
     site.forward = TRY(one.text_or("forward", ""));
     CHECK_OK(one.finish());
@@ -137,9 +200,7 @@ Result<AgentConfig> read_root(Section s) {
   config.etcd = TRY(read_etcd(TRY(s.section("etcd"))));
   config.api = TRY(read_api(TRY(s.section("api"))));
   if (s.has("gateway")) {
-    Section gateway = TRY(s.section("gateway"));
-    config.gateway = GatewayConfig{TRY(gateway.text("directory"))};
-    CHECK_OK(gateway.finish());
+    config.gateway = TRY(read_gateway(TRY(s.section("gateway"))));
   }
   config.sites = TRY(read_sites(TRY(s.section("sites"))));
   const auto format = TRY(s.text_or("log", "text"));
@@ -152,7 +213,36 @@ Result<AgentConfig> read_root(Section s) {
   return config;
 }
 
+// The first residency of which `from` may send rows to `to`; null: none.
+const topology::Residency* sent(const topology::Topology& topology, std::string_view from, std::string_view to) {
+  for (const auto& residency : topology.residencies)
+    if (topology::may_own(residency, from) && topology::form_at(topology, residency, to) != topology::Form::none)
+      return &residency;
+  return nullptr;
+}
+
 }  // namespace
+
+Result<void> check_fits(const AgentConfig& config, const topology::Topology& topology) {
+  const auto sites = topology::sites_of(topology);
+  if (std::ranges::none_of(sites, [&](const auto& site) { return site.str() == config.region; }))
+    return fail(Kind::invalid_input, fmt::format("{} is no site of {}", config.region, config.topology.string()),
+                "correct 'region' in agent.yaml", "DOM-E602");
+  for (const auto& site : sites) {
+    if (site.str() == config.region) continue;
+    const auto known = config.sites.find(site);
+    if (known == config.sites.end())
+      return fail(Kind::invalid_input, fmt::format("agent.yaml has no addresses of site {}", site.str()),
+                  "add it under 'sites'", "DOM-E603");
+    const auto* residency = sent(topology, site.str(), config.region);
+    if (residency != nullptr && known->second.link.empty())
+      return fail(Kind::invalid_input,
+                  fmt::format("{} may send rows of {} here, and sites.{} has no link", site.str(),
+                              residency->name.str(), site.str()),
+                  fmt::format("add sites.{}.link", site.str()), "DOM-E607");
+  }
+  return {};
+}
 
 Result<AgentConfig> read_agent_config(const fs::path& file) {
   const std::string text = TRY(read_file(file));

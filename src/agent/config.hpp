@@ -10,6 +10,7 @@
 #include "base/file.hpp"
 #include "base/http_client.hpp"
 #include "base/log.hpp"
+#include "core/topology/topology.hpp"
 
 namespace domicile::agent {
 
@@ -26,16 +27,25 @@ struct ApiConfig {
   std::string socket;  // the same API for this host's operators
   TlsFiles tls;
   std::map<std::string, std::vector<std::string>> roles;  // certificate name -> view, operate, approve, break-glass
-  fs::path revoked_file;  // serial numbers, one per line; read again at least every 10 s
+  fs::path revoked_file;                                  // see agent/revoked.hpp; read again at least every 10 s
+};
+
+struct KeyPair {
+  std::string certificate, key;
 };
 
 struct GatewayConfig {
   fs::path directory;  // tenants.snap and authority.snap are written here, edge.state is read here
+  // What follows is for `domicile gateway config` alone: the agent itself never speaks to the gateway.
+  std::string listen, listen_plain, tunnel, forward;  // ip:port
+  std::string application;                            // ip:port of the service behind it
+  std::string modules, user, tenant_header;
+  std::map<std::string, KeyPair> certificates;  // residency -> of its tenants' hosts
 };
 
 struct SiteConfig {
   std::string api;      // https://host:port of that site's control API
-  std::string link;     // libpq connection string by which this region's subscriptions reach that site; empty: a voter
+  std::string link;     // libpq connection string by which this region's subscriptions reach that site; empty: none
   std::string tunnel;   // host:port of that site's gateway for TLS passed on undecrypted
   std::string forward;  // host:port of that site's gateway for requests that are decrypted already
 };
@@ -54,7 +64,9 @@ struct AgentConfig {
   fs::path stall_directory;           // see base/stall.hpp; empty: no stall points
 };
 
-// All settings are checked; the error names file, line and column.
+// All settings are checked; the error names file, line and column. What is accepted speaks mutual TLS to other sites.
 Result<AgentConfig> read_agent_config(const fs::path& file);
+// The region is a site of the topology, and what the topology lets flow to it has an address.
+Result<void> check_fits(const AgentConfig& config, const topology::Topology& topology);
 
 }  // namespace domicile::agent

@@ -35,7 +35,7 @@ Verb agent_verb() {
   return {"agent",
           "Run the daemon of one region.",
           {},
-          {{"config", "FILE", "agent.yaml: who this agent is and where everything is"}},
+          {{"config", "FILE", "agent.yaml: who this agent is and where everything is.", true}},
           {"domicile agent --config /etc/domicile/agent.yaml"},
           run};
 }

@@ -11,6 +11,11 @@ struct Guard {
   std::string library;
 };
 
+Result<void> valid_guard(const std::string& form) {
+  if (form == "c" || form == "portable") return {};
+  return fail(Kind::invalid_input, "'" + form + "' is not c or portable");
+}
+
 // What is installed, else what the server has loaded, else the form that every server can run.
 Result<Guard> guard_for(const Args& args, postgres::Connection& connection, const desired::Seen& seen) {
   const auto rows = TRY(connection.exec("SELECT pg_catalog.current_setting('shared_preload_libraries')"));
@@ -24,8 +29,6 @@ Result<Guard> guard_for(const Args& args, postgres::Connection& connection, cons
     }
   }
   const auto form = args.get("guard", seen.guard_installed ? seen.guard_form : loaded.empty() ? "portable" : "c");
-  if (form != "c" && form != "portable")
-    return fail(Kind::invalid_input, "there is no guard '" + form + "'", "--guard c or --guard portable");
   const Guard guard{form == "c" ? GuardForm::c : GuardForm::portable, args.get("guard-library", loaded)};
   CHECK_OK(postgres::check_guard(connection, seen, guard.form));
   return guard;
@@ -117,7 +120,8 @@ Verb apply_verb() {
       {"[PLANFILE]"},
       database_options(
           {{"observe", "", "The guard only logs what it would refuse."},
-           {"guard", "FORM", "c or portable; else what is installed, else c where PostgreSQL has loaded it."},
+           {"guard", "FORM", "c or portable; else what is installed, else c where PostgreSQL has loaded it.", false,
+            false, valid_guard},
            {"guard-library", "PATH",
             "domicile_guard.so on the databases' hosts; else as shared_preload_libraries "
             "names it."},

@@ -33,7 +33,9 @@ Json json_of(const std::vector<Fate>& fates) {
                    {"lost", fate.lost},
                    {"answer", name_of(fate.kind)},
                    {"to", fate.to.empty() ? Json() : Json(fate.to)},
-                   {"asks", fate.asks}});
+                   {"asks", fate.asks},
+                   {"by_law", fate.kind == Fate::Kind::outage && fate.could.empty()},
+                   {"could", fate.could}});
   return out;
 }
 
@@ -65,13 +67,21 @@ std::string table(const Topology& topology, bool colour) {
   return out;
 }
 
+Result<void> valid_date(const std::string& text) {
+  if (date_of(text)) return {};
+  return fail(Kind::invalid_input, "'" + text + "' is no date such as 2027-01-31");
+}
+
+Result<void> needs_a_file(const Args& args) {
+  if (!args.words.empty() || args.has("schema") || args.has("reference")) return {};
+  return fail(Kind::invalid_input, "FILE is missing", "domicile check topology.yaml");
+}
+
 Result<Exit> run(const Args& args, Io& io) {
   if (args.has("schema")) return io.out << json_schema() << "\n", Exit::ok;
   if (args.has("reference")) return io.out << reference_page(), Exit::ok;
-  if (args.words.empty()) return fail(Kind::invalid_input, "FILE is missing", "domicile check topology.yaml");
   const auto now = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
-  const Date today = args.has("today") ? date_of(args.get("today")).value_or(Date{}) : Date{now};
-  if (!today.ok()) return fail(Kind::invalid_input, "--today is no date", "write --today 2027-01-31");
+  const Date today = args.has("today") ? date_of(args.get("today")).value_or(Date{now}) : Date{now};
   const std::string text = TRY(read_file(args.words[0]));
   const Parsed parsed = topology::parse(text, args.words[0], today);
   const auto sketched = parsed ? std::nullopt : sketch(text, parsed.error());
@@ -105,10 +115,11 @@ Verb check_verb() {
           {{"json", "", "Print one JSON object."},
            {"schema", "", "Print the JSON Schema of topology files, for editors."},
            {"reference", "", "Print docs/reference/topology.md."},
-           {"today", "DATE", "Judge acceptances as of this day instead of today."}},
+           {"today", "DATE", "Judge acceptances as of this day instead of today.", false, false, valid_date}},
           {"domicile check topology.yaml", "domicile check topology.yaml --json",
            "domicile check --schema > topology.schema.json"},
-          run};
+          run,
+          needs_a_file};
 }
 
 }  // namespace domicile::cli

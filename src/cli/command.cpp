@@ -1,6 +1,7 @@
 #include "cli/command.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace domicile::cli {
 namespace {
@@ -67,6 +68,14 @@ std::vector<std::string> Args::all(const std::string& name) const {
   return it == repeated.end() ? std::vector<std::string>{} : it->second;
 }
 
+Result<void> valid_count(const std::string& value) {
+  int number = 0;
+  const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (code != std::errc() || end != value.data() + value.size() || number < 1 || number > 1'000'000)
+    return fail(Kind::invalid_input, "'" + value + "' is no number from 1 to 1000000");
+  return {};
+}
+
 std::string usage_of(const Verb& verb) {
   std::string out = verb.summary + "\n\nUsage: domicile " + verb.name;
   for (const std::string& word : verb.words) out += " " + word;
@@ -88,6 +97,10 @@ Result<Args> parse(const Verb& verb, std::span<const std::string> arguments) {
   bool only_words = false;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
+    if (!only_words && argument == "-h") {
+      args.options[kHelp.name] = "";
+      continue;
+    }
     if (only_words || argument.size() < 2 || argument[0] != '-') {
       args.words.push_back(argument);
       continue;
@@ -121,9 +134,13 @@ Result<Args> parse(const Verb& verb, std::span<const std::string> arguments) {
   const bool repeats = !verb.words.empty() && verb.words.back().find("...") != std::string::npos;
   if (args.words.size() > verb.words.size() && !repeats)
     return usage_error(verb, "'" + args.words[verb.words.size()] + "' is one argument too many");
-  for (const Option& option : verb.options)
+  for (const Option& option : verb.options) {
     if (option.required && args.get(option.name).empty())
       return usage_error(verb, "--" + option.name + " " + option.value + " is missing");
+    if (option.valid == nullptr || !args.has(option.name)) continue;
+    if (const auto valid = option.valid(args.get(option.name)); !valid)
+      return usage_error(verb, "--" + option.name + ": " + valid.error().what);
+  }
   return args;
 }
 

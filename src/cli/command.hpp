@@ -36,7 +36,8 @@ struct Option {
   std::string value;  // what it takes, such as FILE; empty: a switch
   std::string doc;
   bool required = false;
-  bool repeats = false;  // may stand several times; see Args::all
+  bool repeats = false;                                       // may stand several times; see Args::all
+  Result<void> (*valid)(const std::string& value) = nullptr;  // a value that can never be right is wrong usage
 };
 
 struct Args {
@@ -58,6 +59,8 @@ struct Verb {
   Result<Exit> (*run)(const Args& args, Io& io);
   Result<void> (*check)(const Args& args) = nullptr;  // what parsing cannot see; a failure is wrong usage
 };
+
+Result<void> valid_count(const std::string& value);  // a whole number from 1 to 1,000,000
 
 std::string usage_of(const Verb& verb);
 // `invalid_input` names what was off.

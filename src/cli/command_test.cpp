@@ -8,6 +8,7 @@
 #include "base/json.hpp"
 #include "base/temp_dir.hpp"
 #include "cli/registry.hpp"
+#include "core/snapshot/compile.hpp"
 
 namespace domicile::cli {
 namespace {
@@ -40,6 +41,36 @@ TEST(Command, WrongUsageIsRefusedWithAWayOut) {
       {"lab", "upp"},
       {"explain", "table"},
       {"version", "now"},
+      {"help", "chek"},
+      {"check"},
+      {"check", "a", "--today", "2026-02-30"},
+      {"agent"},
+      {"agent", "--config", ""},
+      {"apply", "--guard", "d"},
+      {"drill", "region-loss", "--kind", "fire"},
+      {"drill", "region-loss", "--runs", "0"},
+      {"drill", "region-loss", "--rate", "fast"},
+      {"drill", "planned-switch", "--runs", "-1"},
+      {"drill", "planned-switch", "--clients", "1e3"},
+      {"drill", "planned-switch", "--base", "x"},
+      {"lab", "up", "--base", "x"},
+      {"lab", "down", "--base", "50001"},
+      {"lab", "once", "--rate=0"},
+      {"lab", "slow", "a", "b", "x"},
+      {"lab", "slow", "a", "b"},
+      {"lab", "flap", "a", "b", "1s"},
+      {"lab", "heal", "a"},
+      {"lab", "cut", "a"},
+      {"explain", "request", "--host", std::string(300, 'a'), "--from", "r"},
+      {"explain", "request", "--host", "a.example"},
+      {"quorum", "init"},
+      {"quorum", "init", "eu"},
+      {"status", "--watch"},
+      {"status", "--url", "http://a:1"},
+      {"switch", "eu"},
+      {"tenant", "add", "acme", "acme.example"},
+      {"tenant", "list", "--limit", "many"},
+      {"gateway", "config", "--write=x"},
   };
   for (const auto& arguments : wrong) {
     const Ran answer = ran(arguments);
@@ -55,6 +86,19 @@ TEST(Command, EveryVerbHasHelpWithExamples) {
     EXPECT_NE(usage_of(verb).find("domicile " + verb.name), std::string::npos);
     EXPECT_NE(bash_completion(verbs()).find("'" + verb.name + "'*)"), std::string::npos);
   }
+}
+
+TEST(Command, EveryVerbExplainsItselfHoweverItIsAsked) {
+  for (const Verb& verb : verbs())
+    for (const char* asked : {"-h", "--help"}) {
+      std::vector<std::string> arguments;
+      std::istringstream words(verb.name);
+      for (std::string word; words >> word;) arguments.push_back(word);
+      arguments.emplace_back(asked);
+      const Ran answer = ran(arguments);
+      EXPECT_EQ(answer.exit, 0) << verb.name << " " << asked << answer.err;
+      EXPECT_EQ(answer.out, usage_of(verb));
+    }
 }
 
 TEST(Command, AFirstWordOfSeveralListsThem) {
@@ -114,7 +158,60 @@ TEST(ExplainTable, UnmappedIsRefusedByPolicy) {
   EXPECT_EQ(ran({"explain", "table", "app.secrets", "--topology", file}).exit, 3);
   const Ran answer = ran({"explain", "table", "app.orders", "--topology", file});
   EXPECT_EQ(answer.exit, 0) << answer.err;
-  EXPECT_NE(answer.out.find("reduced  residency, tenant_id, id, amount, created_at\n"), std::string::npos);
+  const auto line_with = [&](const std::string& text) {
+    const auto at = answer.out.find(text);
+    if (at == std::string::npos) return "no line has " + text + " in\n" + answer.out;
+    const auto begin = answer.out.rfind('\n', at) + 1;
+    return answer.out.substr(begin, answer.out.find('\n', at) - begin);
+  };
+  EXPECT_TRUE(answer.out.starts_with("LAYER ")) << answer.out;
+  const auto law = line_with("us-east-1 holds of eu reduced: residency, tenant_id, id, amount, created_at  ");
+  EXPECT_TRUE(law.starts_with("law ") && law.ends_with(" residencies.eu.holds.US")) << law;
+  const auto link = line_with("eu-central-1 -> us-east-1, rows of eu, reduced: residency, tenant_id, id, ");
+  EXPECT_TRUE(link.starts_with("replication ") && link.ends_with(" publication domicile_eu_eu_central_1_us_east_1"))
+      << link;
+  EXPECT_TRUE(line_with("guard: DM001, DM002").starts_with("database ")) << answer.out;
+  EXPECT_NE(answer.out.find("\npolicy "), std::string::npos);
+}
+
+TEST(ExplainRequest, AnUnknownHostHasItsLayersToo) {
+  const TempDir folder;
+  snapshot::TenantsSnapshot tenants;
+  tenants.generation = 1;
+  tenants.hosts.push_back({"acme.example", "acme", "eu"});
+  snapshot::AuthoritySnapshot authority{1, "us-east-1", "p", "boot", {}};
+  for (const char* residency : {"eu", "us"}) {
+    snapshot::AuthorityRow row;
+    row.residency = residency;
+    row.owner = std::string(residency) == "eu" ? "eu-central-1" : "us-east-1";
+    row.epoch = 1;
+    row.tunnel = row.forward = "192.0.2.1:443";
+    authority.rows.push_back(row);
+  }
+  const auto tenants_bytes = snapshot::compile(tenants), authority_bytes = snapshot::compile(authority);
+  ASSERT_TRUE(tenants_bytes && authority_bytes);
+  ASSERT_TRUE(write_file(folder.path() / "tenants.snap", *tenants_bytes));
+  ASSERT_TRUE(write_file(folder.path() / "authority.snap", *authority_bytes));
+  const auto ask = [&](const std::string& host, const std::string& from, const char* form) {
+    return ran({"explain", "request", "--host", host, "--from", from, "--gateway", folder.path().string(), "--topology",
+                kRoot + "/examples/three-regions/topology.yaml", form});
+  };
+  const Ran known = ask("acme.example", "us-east-1", "--json");
+  EXPECT_EQ(known.exit, 0) << known.err;
+  for (const char* from : {"us-east-1", "eu-west-1"}) {
+    const Ran answer = ask("nobody.example", from, "--json");
+    EXPECT_EQ(answer.exit, 3) << from << answer.err;
+    const auto json = parse_json(answer.out, "the layers");
+    ASSERT_TRUE(json) << answer.out;
+    EXPECT_FALSE((*json)["policy_hash"].get<std::string>().empty());
+    EXPECT_EQ((*json)["tenant"], nullptr);
+    std::map<std::string, Json> layers;
+    for (const Json& layer : (*json)["layers"]) layers[layer["layer"]] = layer;
+    EXPECT_EQ(layers["request"]["rule"], "unknown_host") << answer.out;
+    EXPECT_NE(layers["request"]["decision"].get<std::string>().find("421"), std::string::npos) << answer.out;
+    for (const char* layer : {"directory", "law", "connection", "database"})
+      EXPECT_TRUE(layers.contains(layer)) << layer;
+  }
 }
 
 TEST(Reference, IsWhatTheCodeSays) {

@@ -5,9 +5,11 @@
 #include <set>
 
 #include "agent/config.hpp"
+#include "agent/gateway_settings.hpp"
 #include "base/file.hpp"
 #include "base/temp_dir.hpp"
 #include "core/topology/codes.hpp"
+#include "core/topology/parse.hpp"
 
 namespace domicile {
 namespace {
@@ -57,11 +59,47 @@ TEST(AgentPage, ItsExampleHasEverySettingAndIsRead) {
   EXPECT_EQ(config->sites.size(), 2u);
   EXPECT_EQ(config->api.roles.at("grafana"), std::vector<std::string>{"view"});
 
-  const auto asked = all(text_of("src/agent/config.cpp"), "\\.(?:text|text_or|list|section)\\(\"([a-z_]+)\"");
+  const auto asked = all(text_of("src/agent/config.cpp"), "\\.(?:text|text_or|yes|list|section)\\(\"([a-z_]+)\"");
   EXPECT_GT(asked.size(), 15u);
   const auto rows = all(page, "\\n\\| `(?:[a-z*]+\\.)*([a-z_]+)` \\|");
   EXPECT_EQ(rows, asked) << "the table";
   for (const auto& key : asked) EXPECT_TRUE(std::regex_search(example, std::regex("(^|\\s)" + key + ":"))) << key;
+}
+
+TEST(Readme, ItsAgentYamlIsOneThatStarts) {
+  const std::string page = text_of("README.md");
+  const auto begin = page.find("   region: us-east-1\n"), end = page.find("   ```", begin);
+  ASSERT_LT(begin, end);
+  const std::string example = std::regex_replace(page.substr(begin, end - begin), std::regex("(^|\\n)   "), "$1");
+  const TempDir directory;
+  ASSERT_TRUE(write_file(directory.path() / "agent.yaml", example));
+  const auto config = agent::read_agent_config(directory.path() / "agent.yaml");
+  ASSERT_TRUE(config) << render(config.error());
+  const auto topology = topology::load(text_of("examples/two-regions/topology.yaml"), "topology.yaml");
+  ASSERT_TRUE(topology);
+  const auto fits = agent::check_fits(*config, *topology);
+  EXPECT_TRUE(fits) << render(fits.error());
+  const auto gateway = agent::gateway_settings(*config, *topology);
+  ASSERT_TRUE(gateway) << render(gateway.error());
+  EXPECT_TRUE(edge::render(*gateway));
+}
+
+TEST(GatewayPage, HasEveryDirectiveAndVariableAndNoOther) {
+  std::set<std::string> directives, variables;
+  for (const char* file : {"http.cpp", "stream.cpp", "worker.cpp"}) {
+    const std::string source = text_of(fs::path("src/edge/module") / file);
+    // Commands stand alone behind a brace, with their place behind them; variables in lists.
+    for (const auto& name : all(source, "\\{literal\\(\"(domicile[a-z_]*)\"\\), NGX_(?:HTTP|STREAM|MAIN)_"))
+      directives.insert(name);
+    const auto list = source.find("ngx_str_t names[] = {");
+    if (list == std::string::npos) continue;
+    variables.merge(all(source.substr(list, source.find("};", list) - list), "literal\\(\"(domicile_[a-z]+)\"\\)"));
+  }
+  const std::string page = text_of("docs/gateway.md");
+  EXPECT_GT(directives.size(), 10u);
+  EXPECT_GT(variables.size(), 6u);
+  EXPECT_EQ(all(page, "\\n\\| `(domicile[a-z_]*)` \\|"), directives);
+  EXPECT_EQ(all(page, "\\n\\| `\\$(domicile_[a-z]+)` \\|"), variables);
 }
 
 TEST(MetricsPage, HasEveryMetricAndNoOther) {

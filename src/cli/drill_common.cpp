@@ -27,8 +27,8 @@ Result<std::size_t> positive(const Args& args, const char* name, const char* oth
 
 std::vector<Option> drill_options(std::vector<Option> own) {
   own.push_back({"residency", "R", "Whose writes are drilled (default: us)."});
-  own.push_back({"clients", "N", "Clients, each a tenant of its own (default: 20)."});
-  own.push_back({"rate", "N", "Writes per second of all clients together (default: 500)."});
+  own.push_back({"clients", "N", "Clients, each a tenant of its own (default: 20).", false, false, valid_count});
+  own.push_back({"rate", "N", "Writes per second of all clients together (default: 500).", false, false, valid_count});
   own.push_back({"topology", "FILE", "The lab's topology (default: examples/three-regions)."});
   own.push_back(base_option());
   own.push_back(json_option());

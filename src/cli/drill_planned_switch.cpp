@@ -37,8 +37,9 @@ Verb drill_planned_switch_verb() {
   return {"drill planned-switch",
           "Switch a residency while clients write, and measure what they saw.",
           {},
-          drill_options({{"to", "REGION", "Where to (default: the first standby, or home when it is away)."},
-                         {"runs", "N", "So many switches, there and back in turn (default: 1)."}}),
+          drill_options(
+              {{"to", "REGION", "Where to (default: the first standby, or home when it is away)."},
+               {"runs", "N", "So many switches, there and back in turn (default: 1).", false, false, valid_count}}),
           {"domicile drill planned-switch", "domicile drill planned-switch --residency eu --runs 2 --json"},
           run};
 }

@@ -4,11 +4,14 @@
 namespace domicile::cli {
 namespace {
 
+Result<void> valid_kind(const std::string& kind) {
+  if (kind == "kill" || kind == "pause" || kind == "cut") return {};
+  return fail(Kind::invalid_input, "'" + kind + "' is not kill, pause or cut");
+}
+
 Result<Exit> run(const Args& args, Io& io) {
   const DrillSettings settings = TRY(drill_settings(args));
   const std::string kind = args.get("kind", "kill");
-  if (kind != "kill" && kind != "pause" && kind != "cut")
-    return fail(Kind::invalid_input, "--kind is kill, pause or cut");
   const auto talk = talk_to(io);
   const bool running = lab_runs(settings.directory);
   if (running && settings.runs > 1)
@@ -34,8 +37,9 @@ Verb drill_region_loss_verb() {
           "Lose the region that owns a residency while clients write, and measure what they saw.",
           {},
           drill_options(
-              {{"kind", "K", "kill (SIGKILL, the default), pause (SIGSTOP) or cut (with half of the clients inside)."},
-               {"runs", "N", "So many losses, each of a fresh lab (default: 1)."}}),
+              {{"kind", "K", "kill (SIGKILL, the default), pause (SIGSTOP) or cut (with half of the clients inside).",
+                false, false, valid_kind},
+               {"runs", "N", "So many losses, each of a fresh lab (default: 1).", false, false, valid_count}}),
           {"domicile drill region-loss", "domicile drill region-loss --kind cut --runs 10 --json"},
           run};
 }

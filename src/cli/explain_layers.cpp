@@ -86,6 +86,19 @@ std::vector<Option> with_explain_options(std::vector<Option> own) {
   return own;
 }
 
+std::string layers_text(const std::vector<Layer>& layers, bool colour) {
+  std::vector<std::vector<std::string>> rows = {{"LAYER", "DECISION", "RULE"}};
+  for (const Layer& each : layers) rows.push_back({each.layer, each.decision, each.rule});
+  return columns_text(rows, {colour, 0});
+}
+
+Json layers_json(const std::vector<Layer>& layers) {
+  Json out = Json::array();
+  for (const Layer& each : layers)
+    out.push_back({{"layer", each.layer}, {"decision", each.decision}, {"rule", each.rule}});
+  return out;
+}
+
 Result<void> GatewayWorld::open(std::string tenants, std::string authority, std::string_view boot_id) {
   tenants_bytes_ = aligned(tenants);
   authority_bytes_ = aligned(authority);
@@ -173,8 +186,14 @@ Layer Explainer::directory(const Subject& subject) const {
           subject.source};
 }
 
+Layer Explainer::unknown_host(std::string_view host) const {
+  return {"directory", fmt::format("no tenant has the host {}", host),
+          database_.empty() ? tenants_source(files_.tenants()) : "domicile.tenant, domicile.host"};
+}
+
 Layer Explainer::law(const Subject& subject, const topology::Region& region) const {
   const auto* residency = residency_of(subject);
+  if (subject.residency.empty()) return {"law", "nothing may be held anywhere", "no tenant, no residency"};
   if (residency == nullptr)
     return {"law", "nothing may be held anywhere", "the topology has no residency " + subject.residency};
   const auto form = topology::form_in(*residency, region.jurisdiction);
@@ -215,6 +234,7 @@ std::vector<Layer> Explainer::links(const Subject& subject) const {
 }
 
 Layer Explainer::guard(const Subject& subject) const {
+  if (subject.tenant.empty()) return {"database", "no row of an unknown tenant is written", "guard: DM002"};
   return {"database",
           fmt::format("rows of {} are written at the owner only, while its lease lasts, and only as {}", subject.tenant,
                       subject.residency),
@@ -245,7 +265,7 @@ Result<void> Explainer::seen_from(const std::string& region, const Subject& subj
   }
   snapshot::TenantsSnapshot tenants;
   tenants.generation = 1;
-  tenants.hosts.push_back({"subject.invalid", subject.tenant, subject.residency});
+  if (!subject.tenant.empty()) tenants.hosts.push_back({"subject.invalid", subject.tenant, subject.residency});
   const bool own = region == files_.authority().region();
   const std::string boot = own ? host_boot_id() : "assumed";
   return world.open(TRY(snapshot::compile(tenants)), own ? authority_bytes_ : TRY(snapshot::compile(snap)), boot);
@@ -266,8 +286,9 @@ Result<Layer> Explainer::connection(const Subject& subject, const std::string& r
   CHECK_OK(seen_from(region, subject, world));
   const auto decision = snapshot::decide_connection(world.world(), "subject.invalid", false);
   const auto* entry = entry_of(subject);
-  const std::string text = decision.action == Action::serve
-                               ? "decrypt it here"
+  const std::string text = decision.action == Action::serve ? "decrypt it here"
+                           : decision.action == Action::misdirected_421
+                               ? "the TLS alert unrecognized_name"
                                : sentence(decision.action, entry == nullptr ? "" : entry->owner);
   return Layer{"connection", fmt::format("at {}: {}", region, text), std::string(snapshot::name_of(decision.reason))};
 }
@@ -294,16 +315,12 @@ void Explainer::print(const Json& head, const std::vector<Layer>& layers, const 
   const bool same = hash.starts_with(used) && !used.empty();
   if (args.has("json")) {
     Json out = head;
-    out["layers"] = Json::array();
-    for (const Layer& each : layers)
-      out["layers"].push_back({{"layer", each.layer}, {"decision", each.decision}, {"rule", each.rule}});
+    out["layers"] = layers_json(layers);
     out["policy_hash"] = hash;
     out["gateway_has_this_policy"] = same;
     io.out << dump(out) << "\n";
   } else {
-    std::vector<std::vector<std::string>> rows = {{"LAYER", "DECISION", "RULE"}};
-    for (const Layer& each : layers) rows.push_back({each.layer, each.decision, each.rule});
-    io.out << columns_text(rows, {io.terminal, 0}) << "\npolicy " << hash << "\n";
+    io.out << layers_text(layers, io.terminal) << "\npolicy " << hash << "\n";
   }
   if (!same) io.err << "the gateway works by another policy: " << used << "\n";
 }

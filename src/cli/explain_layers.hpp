@@ -23,6 +23,8 @@ struct Subject {
 struct Layer {
   std::string layer, decision, rule;
 };
+std::string layers_text(const std::vector<Layer>& layers, bool colour);
+Json layers_json(const std::vector<Layer>& layers);
 
 // A gateway's view: its own files for the region that wrote them, the same records seen from elsewhere otherwise.
 class GatewayWorld {
@@ -41,6 +43,7 @@ class GatewayWorld {
   snapshot::World world_;
 };
 
+// The other layers take an empty subject, that of a host that nobody has, for a tenant that may be nowhere.
 class Explainer {
  public:
   static Result<std::unique_ptr<Explainer>> of(const Args& args);
@@ -48,6 +51,7 @@ class Explainer {
   Result<Subject> tenant(const std::string& id);
   Result<Subject> host(const std::string& name);  // normalised
   Layer directory(const Subject& subject) const;
+  Layer unknown_host(std::string_view host) const;
   Layer law(const Subject& subject, const topology::Region& region) const;
   Layer owners(const Subject& subject) const;
   Layer authority(const Subject& subject) const;

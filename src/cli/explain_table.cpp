@@ -1,11 +1,45 @@
 #include "base/file.hpp"
 #include "base/json.hpp"
+#include "cli/explain_layers.hpp"
 #include "cli/registry.hpp"
 #include "core/residency/links.hpp"
 #include "core/topology/parse.hpp"
 
 namespace domicile::cli {
 namespace {
+
+std::string listed(const topology::Table& table, topology::Form form) {
+  if (form == topology::Form::none) return "nothing of it";
+  std::string columns;
+  for (const auto& column : residency::columns_for(table, form)) columns += (columns.empty() ? "" : ", ") + column;
+  return fmt::format("{}: {}", topology::name_of(form), columns);
+}
+
+// The law of each residency and region, then what a link lets out, with every residency at home, then the database.
+std::vector<Layer> layers_of(const topology::Topology& topology, const topology::Table& table) {
+  std::vector<Layer> out;
+  residency::Owners homes;
+  for (const auto& residency : topology.residencies) {
+    if (residency.name == topology::kDirectory) continue;
+    homes[residency.name] = residency.home;
+    for (const auto& region : topology.regions)
+      out.push_back({"law",
+                     fmt::format("{} holds of {} {}", region.name.str(), residency.name.str(),
+                                 listed(table, topology::form_in(residency, region.jurisdiction))),
+                     fmt::format("residencies.{}.holds.{}", residency.name.str(), region.jurisdiction.str())});
+  }
+  for (const auto& link : residency::active_links(topology, homes))
+    out.push_back(
+        {"replication",
+         fmt::format("{} -> {}, rows of {}, {}", link.from, link.to, link.residency, listed(table, link.form)),
+         "publication " + residency::name_of(link)});
+  out.push_back({"database",
+                 fmt::format("rows are written at the owner of their {} only, while its lease lasts, and only where "
+                             "it is that of their {}",
+                             table.residency.str(), table.tenant.str()),
+                 "guard: DM001, DM002"});
+  return out;
+}
 
 Result<Exit> run(const Args& args, Io& io) {
   const std::string file = args.get("topology", "topology.yaml");
@@ -27,18 +61,16 @@ Result<Exit> run(const Args& args, Io& io) {
            {"rule", fmt::format("residencies.{}.holds.{}", residency.name.str(), region.jurisdiction.str())}});
     }
   }
+  const auto layers = layers_of(topology, *table);
   const std::string hash = residency::policy_hash(topology);
-  if (args.has("json")) {
-    io.out << dump({{"table", table->qualified()}, {"holds", rows}, {"policy_hash", hash}}) << "\n";
-    return Exit::ok;
-  }
-  for (const auto& row : rows) {
-    std::string columns;
-    for (const auto& column : row["columns"]) columns += (columns.empty() ? "" : ", ") + column.get<std::string>();
-    io.out << fmt::format("{:<16} {:<16} {:<8} {}\n", row["residency"].get<std::string>(),
-                          row["region"].get<std::string>(), row["form"].get<std::string>(), columns);
-  }
-  io.out << "\npolicy " << hash << "\n";
+  if (args.has("json"))
+    io.out << dump({{"table", table->qualified()},
+                    {"holds", rows},
+                    {"layers", layers_json(layers)},
+                    {"policy_hash", hash}})
+           << "\n";
+  else
+    io.out << layers_text(layers, io.terminal) << "\npolicy " << hash << "\n";
   return Exit::ok;
 }
 

@@ -15,7 +15,10 @@ Verb help_verb() {
             const Verb* verb = find_verb(verbs(), args.words, used);
             if (!verb && args.words.size() == 1 && is_group(verbs(), args.words[0]))
               return io.out << overview(verbs(), args.words[0]), Exit::ok;
-            if (!verb) return fail(Kind::invalid_input, "there is no command '" + args.words[0] + "'", "domicile help");
+            if (!verb) {
+              io.err << "error: there is no command '" << args.words[0] << "'\n  fix: domicile help\n";
+              return Exit::usage;
+            }
             io.out << usage_of(*verb);
             return Exit::ok;
           }};

@@ -5,17 +5,31 @@
 
 namespace domicile::cli {
 
-Option base_option() { return {"base", "N", "which lab: moves its folder and its ports on this host"}; }
-Option json_option() { return {"json", "", "JSON on stdout"}; }
+namespace {
 
-Result<int> lab_base(const Args& args) {
-  const char* set = std::getenv("DOMICILE_LAB_BASE");
-  const std::string text = args.get("base", set == nullptr ? "0" : set);
+Result<int> base_of(const std::string& text) {
   int base = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), base);
   if (code != std::errc() || end != text.data() + text.size() || base < 0 || base > 50000)
     return fail(Kind::invalid_input, fmt::format("'{}' is no base", text), "a number from 0 to 50000");
   return base;
+}
+
+Result<void> valid_base(const std::string& text) {
+  (void)TRY(base_of(text));
+  return {};
+}
+
+}  // namespace
+
+Option base_option() {
+  return {"base", "N", "which lab: moves its folder and its ports on this host", false, false, valid_base};
+}
+Option json_option() { return {"json", "", "JSON on stdout"}; }
+
+Result<int> lab_base(const Args& args) {
+  const char* set = std::getenv("DOMICILE_LAB_BASE");
+  return base_of(args.get("base", set == nullptr ? "0" : set));
 }
 
 fs::path checkout() {

@@ -13,6 +13,10 @@ Verb lab_flap_verb() {
             Json body{{"from", args.words.at(0)}, {"to", args.words.at(1)}, {"one_way", args.has("one-way")}};
             body["period_ms"] = TRY(lab_figure(args.words.at(2)));
             return lab_do(args, io, "flap", body, "flapping");
+          },
+          [](const Args& args) -> Result<void> {
+            (void)TRY(lab_figure(args.words.at(2)));
+            return {};
           }};
 }
 

@@ -11,10 +11,13 @@ Verb lab_heal_verb() {
           {"domicile lab heal", "domicile lab heal us-east-1 eu-central-1"},
           [](const Args& args, Io& io) -> Result<Exit> {
             Json body = Json::object();
-            if (args.words.size() == 1) return fail(Kind::invalid_input, "name two sites, or none for all");
             if (args.words.size() == 2)
               body = {{"from", args.words[0]}, {"to", args.words[1]}, {"one_way", args.has("one-way")}};
             return lab_do(args, io, "heal", body, "healed");
+          },
+          [](const Args& args) -> Result<void> {
+            if (args.words.size() == 1) return fail(Kind::invalid_input, "name two sites, or none for all");
+            return {};
           }};
 }
 

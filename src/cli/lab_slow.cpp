@@ -13,6 +13,10 @@ Verb lab_slow_verb() {
             Json body{{"from", args.words.at(0)}, {"to", args.words.at(1)}, {"one_way", args.has("one-way")}};
             body["bytes_per_s"] = TRY(lab_figure(args.words.at(2)));
             return lab_do(args, io, "slow", body, "slow");
+          },
+          [](const Args& args) -> Result<void> {
+            (void)TRY(lab_figure(args.words.at(2)));
+            return {};
           }};
 }
 

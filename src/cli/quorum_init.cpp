@@ -18,9 +18,24 @@ std::vector<std::string> split(const std::string& list) {
   return items;
 }
 
+// SITE and PASSWORD_FILE of a word; empty: it is not of that form.
+std::pair<std::string, std::string> site_user(const std::string& word) {
+  const auto equals = word.find('=');
+  if (equals == 0 || equals == std::string::npos || equals + 1 == word.size()) return {};
+  return {word.substr(0, equals), word.substr(equals + 1)};
+}
+
+Result<void> check(const Args& args) {
+  for (const auto& word : args.words)
+    if (site_user(word).first.empty())
+      return fail(Kind::invalid_input, fmt::format("'{}' is not SITE=PASSWORD_FILE", word));
+  for (const auto& voter : split(args.get("voters")))
+    if (std::ranges::none_of(args.words, [&](const auto& word) { return site_user(word).first == voter; }))
+      return fail(Kind::invalid_input, fmt::format("the voter {} has no {}=PASSWORD_FILE", voter, voter));
+  return {};
+}
+
 Result<Exit> run(const Args& args, Io& io) {
-  for (const char* needed : {"endpoints", "ca", "certificate", "key", "root-password"})
-    if (args.get(needed).empty()) return fail(Kind::invalid_input, fmt::format("--{} is missing", needed));
   const etcd::Access root{.endpoints = split(args.get("endpoints")),
                           .tls = {args.get("ca"), args.get("certificate"), args.get("key")},
                           .user = "root",
@@ -28,15 +43,9 @@ Result<Exit> run(const Args& args, Io& io) {
   const auto voters = split(args.get("voters"));
   std::vector<etcd::SiteUser> users;
   for (const auto& word : args.words) {
-    const auto equals = word.find('=');
-    if (equals == 0 || equals == std::string::npos || equals + 1 == word.size())
-      return fail(Kind::invalid_input, fmt::format("'{}' is not SITE=PASSWORD_FILE", word));
-    const std::string site = word.substr(0, equals);
-    users.push_back({site, word.substr(equals + 1), std::find(voters.begin(), voters.end(), site) != voters.end()});
+    const auto [site, file] = site_user(word);
+    users.push_back({site, file, std::find(voters.begin(), voters.end(), site) != voters.end()});
   }
-  for (const auto& voter : voters)
-    if (std::none_of(users.begin(), users.end(), [&](const auto& user) { return user.site == voter; }))
-      return fail(Kind::invalid_input, fmt::format("the voter {} has no {}=PASSWORD_FILE", voter, voter));
   for (const auto& change : TRY(etcd::ensure_auth(root, users))) io.out << change << '\n';
   io.err << "the quorum's users are as they should be\n";
   return Exit::ok;
@@ -48,16 +57,17 @@ Verb quorum_init_verb() {
   return {"quorum init",
           "Set up etcd's users: root, and one for each site with no more rights than it needs. Safe to repeat.",
           {"SITE=PASSWORD_FILE..."},
-          {{"endpoints", "URLS", "etcd's members, with commas between them"},
-           {"ca", "FILE", "whose certificates are trusted"},
-           {"certificate", "FILE", "the client's own certificate, without a common name"},
-           {"key", "FILE", "its key"},
-           {"root-password", "FILE", "the password of etcd's root, 0600"},
+          {{"endpoints", "URLS", "etcd's members, with commas between them", true},
+           {"ca", "FILE", "whose certificates are trusted", true},
+           {"certificate", "FILE", "the client's own certificate, without a common name", true},
+           {"key", "FILE", "its key", true},
+           {"root-password", "FILE", "the password of etcd's root, 0600", true},
            {"voters", "SITES", "sites that hold no data: they may only read"}},
           {"domicile quorum init --endpoints https://10.10.0.1:2379,https://10.20.0.1:2379 --ca ca.pem "
            "--certificate etcd-client.pem --key etcd-client.key --root-password root.password "
            "us-east-1=us.password eu-central-1=eu.password eu-west-1=west.password"},
-          run};
+          run,
+          check};
 }
 
 }  // namespace domicile::cli

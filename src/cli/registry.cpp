@@ -16,6 +16,7 @@ const std::vector<Verb>& verbs() {
       explain_request_verb(),
       explain_table_verb(),
       explain_tenant_verb(),
+      gateway_config_verb(),
       help_verb(),
       lab_cut_verb(),
       lab_down_verb(),

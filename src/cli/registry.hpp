@@ -19,6 +19,7 @@ Verb drill_region_loss_verb();
 Verb explain_request_verb();
 Verb explain_table_verb();
 Verb explain_tenant_verb();
+Verb gateway_config_verb();
 Verb help_verb();
 Verb lab_cut_verb();
 Verb lab_down_verb();

@@ -63,8 +63,10 @@ class Screen {
 };
 
 Result<Exit> watch(const Args& args, Io& io) {
-  if (!io.terminal && !args.has("json"))
-    return fail(Kind::invalid_input, "--watch needs a terminal", "--watch --json writes one line a second");
+  if (!io.terminal && !args.has("json")) {
+    io.err << "error: --watch needs a terminal\n  fix: --watch --json writes one line a second\n";
+    return Exit::usage;
+  }
   auto agent = TRY(AgentClient::of(args));
   const EndSignals ends;
   std::optional<Screen> screen;

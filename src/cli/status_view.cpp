@@ -78,6 +78,19 @@ bool alive(const Json& status, const std::string& region) {
   return seen && *seen <= life_ms(status);
 }
 
+// Regions that may hold it in full and are neither home nor standby.
+std::string could_own(const Json& status, const Json& residency) {
+  const auto owners = owners_of(residency);
+  const Json &regions = child_at(status, "regions"), &holds = child_at(child_at(residency, "rules"), "holds");
+  std::string out;
+  if (regions.is_object())
+    for (const auto& [region, jurisdiction] : regions.items())
+      if (jurisdiction.is_string() && text_at(holds, jurisdiction.get<std::string>().c_str()) == "full" &&
+          std::ranges::find(owners, region) == owners.end())
+        out += (out.empty() ? "" : ", ") + region;
+  return out;
+}
+
 // Why nobody can write it, or empty.
 std::string down(const Json& status, const Json& residency) {
   const auto name = text_at(residency, "residency"), owner = text_at(residency, "owner");
@@ -99,7 +112,11 @@ std::string down(const Json& status, const Json& residency) {
     else
       living += (living.empty() ? "" : ", ") + each;
   }
-  if (owners.size() == 1) return what + "; held by law: no other region may own it, it comes back with its region";
+  if (owners.size() == 1)
+    return what + "; " +
+           (could_own(status, residency).empty()
+                ? "held by law: no other region may own it, it comes back with its region"
+                : "no standby is named (" + could_own(status, residency) + " could be), it comes back with its region");
   if (!living.empty()) return what + "; can go to " + living + barred;
   return what + (barred.empty() ? "; held by law: no region that may own it is alive" : barred);
 }
@@ -208,6 +225,8 @@ std::vector<std::string> unsafe_now(const Json& status) {
   std::vector<std::string> out;
   unsafe_quorum(status, out);
   unsafe_drift(status, out);
+  if (const auto revoked = text_at(status, "revoked"); !revoked.empty())
+    out.push_back("the list of revoked certificates cannot be read: " + revoked);
   for (const Json& residency : residencies_of(status)) {
     if (const auto why = text_at(residency, "distrusted"); !why.empty())
       out.push_back(fmt::format("the quorum is distrusted about {}: {}; domicile quorum adopt --reason TEXT",

@@ -5,10 +5,12 @@
 namespace domicile::cli {
 namespace {
 
+Result<void> check(const Args& args) {
+  if (args.has("residency")) return {};
+  return fail(Kind::invalid_input, "in which residency?", "--residency R: it never changes silently later", "DOM-T032");
+}
+
 Result<Exit> run(const Args& args, Io& io) {
-  if (!args.has("residency"))
-    return fail(Kind::invalid_input, "in which residency?", "--residency R: it never changes silently later",
-                "DOM-T032");
   const auto topology = TRY(topology_of(args));
   const std::vector<std::string> hosts(args.words.begin() + 1, args.words.end());
   const tenants::Entry entry =
@@ -32,7 +34,8 @@ Verb tenant_add_verb() {
                             {"add-host", "", "The tenant may be there already; add hosts to it."}}),
           {"domicile tenant add acme acme.example.com --residency eu",
            "domicile tenant add acme www.acme.example --residency eu --add-host"},
-          run};
+          run,
+          check};
 }
 
 }  // namespace domicile::cli

@@ -10,15 +10,25 @@ namespace {
 
 constexpr int kPage = 1000;
 
+Result<long> limit_of(const std::string& text) {
+  long limit = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (code != std::errc() || end != text.data() + text.size() || limit < 0)
+    return fail(Kind::invalid_input, "'" + text + "' is no number of tenants");
+  return limit;
+}
+
+Result<void> valid_limit(const std::string& text) {
+  (void)TRY(limit_of(text));
+  return {};
+}
+
 Result<Exit> run(const Args& args, Io& io) {
   const auto topology = TRY(topology_of(args));
-  const std::string residency = args.get("residency"), limit_text = args.get("limit", "0");
+  const std::string residency = args.get("residency");
   if (!residency.empty() && !tenant_residencies(topology).contains(residency))
     return fail(Kind::invalid_input, "there is no residency '" + residency + "'", "", "DOM-T004");
-  long limit = 0;
-  const auto [end, code] = std::from_chars(limit_text.data(), limit_text.data() + limit_text.size(), limit);
-  if (code != std::errc() || end != limit_text.data() + limit_text.size() || limit < 0)
-    return fail(Kind::invalid_input, "'" + limit_text + "' is no number of tenants");
+  const long limit = TRY(limit_of(args.get("limit", "0")));
   const auto directory = TRY(directory_of(args, topology));
   auto connection = TRY(open_database(directory.database, "tenant list"));
   std::string after = args.get("after");
@@ -53,7 +63,7 @@ Verb tenant_list_verb() {
           {},
           database_options({{"residency", "R", "Only these."},
                             {"after", "TENANT", "Begin behind this id."},
-                            {"limit", "N", "At most so many (all)."},
+                            {"limit", "N", "At most so many (all).", false, false, valid_limit},
                             {"json", "", "One JSON object a line."}}),
           {"domicile tenant list --residency eu --limit 20", "domicile tenant list --json"},
           run};

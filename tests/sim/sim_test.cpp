@@ -17,10 +17,11 @@ void tell(std::uint64_t seed, const Policy& policy = {}) {
   for (const auto& line : run(seed, policy, true).story) fmt::print("{}\n", line);
 }
 
-// DOMICILE_SIM_SEEDS: how many; DOMICILE_SIM_FIRST: from which on; DOMICILE_SIM_REPLAY: tells the story of one.
+// DOMICILE_SIM_SEEDS: how many (1,500; 100,000 with DOMICILE_LONG, as ./test long sets it); DOMICILE_SIM_FIRST: from which on; DOMICILE_SIM_REPLAY: tells the story of one.
 TEST(Simulation, EveryInvariantHoldsUnderFaults) {
   if (const auto seed = from_environment("DOMICILE_SIM_REPLAY", 0); seed != 0) tell(seed);
-  const auto first = from_environment("DOMICILE_SIM_FIRST", 1), seeds = from_environment("DOMICILE_SIM_SEEDS", 1500);
+  const std::uint64_t usual = std::getenv("DOMICILE_LONG") == nullptr ? 1'500 : 100'000;
+  const auto first = from_environment("DOMICILE_SIM_FIRST", 1), seeds = from_environment("DOMICILE_SIM_SEEDS", usual);
   std::map<std::string, int> visits;
   long writes = 0, openings = 0, repaired = 0, restores = 0, adoptions = 0, failed = 0;
   for (std::uint64_t seed = first; seed < first + seeds; ++seed) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <functional>
 
 #include "base/clock.hpp"
@@ -35,7 +36,7 @@ class Drill : public testing::Test {
   Outcome domicile(std::vector<std::string> words) {
     words.insert(words.begin(), DOMICILE_BINARY);
     words.insert(words.end(), {"--base", base_});
-    const auto ran = run({words}, 300 * kSecond);
+    const auto ran = run({words}, 600 * kSecond);
     if (!ran) ADD_FAILURE() << render(ran.error());
     return ran ? *ran : Outcome{};
   }
@@ -56,6 +57,9 @@ class Drill : public testing::Test {
               report["writes_readable"].get<std::size_t>() + report["writes_missing"].size())
         << report;
   }
+
+  // ./test long drills more often.
+  static int runs(int usual) { return std::getenv("DOMICILE_LONG") == nullptr ? usual : 3 * usual; }
 
   const std::string base_ = std::to_string(2000 + ::getpid() % 10000);
 };
@@ -144,7 +148,7 @@ TEST_F(Drill, ALostRegionThatIsStartedAgainStaysFenced) {
 }
 
 TEST_F(Drill, ACutWithClientsInsideCostsAtMostTheLease) {
-  const Json lost = drill({"drill", "region-loss", "--kind", "cut"});
+  const Json lost = drill({"drill", "region-loss", "--kind", "cut", "--runs", std::to_string(runs(1))});
   ASSERT_TRUE(lost.contains("runs"));
   expect_counted(lost);
   EXPECT_TRUE(lost["rto_ms_p50"].is_number()) << lost;

@@ -148,7 +148,7 @@ TEST_F(Operation, ARevokedCertificateIsRefusedWithinAMinute) {
       run({{"openssl", "x509", "-noout", "-serial", "-in", (sites_->etcd.directory() / "operate.pem").string()}},
           5 * kSecond);
   ASSERT_TRUE(serial && serial->out.starts_with("serial="));
-  ASSERT_TRUE(write_file(sites_->folder(kHome) / "revoked", serial->out.substr(7)));
+  ASSERT_TRUE(write_file(sites_->folder(kHome) / "revoked", "# lost laptop\n" + serial->out)) << "as openssl prints it";
   EXPECT_TRUE(
       eventually([&] { return sites_->call(kHome, "GET", "/v1/status", {}, "operate").status == 403; }, 60 * kSecond));
   EXPECT_EQ(sites_->call(kHome, "GET", "/v1/status", {}, "break-glass").status, 200) << "another one is not";

@@ -21,7 +21,7 @@ constexpr std::array kKeys = {
         "The residencies by name. `directory` (tenants and hosts) must be one of them, full everywhere.",
         O::residencies},
     Key{O::topology, "data", T::object, false, "", "The tenants' tables by `schema.table`.", O::data},
-    Key{O::topology, "accept", T::objects, false, "", "Outages by law that somebody accepted in writing.", O::accept},
+    Key{O::topology, "accept", T::objects, false, "", "Outages that somebody accepted in writing.", O::accept},
 
     Key{O::lease, "ttl", T::duration, false, "5s", "How long a beat entitles its region to write."},
     Key{O::lease, "beat", T::duration, false, "1s", "How often a region beats."},
@@ -29,11 +29,11 @@ constexpr std::array kKeys = {
     Key{O::lease, "patience", T::duration, false, "10s",
         "After how long an owner whose database does not commit gives its residencies up."},
 
-    Key{O::regions, "<region>", T::object, false, "", "A region.", O::region},
+    Key{O::regions, "<region>", T::object, false, "", "A region.", O::region, T::site},
     Key{O::region, "jurisdiction", T::jurisdiction, true, "", "Whose law the region is under, such as `EU`."},
-    Key{O::voters, "<voter>", T::object, false, "", "A voter; it has no settings: `{}`.", O::voter},
+    Key{O::voters, "<voter>", T::object, false, "", "A voter; it has no settings: `{}`.", O::voter, T::site},
 
-    Key{O::residencies, "<residency>", T::object, false, "", "A residency.", O::residency},
+    Key{O::residencies, "<residency>", T::object, false, "", "A residency.", O::residency, T::residency},
     Key{O::residency, "home", T::site, true, "", "The region that owns it normally."},
     Key{O::residency, "standby", T::sites, false, "[]",
         "The regions that may take over, in the order of preference. Each must hold it in full."},
@@ -45,9 +45,10 @@ constexpr std::array kKeys = {
     Key{O::residency, "calm", T::duration, false, "10m", "At most one automatic switch in this time. `0`: no limit."},
     Key{O::residency, "reads", T::reads, false, "fresh",
         "After the lease's end reads are refused (`fresh`) or served from what is there (`stale`)."},
-    Key{O::holds, "<jurisdiction>", T::form, false, "", "`full`, `reduced` (without every personal column) or `none`."},
+    Key{O::holds, "<jurisdiction>", T::form, false, "", "`full`, `reduced` (without every personal column) or `none`.",
+        O::topology, T::jurisdiction},
 
-    Key{O::data, "<schema.table>", T::object, false, "", "A table of tenants' rows.", O::table},
+    Key{O::data, "<schema.table>", T::object, false, "", "A table of tenants' rows.", O::table, T::table},
     Key{O::table, "tenant", T::column, false, "tenant_id", "The column with the tenant's id. Reaches every form."},
     Key{O::table, "residency", T::column, false, "residency", "The column with the residency. Reaches every form."},
     Key{O::table, "personal", T::columns, false, "[]", "The columns that only `full` holds."},
@@ -55,7 +56,8 @@ constexpr std::array kKeys = {
     Key{O::table, "globally_unique", T::columns, false, "[]",
         "Unique constraints without the residency whose values are unique in all regions, as you vouch."},
 
-    Key{O::accept, "<residency>", T::outage, false, "", "`outage`: this residency may be down with its region."},
+    Key{O::accept, "<residency>", T::outage, false, "", "`outage`: this residency may be down with its region.",
+        O::topology, T::residency},
     Key{O::accept, "by", T::text, true, "", "Who accepted it."},
     Key{O::accept, "reason", T::text, true, "", "Why."},
     Key{O::accept, "until", T::date, true, "", "The last day on which this holds."},
@@ -87,6 +89,8 @@ std::string_view describe(Type type) {
       return "a date such as 2027-12-31";
     case T::site:
       return "the name of a region";
+    case T::residency:
+      return "the name of a residency";
     case T::sites:
       return "a list of regions";
     case T::jurisdiction:
@@ -103,6 +107,8 @@ std::string_view describe(Type type) {
       return "the name of a column";
     case T::columns:
       return "a list of names";
+    case T::table:
+      return "a table as schema.table";
     case T::object:
       return "a map";
     case T::objects:

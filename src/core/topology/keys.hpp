@@ -27,6 +27,7 @@ enum class Type {
   text,
   date,  // 2026-01-31
   site,
+  residency,
   sites,  // a list
   jurisdiction,
   form,
@@ -35,6 +36,7 @@ enum class Type {
   outage,
   column,
   columns,  // a list
+  table,    // schema.table
   object,   // Key::child
   objects,  // one Key::child, or a list of them
 };
@@ -47,6 +49,7 @@ struct Key {
   std::string_view otherwise;  // the default, as one would write it; empty: none
   std::string_view doc;
   Object child = Object::topology;
+  Type names = Type::text;  // of a "<…>": what kind of name stands there
   bool any() const { return name.front() == '<'; }
 };
 

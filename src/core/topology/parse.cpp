@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/topology/names.hpp"
 #include "core/topology/reader.hpp"
 #include "core/topology/rules.hpp"
 #include "core/topology/sketch.hpp"
@@ -15,8 +16,8 @@ namespace {
 using Entries = std::vector<Reader::Entry>;
 using O = Object;
 
-constexpr const char* kSiteRule = "use small letters, digits and single '-', at most 32, beginning with a letter";
-constexpr const char* kColumnRule = "use small letters, digits and '_', at most 63, beginning with a letter or '_'";
+constexpr const char* kSiteWords = "use small letters, digits and single '-', at most 32, beginning with a letter";
+constexpr const char* kColumnWords = "use small letters, digits and '_', at most 63, beginning with a letter or '_'";
 
 class Parser {
  public:
@@ -61,7 +62,7 @@ class Parser {
 
   void regions(const yaml::Node& node) {
     for (const auto& entry : reader_.entries(node, O::regions, "'regions'")) {
-      const auto name = reader_.name<RegionName>(*entry.name, "a region", kSiteRule);
+      const auto name = reader_.name<RegionName>(*entry.name, "a region", kSiteWords);
       const Entries keys = reader_.entries(*entry.value, O::region, "region '" + entry.name->text + "'");
       const auto* written = Reader::find(keys, "jurisdiction");
       if (!written) continue;
@@ -73,7 +74,7 @@ class Parser {
   void voters(const yaml::Node& node) {
     for (const auto& entry : reader_.entries(node, O::voters, "'voters'")) {
       reader_.entries(*entry.value, O::voter, "voter '" + entry.name->text + "'");
-      if (const auto name = reader_.name<RegionName>(*entry.name, "a voter", kSiteRule))
+      if (const auto name = reader_.name<RegionName>(*entry.name, "a voter", kSiteWords))
         topology_.voters.push_back(*name);
     }
   }
@@ -89,11 +90,11 @@ class Parser {
   }
 
   void residency(const Reader::Entry& entry) {
-    const auto name = reader_.name<ResidencyName>(*entry.name, "a residency",
-                                                  std::string(kSiteRule) + "; by, reason, until and salvage are taken");
+    const auto name = reader_.name<ResidencyName>(
+        *entry.name, "a residency", std::string(kSiteWords) + "; by, reason, until and salvage are taken");
     const Entries keys = reader_.entries(*entry.value, O::residency, "residency '" + entry.name->text + "'");
-    const auto home = reader_.name_in<RegionName>(keys, O::residency, "home", "a region", kSiteRule);
-    auto standby = reader_.names<RegionName>(keys, "standby", "a region", kSiteRule);
+    const auto home = reader_.name_in<RegionName>(keys, O::residency, "home", "a region", kSiteWords);
+    auto standby = reader_.names<RegionName>(keys, "standby", "a region", kSiteWords);
     std::map<Jurisdiction, Form> forms;
     each(keys, "holds", [&](const auto& written) { forms = holds(*written.value, entry.name->text); });
     const Micros rpo = reader_.duration(keys, O::residency, "rpo");
@@ -128,16 +129,16 @@ class Parser {
     const auto name = dot == text.npos ? std::nullopt : Identifier::of(text.substr(dot + 1));
     if (!schema || !name)
       reader_.add(Code::bad_table, *entry.name, "a table is named by its schema and its name",
-                  std::string("write schema.table: ") + kColumnRule);
-    else if (*schema == "domicile" || *schema == "pg_catalog" || *schema == "information_schema")
+                  std::string("write schema.table: ") + kColumnWords);
+    else if (std::ranges::find(kOwnSchemas, schema->str()) != kOwnSchemas.end())
       reader_.add(Code::bad_table, *entry.name, "the schema '" + schema->str() + "' is not for tenants' tables",
                   "remove it");
     const Entries keys = reader_.entries(*entry.value, O::table, "this table");
-    const auto tenant = reader_.name_in<Identifier>(keys, O::table, "tenant", "a column", kColumnRule);
-    const auto residency = reader_.name_in<Identifier>(keys, O::table, "residency", "a column", kColumnRule);
-    auto personal = reader_.names<Identifier>(keys, "personal", "a column", kColumnRule);
-    auto shared = reader_.names<Identifier>(keys, "shared", "a column", kColumnRule);
-    auto unique = reader_.names<Identifier>(keys, "globally_unique", "a constraint", kColumnRule);
+    const auto tenant = reader_.name_in<Identifier>(keys, O::table, "tenant", "a column", kColumnWords);
+    const auto residency = reader_.name_in<Identifier>(keys, O::table, "residency", "a column", kColumnWords);
+    auto personal = reader_.names<Identifier>(keys, "personal", "a column", kColumnWords);
+    auto shared = reader_.names<Identifier>(keys, "shared", "a column", kColumnWords);
+    auto unique = reader_.names<Identifier>(keys, "globally_unique", "a constraint", kColumnWords);
     if (schema && name && tenant && residency)
       topology_.tables.push_back(
           {*schema, *name, *tenant, *residency, std::move(personal), std::move(shared), std::move(unique)});
@@ -159,7 +160,7 @@ class Parser {
       reader_.add(Code::bad_date, *Reader::find(keys, "until")->value, "'until' is no date", "write 2027-12-31");
     for (const auto& entry : keys) {
       if (!entry.key->any()) continue;
-      const auto name = reader_.name<ResidencyName>(*entry.name, "a residency", kSiteRule);
+      const auto name = reader_.name<ResidencyName>(*entry.name, "a residency", kSiteWords);
       if (entry.value->text != "outage")
         reader_.add(Code::bad_value, *entry.value, "only an outage can be accepted", "write outage");
       else if (name && by && reason && date)

@@ -5,34 +5,57 @@
 #include "base/json.hpp"
 #include "core/topology/codes.hpp"
 #include "core/topology/keys.hpp"
+#include "core/topology/names.hpp"
 
 namespace domicile::topology {
 namespace {
 
 Json schema_of(Object object);
 
-Json pattern(const char* text) { return {{"type", "string"}, {"pattern", text}}; }
+Json pattern(const std::string& text) { return {{"type", "string"}, {"pattern", "^(" + text + ")$"}}; }
+Json name(const NameRule& rule) {
+  Json out = pattern(pattern_of(rule));
+  out["maxLength"] = rule.most;
+  return out;
+}
 Json choice(Json values) { return {{"enum", std::move(values)}}; }
+Json list_of(Json item) { return {{"type", "array"}, {"items", std::move(item)}, {"uniqueItems", true}}; }
 
-constexpr const char* kSite = "^[a-z](-?[a-z0-9])*$";
-constexpr const char* kColumn = "^[a-z_][a-z0-9_]{0,62}$";
+Json table_name() {
+  const auto part = [](const NameRule& rule) {
+    return fmt::format("(?=[^.]{{1,{}}}(\\.|$)){}", rule.most, pattern_of(rule));
+  };
+  Json out = pattern(part(kIdentifierRule) + "\\." + part(kIdentifierRule));
+  out["not"] = {{"pattern", fmt::format("^({})\\.", fmt::join(kOwnSchemas, "|"))}};
+  return out;
+}
 
-Json schema_of(const Key& key) {
-  switch (key.type) {
+Json residency_name() {
+  Json out = name(kSiteRule);
+  out["not"] = choice(kReservedResidencies);
+  return out;
+}
+
+Json schema_of(const Key& key);
+
+Json schema_of(Type type) {
+  switch (type) {
     case Type::version:
       return {{"const", 1}};
     case Type::duration:
-      return {{"anyOf", {pattern("^([0-9]+(ms|s|m|h)|0)$"), {{"const", 0}}}}};
+      return {{"anyOf", {pattern("[0-9]+(ms|s|m|h)|0"), {{"const", 0}}}}};
     case Type::text:
-      return {{"type", "string"}, {"minLength", 1}};
+      return {{"type", "string"}, {"pattern", "[^ \\t\\n]"}};  // it says something
     case Type::date:
-      return pattern("^[0-9]{4}-[0-9]{2}-[0-9]{2}$");
+      return pattern("[0-9]{4}-[0-9]{2}-[0-9]{2}");
     case Type::site:
-      return pattern(kSite);
+      return name(kSiteRule);
+    case Type::residency:
+      return residency_name();
     case Type::sites:
-      return {{"type", "array"}, {"items", pattern(kSite)}, {"uniqueItems", true}};
+      return list_of(name(kSiteRule));
     case Type::jurisdiction:
-      return pattern("^[A-Z][A-Z0-9-]{0,15}$");
+      return name(kJurisdictionRule);
     case Type::form:
       return choice({"full", "reduced", "none"});
     case Type::failover:
@@ -42,31 +65,45 @@ Json schema_of(const Key& key) {
     case Type::outage:
       return choice({"outage"});
     case Type::column:
-      return pattern(kColumn);
+      return name(kIdentifierRule);
     case Type::columns:
-      return {{"type", "array"}, {"items", pattern(kColumn)}, {"uniqueItems", true}};
+      return list_of(name(kIdentifierRule));
+    case Type::table:
+      return table_name();
     case Type::object:
-      return schema_of(key.child);
-    case Type::objects: {
-      const Json one = schema_of(key.child);
-      return {{"anyOf", {one, {{"type", "array"}, {"items", one}}}}};
-    }
+    case Type::objects:
+      break;
   }
-  return true;
+  return Json::object();
+}
+
+Json schema_of(const Key& key) {
+  if (key.type == Type::object) return schema_of(key.child);
+  if (key.type != Type::objects) return schema_of(key.type);
+  const Json one = schema_of(key.child);
+  return {{"anyOf", {one, {{"type", "array"}, {"items", one}}}}};
 }
 
 Json schema_of(Object object) {
   Json out = {{"type", "object"}, {"additionalProperties", false}};
+  Json declared = Json::array();
   for (const Key& key : all_keys()) {
     if (key.in != object) continue;
     Json value = schema_of(key);
     value["description"] = key.doc;
-    if (key.any())
+    if (key.any()) {
       out["additionalProperties"] = value;
-    else
+      out["propertyNames"] = schema_of(key.names);
+    } else {
       out["properties"][std::string(key.name)] = value;
+      declared.push_back(key.name);
+    }
     if (key.required) out["required"].push_back(key.name);
   }
+  if (out.contains("propertyNames") && !declared.empty())
+    out["propertyNames"] = {{"anyOf", {choice(declared), out["propertyNames"]}}};
+  // A key with nothing behind it is an empty map.
+  if (!out.contains("required")) out["type"] = {"object", "null"};
   return out;
 }
 

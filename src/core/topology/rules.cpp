@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 
+#include "core/topology/survivability.hpp"
+
 namespace domicile::topology {
 namespace {
 
@@ -206,13 +208,14 @@ class Rules {
       if (acceptance(name).text == "outage") continue;
       const Region* home = region_of(topology_, residency.home.str());
       if (!home) continue;
-      reader_.add(
-          Code::outage_not_accepted, at({"residencies", name}),
-          fmt::format("the loss of '{}' is an outage for '{}' until it is back: no other region may take over",
-                      residency.home.str(), name),
-          fmt::format("name a standby that holds it in full, or accept it: accept: {{{}: outage, by: …, reason: "
-                      "…, until: 2027-12-31}}",
-                      name));
+      const auto could = lawful_standbys(topology_, residency);
+      reader_.add(Code::outage_not_accepted, at({"residencies", name}),
+                  fmt::format("the loss of '{}' is an outage for '{}' until it is back: {}", residency.home.str(), name,
+                              could.empty() ? "by law no other region may take over" : "no standby is named"),
+                  fmt::format("{}, or accept it: accept: {{{}: outage, by: …, reason: …, until: 2027-12-31}}",
+                              could.empty() ? "let another region hold it in full and name it as standby"
+                                            : fmt::format("write standby: [{}]", fmt::join(could, ", ")),
+                              name));
     }
     for (const Accept& accept : topology_.accepted) {
       const std::string& name = accept.residency.str();

@@ -1,8 +1,19 @@
 #include "core/topology/survivability.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace domicile::topology {
+
+std::vector<std::string> lawful_standbys(const Topology& topology, const Residency& residency) {
+  std::vector<std::string> out;
+  for (const Region& region : topology.regions)
+    if (region.name != residency.home && form_in(residency, region.jurisdiction) == Form::full)
+      out.push_back(region.name);
+  std::sort(out.begin(), out.end());
+  return out;
+}
 
 std::string_view name_of(Fate::Kind kind) {
   switch (kind) {
@@ -25,7 +36,8 @@ std::string sentence(const Fate& fate) {
     case Fate::Kind::switch_over:
       return "switch to " + fate.to + (fate.asks ? " (asks)" : "");
     case Fate::Kind::outage:
-      return "outage by law";
+      return fate.could.empty() ? "outage by law"
+                                : fmt::format("outage: no standby named ({} could be)", fmt::join(fate.could, ", "));
     case Fate::Kind::writes_stop:
       return "writes stop when leases end";
   }
@@ -54,7 +66,9 @@ std::vector<Fate> survivability(const Topology& topology) {
         fate.kind = Fate::Kind::writes_stop;
       } else if (residency.home == lost) {
         fate.kind = residency.standby.empty() ? Fate::Kind::outage : Fate::Kind::switch_over;
-        if (!residency.standby.empty()) {
+        if (residency.standby.empty()) {
+          fate.could = lawful_standbys(topology, residency);
+        } else {
           fate.to = residency.standby.front();
           fate.asks = residency.failover == Failover::approve;
         }

@@ -3,18 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+
+#include "core/topology/names.hpp"
 
 namespace domicile::topology {
 namespace {
 
-bool lower(char c) { return c >= 'a' && c <= 'z'; }
-bool upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool digit(char c) { return c >= '0' && c <= '9'; }
-
-// `by`, `reason` and `until` stand beside residencies in `accept`; `salvage` would name a link like a publication that
-// is none.
-constexpr std::array<std::string_view, 4> kReserved = {"by", "reason", "until", "salvage"};
 
 template <class Range, class Get>
 auto* find_named(Range& range, Get get, std::string_view name) {
@@ -24,25 +19,12 @@ auto* find_named(Range& range, Get get, std::string_view name) {
 
 }  // namespace
 
-bool SiteKind::valid(std::string_view text) {
-  if (text.empty() || text.size() > 32 || !lower(text.front()) || text.back() == '-') return false;
-  if (text.find("--") != std::string_view::npos) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) { return lower(c) || digit(c) || c == '-'; });
-}
-
+bool SiteKind::valid(std::string_view text) { return follows(kSiteRule, text); }
 bool ResidencyKind::valid(std::string_view text) {
-  return SiteKind::valid(text) && std::find(kReserved.begin(), kReserved.end(), text) == kReserved.end();
+  return follows(kSiteRule, text) && std::ranges::find(kReservedResidencies, text) == kReservedResidencies.end();
 }
-
-bool JurisdictionKind::valid(std::string_view text) {
-  if (text.empty() || text.size() > 16 || !upper(text.front()) || text.back() == '-') return false;
-  return std::all_of(text.begin(), text.end(), [](char c) { return upper(c) || digit(c) || c == '-'; });
-}
-
-bool IdentifierKind::valid(std::string_view text) {
-  if (text.empty() || text.size() > 63 || !(lower(text.front()) || text.front() == '_')) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) { return lower(c) || digit(c) || c == '_'; });
-}
+bool JurisdictionKind::valid(std::string_view text) { return follows(kJurisdictionRule, text); }
+bool IdentifierKind::valid(std::string_view text) { return follows(kIdentifierRule, text); }
 
 std::string_view name_of(Form form) {
   switch (form) {

@@ -33,6 +33,7 @@ class OperatedSites {
       must(etcd.authority().issue(etcd.directory() / person, {.common_name = person, .ip = {}}));
     for (const auto& site : etcd.sites()) {
       must(make_directories(folder(site) / "stall", 0700));
+      must(write_file(folder(site) / "revoked", "# nobody\n"));
       ports_[site] = free_port();
     }
     for (const auto* region : {kHome, kStandby}) {
@@ -152,8 +153,10 @@ class OperatedSites {
       text += fmt::format("  {}:\n    api: {}\n", other, api(other));
       std::string role = "domicile_link_" + site;
       std::ranges::replace(role, '-', '_');
-      if (servers.contains(other))
-        text += fmt::format("    link: \"{}\"\n", servers.at(other)->conninfo("postgres", role));
+      if (other == kVoter || site == kVoter) continue;
+      const std::string link = servers.contains(other) ? servers.at(other)->conninfo("postgres", role)
+                                                       : "host=/nowhere dbname=postgres user=" + role;
+      text += fmt::format("    link: \"{}\"\n    insecure_link: true\n", link);
     }
     return text + fmt::format("stall_directory: {}\n", (folder(site) / "stall").string());
   }
