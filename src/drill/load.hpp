@@ -30,7 +30,7 @@ struct LoadSpec {
   std::vector<ClientSpec> clients;
   double per_s = 0;                // of all clients together, spread evenly in turn
   std::string ca;                  // PEM file of the authority of the gateways' certificates; empty: plain HTTP
-  int connections = 16;            // of one client to one gateway
+  int connections = 8;             // of one client to one gateway
   Micros connect = kSecond;        // TCP and TLS
   Micros answer = 3 * kSecond;     // whole request: three times the longest planned pause
   Micros deadline = 10 * kSecond;  // from the intended time; then an unsent write is refused

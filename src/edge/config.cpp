@@ -103,12 +103,12 @@ Result<std::string> render(const GatewayConfig& config) {
       "{}worker_processes {};\ndaemon off;\npid nginx.pid;\nerror_log logs/error.log "
       "error;\n"
       "domicile_directory \"{}\";\ndomicile_region \"{}\";\ndomicile_hold_requests {};\ndomicile_hold_bytes {};\n"
-      "domicile_hold_time {}ms;\ndomicile_retry_after {};\ndomicile_warm_connections {};\n"
+      "domicile_hold_time {}ms;\ndomicile_retry_after {};\ndomicile_wind_down {}ms;\ndomicile_warm_connections {};\n"
       "domicile_released_at_once {};\nworker_shutdown_timeout 30s;\n"
       "events {{ worker_connections {}; }}\n",
       "/usr/lib/nginx/modules", config.modules, config.modules,
       geteuid() == 0 && !config.user.empty() ? "user " + config.user + ";\n" : "", config.workers, config.directory,
-      config.region, config.hold_requests, config.hold_bytes, config.hold_ms, config.retry_after_s,
+      config.region, config.hold_requests, config.hold_bytes, config.hold_ms, config.retry_after_s, config.wind_down_ms,
       config.warm_connections, config.released_at_once, config.worker_connections);
   text += stream_part(config);
   text +=

@@ -39,6 +39,9 @@ struct GatewayConfig {
   std::size_t hold_bytes = 256u << 20;  // per worker
   int hold_ms = 15000;                  // then 503
   int retry_after_s = 1;
+  // After a move kept connections end one by one over this time. All their clients shake hands anew, through a tunnel,
+  // which costs more than their requests: over 4 s that delayed what had just been released.
+  int wind_down_ms = 30000;
   // Idle ones kept to the application, per worker. Where each holds a thread of it, all of them together must be well
   // below its threads: what has no thread waits until an idle connection is closed, 2 s.
   int application_connections = 16;

@@ -40,7 +40,7 @@ TEST_F(Gateway, AfterASwitchAnHttp2ConnectionIsToldToEndAndLosesNoRequest) {
   ASSERT_TRUE(answered(stream));
   EXPECT_EQ(seen.body[stream], "us-east-1 GET 0");
   ASSERT_NO_FATAL_FAILURE(set_us(Mode::serving, eu_.name, 2));
-  // It is wound down within four seconds, when a request comes; until then its requests are forwarded.
+  // It is wound down within its time, when a request comes; until then its requests are forwarded.
   for (const Micros end = monotonic_now() + 10 * kSecond; seen.goaways.empty() && monotonic_now() < end;) {
     stream = client.ask("GET", kUs, "/");
     ASSERT_TRUE(answered(stream)) << "stream " << stream;

@@ -13,7 +13,6 @@ namespace {
 constexpr ngx_uint_t kReleasedAtOnce = 64;
 constexpr ngx_msec_t kRetry = 250;  // a peer that cannot be reached, or does not know yet that it owns, is tried again
 constexpr ngx_msec_t kPacedFor = 1000;  // after a move; a peer that hangs must not keep everybody
-constexpr ngx_msec_t kWindDown = 4000;
 
 // nginx modules have no object to hang on to: this is one process's only instance.
 struct Queues {
@@ -134,7 +133,7 @@ void leave_queue(Context* context) {
 }
 
 bool winds_down_now(const ngx_connection_t* c) {
-  const auto turn = static_cast<ngx_msec_t>((c->number * 2654435761u >> 8) % kWindDown);
+  const auto turn = static_cast<ngx_msec_t>((c->number * 2654435761u >> 8) % core_conf().wind_down);
   return ngx_current_msec - queues.moved_at >= turn;
 }
 

@@ -52,6 +52,7 @@ void* create_conf(ngx_cycle_t* cycle) {
   conf->hold_bytes = NGX_CONF_UNSET_SIZE;
   conf->hold_time = NGX_CONF_UNSET_MSEC;
   conf->retry_after = NGX_CONF_UNSET;
+  conf->wind_down = NGX_CONF_UNSET_MSEC;
   conf->warm_connections = conf->released_at_once = NGX_CONF_UNSET_UINT;
   return conf;
 }
@@ -62,8 +63,10 @@ char* init_conf(ngx_cycle_t*, void* data) {
   ngx_conf_init_size_value(conf->hold_bytes, 256u << 20);
   ngx_conf_init_msec_value(conf->hold_time, 15000);
   ngx_conf_init_value(conf->retry_after, 1);
-  ngx_conf_init_uint_value(conf->warm_connections, 64);
-  ngx_conf_init_uint_value(conf->released_at_once, 64);
+  ngx_conf_init_msec_value(conf->wind_down, 30000);
+  if (conf->wind_down == 0) conf->wind_down = 1;
+  ngx_conf_init_uint_value(conf->warm_connections, 96);
+  ngx_conf_init_uint_value(conf->released_at_once, 96);
   return NGX_CONF_OK;
 }
 
@@ -79,6 +82,8 @@ ngx_command_t commands[] = {{literal("domicile_directory"), NGX_MAIN_CONF | NGX_
                              ngx_conf_set_msec_slot, 0, offsetof(CoreConf, hold_time), nullptr},
                             {literal("domicile_retry_after"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
                              ngx_conf_set_sec_slot, 0, offsetof(CoreConf, retry_after), nullptr},
+                            {literal("domicile_wind_down"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
+                             ngx_conf_set_msec_slot, 0, offsetof(CoreConf, wind_down), nullptr},
                             {literal("domicile_warm_connections"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
                              ngx_conf_set_num_slot, 0, offsetof(CoreConf, warm_connections), nullptr},
                             {literal("domicile_released_at_once"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,

@@ -14,6 +14,7 @@ struct CoreConf {
   size_t hold_bytes;
   ngx_msec_t hold_time;
   time_t retry_after;
+  ngx_msec_t wind_down;         // over which kept connections end after a move
   ngx_uint_t warm_connections;  // kept open to each peer, in each worker
   ngx_uint_t released_at_once;  // held requests on their way to peers at the same time, in each worker
 };

@@ -160,6 +160,7 @@ class Gateway : public testing::Test {
       region.config.certificates = {{"us", d_ + "/us.crt", d_ + "/us.key"}};
     else
       region.config.certificates = {{"us", d_ + "/us.crt", d_ + "/us.key"}, {"eu", d_ + "/eu.crt", d_ + "/eu.key"}};
+    region.config.wind_down_ms = 4000;  // tests wait for its end
     const auto prepared = prepare(region.config);
     ASSERT_TRUE(prepared) << render(prepared.error());
   }
