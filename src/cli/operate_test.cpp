@@ -230,8 +230,17 @@ TEST(Status, WhatIsUnsafeIsSaidAndIsTheExitCode) {
          eu["owner"] = "eu-central-1";
          eu["owner_expired"] = true;
          eu["rules"]["standby"] = Json::array();
+         s["regions"]["eu-west-1"] = "US";
        },
        "held by law: no other region may own it"},
+      {"a second place may hold it and is not named",
+       [](Json& s) {
+         auto& eu = s["residencies"][1];
+         eu["owner"] = "eu-central-1";
+         eu["owner_expired"] = true;
+         eu["rules"]["standby"] = Json::array();
+       },
+       "no standby is named (eu-west-1 could be)"},
   };
   FakeAgent agent;
   for (const auto& each : cases) {
