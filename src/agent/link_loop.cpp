@@ -11,7 +11,9 @@ constexpr int kSlotRounds = 4;  // slots are kept every so many rounds
 
 LinkLoop::LinkLoop(LinkSetup setup, Published<CopiesSeen>& board) : setup_(std::move(setup)), board_(board) {}
 
-std::optional<Micros> lag_of(const replication::CopyHealth& health, const std::optional<authority::Marker>& committed) {
+std::optional<Micros> lag_of(const replication::CopyHealth& health, const std::optional<authority::Marker>& committed,
+                             Micros seen_age, Micros life) {
+  if (seen_age > life) return {};
   if (!health.complete || !health.trouble.empty() || !health.applied || !committed) return {};
   // Ahead of the last beat: beats come once a second, markers five times.
   if (health.applied->epoch != committed->epoch) return {};
@@ -46,7 +48,9 @@ void LinkLoop::look_at(const topology::Residency& residency) {
   if (const auto beat = quorum->view.beats.find(copy.source); beat != quorum->view.beats.end())
     if (const auto marker = beat->second.value.markers.find(name); marker != beat->second.value.markers.end())
       committed = marker->second;
-  last_[name] = {copy.source, *health, lag_of(*health, committed)};
+  const auto& lease = setup_.topology->lease;
+  last_[name] = {copy.source, *health,
+                 lag_of(*health, committed, monotonic_now() - quorum->sent_at, lease.ttl + lease.margin)};
 }
 
 void LinkLoop::keep_slots(const topology::Residency& residency) {

@@ -38,7 +38,9 @@ class LinkLoop {
 };
 
 // Lag of a copy: the owner's last committed marker as its last beat names it, minus the last one applied here: one
-// clock, and it does not grow when the owner's database has died. Unknown unless everything is known to be good.
-std::optional<Micros> lag_of(const replication::CopyHealth& health, const std::optional<authority::Marker>& committed);
+// clock, and it does not grow when the owner's database has died. Unknown unless everything is known to be good, and
+// what the quorum said (`seen_age` ago) is no older than a lease: whoever is cut off sees an owner that stands still.
+std::optional<Micros> lag_of(const replication::CopyHealth& health, const std::optional<authority::Marker>& committed,
+                             Micros seen_age, Micros life);
 
 }  // namespace domicile::agent
