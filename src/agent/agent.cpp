@@ -199,9 +199,10 @@ class Daemon {
       residencies_.emplace(residency.name,
                            std::make_unique<ResidencyLoop>(residency_setup(residency, make_store()), changes_));
     for (const auto& [name, loop] : residencies_) residency_boards_[name] = &loop->seen();
-    drift_ = std::make_unique<DriftLoop>(DriftSetup{config_.region, config_.drift_period, topology_.get(), store_, make_store, disk_.get(),
-                                                    &peers_, residency_boards_, &events_, log_},
-                                         drift_seen_);
+    drift_ =
+        std::make_unique<DriftLoop>(DriftSetup{config_.region, config_.drift_period, topology_.get(), store_,
+                                               make_store, disk_.get(), &peers_, residency_boards_, &events_, log_},
+                                    drift_seen_);
     links_ = std::make_unique<LinkLoop>(LinkSetup{config_.region, topology_.get(), make_store(), disk_.get(),
                                                   &beat_.seen(), residency_boards_, &drift_seen_, log_},
                                         copies_);

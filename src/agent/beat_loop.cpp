@@ -173,12 +173,15 @@ void BeatLoop::drop_lapsed() {
 void BeatLoop::extend_leases(const View& view, const Clocks& clocks, const std::map<std::string, KnownEpoch>& before) {
   const Micros length = setup_.timing.ttl - setup_.timing.margin;
   drop_lapsed();
-  last_.leases.clear();
+  const auto held = std::exchange(last_.leases, {});
   for (const auto& [residency, epoch] : allowed_) {
     const auto stored = view.authorities.find(residency);
     if (stored == view.authorities.end()) continue;
     const auto& record = stored->second.value;
     if (record.owner != setup_.region || record.mode != Mode::serving || record.epoch != epoch) continue;
+    // One that cannot be extended now still runs to its end, and the gateway may serve by it.
+    if (const auto had = held.find(residency); had != held.end() && had->second.epoch == epoch)
+      last_.leases.insert(*had);
     authority::Local local;
     if (const auto known = before.find(residency); known != before.end())
       local.known_epoch = known->second.epoch, local.known_owner = known->second.owner;

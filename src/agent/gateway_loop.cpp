@@ -14,7 +14,14 @@ snapshot::AuthorityRow GatewayLoop::row_of(const topology::Residency& residency,
   row.residency = residency.name.str();
   row.here = form_of(topology::form_at(*setup_.topology, residency, setup_.region));
   row.reads_stale = residency.reads == topology::Reads::stale;
-  if (!seen.record) return row;
+  const auto before = before_.find(row.residency);
+  if (!seen.record) {
+    if (before == before_.end()) return row;
+    auto kept = before->second;
+    kept.here = row.here;
+    kept.reads_stale = row.reads_stale;
+    return kept;
+  }
   const auto& record = seen.record->value;
   row.owner = record.owner;
   row.epoch = static_cast<std::uint64_t>(record.epoch);
@@ -26,11 +33,27 @@ snapshot::AuthorityRow GatewayLoop::row_of(const topology::Residency& residency,
   const auto lease = quorum.leases.find(row.residency);
   if (record.owner == setup_.region && lease != quorum.leases.end() && lease->second.epoch == record.epoch)
     row.lease_end = lease->second.gateway_end.at;
+  else if (before != before_.end() && before->second.owner == record.owner && before->second.epoch == row.epoch)
+    row.lease_end = before->second.lease_end;
+  // The process before this one died between becoming the owner and telling the gateway: requests wait until a beat has
+  // given the lease that the record promises, but not longer than one would last.
+  if (record.owner == setup_.region && record.mode == authority::Mode::serving && row.lease_end == 0 &&
+      monotonic_now() < begun_at_ + setup_.topology->lease.ttl)
+    row.mode = snapshot::Mode::draining;
   if (const auto site = setup_.sites->find(record.owner); site != setup_.sites->end()) {
     row.tunnel = site->second.tunnel;
     row.forward = site->second.forward;
   }
   return row;
+}
+
+void GatewayLoop::recall() {
+  const auto last = edge::last_authority(setup_.directory.string());
+  if (!last || last->region != setup_.region) return;
+  for (auto row : last->rows) {
+    if (last->boot_id != host_boot_id()) row.lease_end = 0;  // of another clock
+    before_[row.residency] = row;
+  }
 }
 
 void GatewayLoop::write_authority() {
@@ -69,6 +92,8 @@ void GatewayLoop::write_authority() {
 void GatewayLoop::run(const std::stop_token& stop) {
   std::uint64_t rung = 0;
   last_.generation = edge::highest_generations(setup_.directory.string()).authority;
+  recall();
+  begun_at_ = monotonic_now();
   while (!stop.stop_requested()) {
     life_.begin_pass();
     write_authority();

@@ -31,6 +31,7 @@ class GatewayLoop {
  private:
   snapshot::AuthorityRow row_of(const topology::Residency& residency, const ResidencySeen& seen,
                                 const QuorumSeen& quorum) const;
+  void recall();
   void write_authority();
 
   GatewaySetup setup_;
@@ -38,7 +39,11 @@ class GatewayLoop {
   Bell& changes_;
   Published<GatewaySeen>& board_;
   GatewaySeen last_;
+  Micros begun_at_ = 0;
   std::string written_;  // the content of the last file, generation apart
+  // What the process before this one told the gateway. It holds until this one knows better: a lease that was given
+  // runs to its end, whoever has died since.
+  std::map<std::string, snapshot::AuthorityRow> before_;
 };
 
 }  // namespace domicile::agent

@@ -54,6 +54,11 @@ struct Gateway {
     next.record = {record, authority::to_text(record)};
     us.set(next);
   }
+  void lease(authority::Epoch epoch, Micros end) {
+    QuorumSeen next;
+    next.leases["us"] = {epoch, {host_boot_id(), end}};
+    quorum.set(next);
+  }
 };
 
 // The clock was far ahead when the last agent wrote, and has been set back since.
@@ -69,6 +74,75 @@ TEST(GatewayLoop, GoesOnAboveTheGenerationsThatAreThereWhateverTheClockSays) {
   EXPECT_TRUE(eventually([&] { return gateway.generation() > before.generation; }));
   thread.request_stop();
   gateway.changes.ring();
+}
+
+// An agent that is killed and started again must not cut off the requests that its last beat entitles to be served.
+class GatewayLoopAfterARestart : public testing::Test {
+ protected:
+  static constexpr Micros kEnd = 77 * kSecond;
+
+  void start(const std::string& boot_id) {
+    snapshot::AuthoritySnapshot before;
+    before.generation = 5;
+    before.region = "us-1";
+    before.boot_id = boot_id;
+    before.rows = {{.residency = "us",
+                    .owner = "us-1",
+                    .epoch = 3,
+                    .mode = snapshot::Mode::serving,
+                    .switch_id = "s",
+                    .lease_end = kEnd,
+                    .here = snapshot::Form::full}};
+    ASSERT_TRUE(edge::publish((gateway_.dir.path() / "authority.snap").string(), snapshot::compile(before).value()));
+    thread_ = std::jthread([this](const std::stop_token& stop) { loop_.run(stop); });
+    ASSERT_TRUE(eventually([&] { return gateway_.generation() > 5; }));
+  }
+  void TearDown() override {
+    thread_.request_stop();
+    gateway_.changes.ring();
+  }
+  snapshot::AuthorityRow us() const {
+    const auto last = edge::last_authority(gateway_.dir.path().string());
+    for (const auto& row : last ? last->rows : std::vector<snapshot::AuthorityRow>())
+      if (row.residency == "us") return row;
+    return {};
+  }
+  bool wrote(authority::Epoch epoch) {
+    gateway_.record(epoch);
+    const std::string text = gateway_.us.get()->record->text;
+    return eventually([&] {
+      const auto texts = gateway_.seen.get()->record_texts;
+      return texts.contains("us") && texts.at("us") == text;
+    });
+  }
+
+  Gateway gateway_;
+  GatewayLoop loop_ = gateway_.loop();
+  std::jthread thread_;
+};
+
+TEST_F(GatewayLoopAfterARestart, WhatTheLastProcessSaidHoldsUntilThisOneKnowsBetter) {
+  start(host_boot_id());
+  EXPECT_EQ(us().owner, "us-1");
+  EXPECT_EQ(us().epoch, 3U);
+  EXPECT_EQ(us().mode, snapshot::Mode::serving);
+  EXPECT_EQ(us().lease_end, kEnd);
+  ASSERT_TRUE(wrote(3));
+  EXPECT_EQ(us().lease_end, kEnd) << "the record was read, and no beat has given a lease yet";
+  ASSERT_TRUE(wrote(4));
+  EXPECT_EQ(us().lease_end, 0) << "the lease was of another epoch";
+  EXPECT_EQ(us().mode, snapshot::Mode::draining) << "requests wait for the first beat instead of being refused";
+  gateway_.lease(4, 99 * kSecond);
+  EXPECT_TRUE(eventually([&] { return us().lease_end == 99 * kSecond; }));
+  EXPECT_EQ(us().mode, snapshot::Mode::serving);
+}
+
+TEST_F(GatewayLoopAfterARestart, TheLeaseOfAnotherBootIsOver) {
+  start("another-boot");
+  EXPECT_EQ(us().owner, "us-1");
+  EXPECT_EQ(us().lease_end, 0);
+  ASSERT_TRUE(wrote(3));
+  EXPECT_EQ(us().lease_end, 0);
 }
 
 TEST(GatewayLoop, AuthorityFlowsOnWhileALargeDirectoryIsRead) {

@@ -44,8 +44,8 @@ class SiteDisk {
   Result<void> persist_copy(const std::string& residency, const authority::Copy& copy);
 
   std::set<std::string> steps_done(const std::string& residency, const std::string& switch_id) const;
-  // `durable`: on the disk before it returns. Otherwise, as the end of a step, with the next durable line: an end that a
-  // crash of the machine takes away costs the repetition of a step that can be repeated.
+  // `durable`: on the disk before it returns. Otherwise, as the end of a step, with the next durable line: an end that
+  // a crash of the machine takes away costs the repetition of a step that can be repeated.
   Result<void> begin_step(const authority::StepRecord& step, bool durable);
   Result<void> finish_step(authority::StepRecord step);
   std::vector<authority::StepRecord> steps() const;  // of the switches that are remembered, oldest first

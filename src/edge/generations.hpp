@@ -1,7 +1,10 @@
 // Where the writer of a gateway's snapshots goes on after a restart.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "core/snapshot/compile.hpp"
 
 namespace domicile::edge {
 
@@ -13,5 +16,8 @@ struct Generations {
 // that is missing or flawed tells nothing; then nobody can have read a higher one from it than its workers say.
 // A clock would not do: set back, it would give lower ones, and a drain would be taken for obeyed that nobody has seen.
 Generations highest_generations(const std::string& directory);
+
+// What the last writer told the gateway; empty when no whole file is there.
+std::optional<snapshot::AuthoritySnapshot> last_authority(const std::string& directory);
 
 }  // namespace domicile::edge

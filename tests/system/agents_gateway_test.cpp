@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <thread>
 
 #include "support/agents_fixture.hpp"
 
@@ -78,6 +79,24 @@ TEST_F(AgentsGateway, AWriteHeldWhileTheTargetsAgentDiesAtPublishArrivesOnceTher
 
 TEST_F(AgentsGateway, AWriteHeldWhileTheTargetsAgentDiesAfterPublishArrivesOnceThere) {
   kill_under_a_held_write(kEu, "open.publish.done");
+}
+
+// A restart is not a loss: the lease that the last beat gave runs on, in the database and in the gateway.
+TEST_F(AgentsGateway, AnAgentThatIsKilledAndStartedAgainCostsNoRequest) {
+  std::multiset<long> answers;
+  std::atomic<bool> over = false;
+  std::jthread client([&] {
+    while (!over) answers.insert(post(kUs));
+  });
+  for (int i = 0; i < 5; ++i) {
+    regions_->kill_agent(kUs);
+    regions_->start_agent(kUs);
+    EXPECT_TRUE(regions_->serves("us", kUs)) << told();
+  }
+  over = true;
+  client.join();
+  EXPECT_EQ(answers.count(201), answers.size()) << told();
+  EXPECT_GT(answers.size(), 20U);
 }
 
 // No agent and no quorum: what was entitled to be served is served, until its lease ends and not longer.
