@@ -8,6 +8,10 @@ using authority::BeatRequest;
 using authority::Mode;
 using authority::View;
 
+namespace {
+constexpr Micros kGlimpsePeriod = 200 * kMillisecond;
+}
+
 // All read before the beat is sent: what a lease may be counted from.
 struct BeatLoop::Clocks {
   Micros sent = 0;  // monotonic
@@ -43,16 +47,31 @@ void BeatLoop::run(const std::stop_token& stop) {
         allowed.erase(allow->residency);
     }
     life_.begin_pass();
+    glimpse();
     beat_once();
     // From the start of this beat, not from its end: slow rounds must not stretch the period.
     next = std::max(next + setup_.timing.beat, monotonic_now());
     if (next - monotonic_now() > setup_.timing.beat) next = monotonic_now() + setup_.timing.beat;
-    rung = bell_.wait(rung, next);
+    for (const auto before = rung; rung == before && monotonic_now() < next && !stop.stop_requested();) {
+      rung = bell_.wait(rung, std::min(next, monotonic_now() + kGlimpsePeriod));
+      if (rung == before && monotonic_now() < next) glimpse();
+    }
   }
   while (auto left = rides.take()) {
     std::optional<Ride> ride = std::move(left);
     fail_ride(ride, Error{Kind::unavailable, "the agent is stopping"});
   }
+}
+
+// When the quorum's leader is lost together with an owner, the owner's last beat would be seen only once there is a new
+// leader, and its life counted from then.
+void BeatLoop::glimpse() {
+  const auto local = setup_.quorum->read_local();
+  if (!local) return;
+  auto observed = authority::glimpse(last_.observed, *local, monotonic_now());
+  if (observed == last_.observed) return;
+  last_.observed = std::move(observed);
+  publish();
 }
 
 void BeatLoop::fail_ride(std::optional<Ride>& ride, const Error& error) {

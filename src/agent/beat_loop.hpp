@@ -81,6 +81,7 @@ class BeatLoop {
  private:
   struct Clocks;
   std::optional<Clocks> read_clocks();
+  void glimpse();
   void beat_once();
   Result<bool> transact(const authority::BeatRequest& request, authority::View& view);
   void take_in(const authority::View& view, const Clocks& clocks, const std::map<std::string, KnownEpoch>& before);

@@ -455,6 +455,32 @@ TEST(Links, ACopyThatIsNoPrefixOfItsOwnerIsResyncAndNeverHealthy) {
       << "a lost slot is not made again in silence";
 }
 
+TEST(Links, WithoutAFenceAWorkerThatIsIdleEndsAtOnceAndABusyOneHasASecond) {
+  Cluster a("a"), b("b");
+  make_schema(a), make_schema(b);
+  seed(a, 10);
+  const auto ab = link(a, b);
+  publish(a, ab);
+  bring_up(a, b, ab);
+  expect_caught_up(a, b, ab);
+  auto at_a = a.connect(), at_b = b.connect(), holder = b.connect();
+  const auto idle = must(disable_inbound(at_b, ab, false));
+
+  ASSERT_OK(enable_subscription(at_b, ab));
+  must(holder.exec("BEGIN; LOCK TABLE app.orders IN EXCLUSIVE MODE"));
+  must(at_a.exec("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 'late', 1)"));
+  ASSERT_TRUE(eventually([&] {
+    return must(at_b.exec("SELECT 1 FROM pg_stat_activity a JOIN pg_stat_subscription s USING (pid) "
+                          "WHERE a.wait_event_type = 'Lock'"))
+               .size() == 1;
+  }));
+  const auto busy = must(disable_inbound(at_b, ab, false));
+  EXPECT_TRUE(busy.terminated);
+  EXPECT_GE(busy.workers_gone_us, kSecond) << "what it had received was cut off";
+  EXPECT_LT(idle.workers_gone_us, busy.workers_gone_us);
+  EXPECT_EQ(busy.position, idle.position);
+}
+
 TEST(Links, AfterATakeoverWithoutFenceTheOldOwnersSlotKeepsExactlyWhatWasNotReceived) {
   Cluster a("a"), b("b");
   make_schema(a), make_schema(b);

@@ -30,6 +30,16 @@ Observed observe(Observed before, const View& view, const std::vector<std::strin
   return before;
 }
 
+Observed glimpse(Observed before, const View& local, Micros now) {
+  for (auto& [region, life] : before.lives) {
+    const auto beat = local.beats.find(region);
+    if (beat == local.beats.end()) continue;
+    const Beat& seen = beat->second.value;
+    if (seen.boot == life.boot && seen.counter > life.counter) life = {seen.boot, seen.counter, now};
+  }
+  return before;
+}
+
 Micros expires_at(const Observed& observed, const std::string& region, Micros ttl, Micros margin) {
   const auto life = observed.lives.find(region);
   // Nobody looked yet: not expired, and nothing that could be waited for.

@@ -57,6 +57,34 @@ TEST(Life, ARestoreRestartsEveryClockOnceAndTheDeadStillExpire) {
   EXPECT_EQ(o.lives.at("b").changed_at, 200);
 }
 
+TEST(Glimpse, TakesOnlyAHigherCounterOfTheSameBoot) {
+  struct {
+    const char* name;
+    std::string boot;
+    std::int64_t counter;
+    Life want;
+  } cases[] = {
+      {"the same", "x", 7, {"x", 7, 100}},
+      {"higher", "x", 8, {"x", 8, 200}},
+      {"lower: a member that lags, no restore", "x", 6, {"x", 7, 100}},
+      {"another boot: perhaps of long ago", "w", 9, {"x", 7, 100}},
+  };
+  for (const auto& c : cases) {
+    const auto o = glimpse(observe({}, with_beat("a", "x", 7), {"a"}, 100), with_beat("a", c.boot, c.counter), 200);
+    EXPECT_EQ(o.lives.at("a").boot, c.want.boot) << c.name;
+    EXPECT_EQ(o.lives.at("a").counter, c.want.counter) << c.name;
+    EXPECT_EQ(o.lives.at("a").changed_at, c.want.changed_at) << c.name;
+  }
+  EXPECT_TRUE(glimpse({}, with_beat("a", "x", 7), 200).lives.empty()) << "a first look is the quorum's";
+}
+
+TEST(Glimpse, IsNoRestoreForTheReadThatFollows) {
+  Observed o = observe({}, with_beat("a", "x", 7), {"a"}, 100);
+  o = glimpse(o, with_beat("a", "x", 8), 200);
+  o = observe(o, with_beat("a", "x", 8), {"a"}, 300);
+  EXPECT_EQ(o.lives.at("a").changed_at, 200) << "it was seen before";
+}
+
 TEST(Expiry, OfARegionThatNobodyLooksAtNeverComes) {
   EXPECT_EQ(expires_at({}, "a", 50, 5), std::numeric_limits<Micros>::max());
 }

@@ -60,6 +60,8 @@ class Quorum {
   virtual Result<SwapOutcome> beat(const BeatRequest& request) = 0;
   virtual Result<SwapOutcome> swap(const Swap& swap) = 0;
   virtual Result<View> read() = 0;  // linearizable
+  // What the own site's member holds, without asking the others: perhaps old, and there also while they elect a leader.
+  virtual Result<View> read_local() = 0;
 };
 
 }  // namespace domicile::authority

@@ -1,5 +1,7 @@
 #include "engines/etcd/etcd_client.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 
 #include "base/file.hpp"
@@ -24,6 +26,10 @@ bool token_is_stale(const Error& error) {
          error.what.find("revision in header is old") != std::string::npos ||
          error.what.find("user name is empty") != std::string::npos;
 }
+
+constexpr Micros kNeverAsked = 1;  // long over: it is probed before its first use
+constexpr Micros kGlimpse = 100 * kMillisecond;
+constexpr int kBetweenProbes = 50 * kMillisecond;
 
 bool no_answer(const Error& error) { return error.kind == Kind::unavailable || error.kind == Kind::unknown_outcome; }
 
@@ -114,7 +120,9 @@ Result<std::map<std::string, std::string>> values_of(const Json& range_response)
 }
 
 Client::Client(Access access)
-    : access_(std::move(access)), http_(access_.tls), suspect_until_(access_.endpoints.size(), 0) {}
+    : access_(std::move(access)), http_(access_.tls), suspect_until_(access_.endpoints.size(), kNeverAsked) {
+  if (!suspect_until_.empty()) suspect_until_[0] = 0;
+}
 
 Micros Client::share_until(Micros until) const { return std::min(until, monotonic_now() + access_.attempt_timeout); }
 
@@ -189,14 +197,14 @@ Result<std::string> Client::get_text_at(std::size_t endpoint, const std::string&
   return response.body;
 }
 
+// An election drops what was asked before its end: nobody ever answers such a request. So members that do not answer
+// are probed until one is well; only when half of the time is over, a slow answer seems better than none.
 Result<Json> Client::call(const std::string& path, const Json& body, Effect effect) {
   const Micros until = monotonic_now() + access_.deadline;
-  Result<Json> last = fail(Kind::unavailable, "no endpoint of etcd is configured");
-  // The second round takes the suspect ones too: better a slow answer than none.
-  for (const bool desperate : {false, true}) {
-    std::vector<bool> tried(access_.endpoints.size(), false);
+  Result<Json> last = fail(Kind::unavailable, "no member of etcd answers");
+  for (bool desperate = access_.endpoints.empty();; ::poll(nullptr, 0, kBetweenProbes / kMillisecond)) {
     for (std::size_t i = 0; i < access_.endpoints.size(); ++i) {
-      if (desperate ? suspect_until_[i] == 0 : !usable(i, until)) continue;
+      if (!usable(i, until) && !desperate) continue;
       if (until - monotonic_now() < kMillisecond) return last;
       last = attempt(i, path, body, effect, share_until(until));
       if (last) {
@@ -207,11 +215,21 @@ Result<Json> Client::call(const std::string& path, const Json& body, Effect effe
       suspect_until_[i] = monotonic_now() + access_.suspect_for;
       // Perhaps applied: asking another member could only tell of a conflict with ourselves.
       if (last.error().kind == Kind::unknown_outcome) return last;
-      tried[i] = true;
     }
-    if (std::find(tried.begin(), tried.end(), true) != tried.end()) return last;
+    if (desperate) return last;
+    desperate = until - monotonic_now() < access_.deadline / 2;
   }
-  return last;
+}
+
+Result<std::map<std::string, std::string>> Client::range_at_own(const std::string& prefix) {
+  if (access_.endpoints.empty() || (!access_.user.empty() && token_.empty()))
+    return fail(Kind::unavailable, "not logged in");
+  auto body = range_body(prefix);
+  body["serializable"] = true;
+  const std::string token = token_;
+  const auto answer = post(0, "/v3/kv/range", body, Effect::reads, monotonic_now() + kGlimpse);
+  token_ = token;  // so short a silence says nothing about it
+  return values_of(TRY(answer));
 }
 
 Result<std::map<std::string, std::string>> Client::range(const std::string& prefix) {

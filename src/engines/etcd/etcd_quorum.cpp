@@ -59,4 +59,6 @@ Result<SwapOutcome> EtcdQuorum::swap(const Swap& swap) {
 
 Result<View> EtcdQuorum::read() { return view_of(TRY(client_.range(std::string(kRoot)))); }
 
+Result<View> EtcdQuorum::read_local() { return view_of(TRY(client_.range_at_own(std::string(kBeat)))); }
+
 }  // namespace domicile::etcd

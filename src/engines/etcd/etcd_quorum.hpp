@@ -13,6 +13,7 @@ class EtcdQuorum final : public authority::Quorum {
   Result<authority::SwapOutcome> beat(const authority::BeatRequest& request) override;
   Result<authority::SwapOutcome> swap(const authority::Swap& swap) override;
   Result<authority::View> read() override;
+  Result<authority::View> read_local() override;
   Client& client() { return client_; }
 
  private:

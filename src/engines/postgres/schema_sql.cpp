@@ -182,6 +182,17 @@ BEGIN
     WHERE w.subname = $1 AND w.pid IS NOT NULL;
   RETURN left_over;
 END $f$;
+-- True while every worker waits for more to arrive, or for its source to take the connection: nothing that it has
+-- received is unapplied.
+CREATE OR REPLACE FUNCTION domicile.subscription_idle(name text) RETURNS boolean LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  PERFORM domicile.subscription_check(name);
+  RETURN (SELECT pg_catalog.bool_and(coalesce(a.wait_event, '') IN ('LogicalApplyMain', 'LibPQWalReceiverConnect',
+            'LibPQWalReceiverReceive'))
+          FROM pg_catalog.pg_stat_subscription w JOIN pg_catalog.pg_stat_activity a ON a.pid = w.pid
+          WHERE w.subname = $1) IS TRUE;
+END $f$;
 CREATE OR REPLACE FUNCTION domicile.subscription_position(name text) RETURNS pg_lsn LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
 DECLARE origin text;
@@ -276,7 +287,7 @@ GRANT EXECUTE ON FUNCTION domicile.directory_version(), domicile.open_transactio
   domicile.end_writers(int[]), domicile.publication_restore(text), domicile.subscription_create(text, text),
   domicile.subscription_enable(text), domicile.subscription_disable(text), domicile.subscription_set_slot_none(text),
   domicile.subscription_set_slot(text), domicile.subscription_drop(text), domicile.subscription_terminate(text),
-  domicile.subscription_position(text), domicile.subscription_advance(text, pg_lsn) TO domicile_agent;
+  domicile.subscription_idle(text), domicile.subscription_position(text), domicile.subscription_advance(text, pg_lsn) TO domicile_agent;
 )sql";
 
 }  // namespace

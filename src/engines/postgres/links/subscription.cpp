@@ -9,6 +9,10 @@ namespace domicile::postgres::links {
 
 namespace {
 
+// Without a fence nobody knows whether more will come. What had left a source that is lost was here long ago, so a
+// worker that waits for so long has applied all that ever arrives; a busy one has a second.
+constexpr Micros kDrained = 50 * kMillisecond;
+
 Result<bool> exists(const Sql& sql, const LinkSpec& link) {
   const auto found =
       TRY(sql.query("SELECT 1 FROM pg_catalog.pg_subscription s WHERE s.subname = $1 AND s.subdbid = "
@@ -45,6 +49,19 @@ Result<void> terminate_workers(const Sql& sql, const LinkSpec& link) {
                                       : "SELECT domicile.subscription_terminate($1)",
                      {link.name}));
   return {};
+}
+
+// Whether its workers only wait for more to arrive. Who may not see their sessions is told no.
+Result<bool> workers_idle(const Sql& sql, const LinkSpec& link) {
+  const auto function =
+      TRY(sql.query("SELECT 1 WHERE pg_catalog.to_regprocedure('domicile.subscription_idle(text)') IS NOT NULL"));
+  return TRY(sql.value(function.empty()
+                           ? "SELECT coalesce(pg_catalog.bool_and(coalesce(a.wait_event, '') IN ('LogicalApplyMain', "
+                             "'LibPQWalReceiverConnect', 'LibPQWalReceiverReceive')), false) "
+                             "FROM pg_catalog.pg_stat_subscription w "
+                             "JOIN pg_catalog.pg_stat_activity a ON a.pid = w.pid WHERE w.subname = $1"
+                           : "SELECT domicile.subscription_idle($1)",
+                       {link.name})) == "t";
 }
 
 Result<void> alter(const Sql& sql, const LinkSpec& link, const std::string& function, const std::string& what) {
@@ -121,12 +138,18 @@ Result<Stopped> disable_inbound(const Sql& sql, const LinkSpec& link, bool fence
   if (TRY(exists(sql, link))) {
     const Micros begun = monotonic_now();
     CHECK_OK(alter(sql, link, "disable", "DISABLE"));
+    Micros idle_since = 0;
     while (TRY(workers(sql, link)) > 0) {
       const Micros waited = monotonic_now() - begun;
       if (waited >= timeout)
         return fail(Kind::unavailable, "the workers of link " + link.name + " did not end",
                     "the switch must not go on: they may still apply the old epoch");
-      if (fence_known || waited >= kSecond) {
+      if (!TRY(workers_idle(sql, link)))
+        idle_since = 0;
+      else if (idle_since == 0)
+        idle_since = monotonic_now();
+      const bool drained = idle_since != 0 && monotonic_now() - idle_since >= kDrained;
+      if (fence_known || drained || waited >= kSecond) {
         stopped.terminated = true;
         CHECK_OK(terminate_workers(sql, link));
       }

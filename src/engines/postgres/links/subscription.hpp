@@ -20,8 +20,8 @@ struct Stopped {
   bool terminated = false;     // they were ended
 };
 // Disables and returns only when no worker of it is left: DISABLE itself returns seconds before that. Workers are ended
-// at once when `fence_known` (all that they should apply is applied), else after a second. Journals the position. A
-// subscription that does not exist is stopped already.
+// at once when `fence_known` (all that they should apply is applied), else when they wait for more to arrive, at the
+// latest after a second. Journals the position. A subscription that does not exist is stopped already.
 Result<Stopped> disable_inbound(const Sql& sql, const LinkSpec& link, bool fence_known, Micros timeout = 10 * kSecond);
 
 // Drops the subscription and leaves the source's slot alone: it may hold salvage. Stops it first.
