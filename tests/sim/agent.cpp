@@ -14,6 +14,15 @@ void World::start_agent(Site& s) {
   s.agent = Agent{};
   s.agent.boot = fmt::format("{}-{}", s.name, ++s.incarnation);
   beat_loop(s);
+  glimpse_loop(s);
+}
+
+// The own member's state: late, out of order even, and none that is new while the site is cut off.
+void World::glimpse_loop(Site& s) {
+  agent_at(s, 200 * kMillisecond, [this, &s] { glimpse_loop(s); });
+  if (!cuts_.contains({kQuorum, s.name}))
+    at(glimpses_.between(1, 1'500) * kMillisecond, [&s, seen = view()] { s.replica = seen; });
+  if (s.replica) s.agent.observed = glimpse(std::move(s.agent.observed), *s.replica, local(s));
 }
 
 void World::beat_loop(Site& s) {

@@ -1,6 +1,6 @@
 // Deterministic simulation of who may write: sites, their agents, databases, links and the quorum, one seed at a time.
 //
-// The agents are models, but every decision is the core's own: observe, distrust, decide, next_copy_step,
+// The agents are models, but every decision is the core's own: observe, glimpse, distrust, decide, next_copy_step,
 // not_promotable, the steps of a switch. No wall time, no threads: the same seed tells the same story on every machine.
 #pragma once
 #include <cstdint>

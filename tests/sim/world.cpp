@@ -7,7 +7,8 @@ namespace domicile::sim {
 
 constexpr Micros kFaults = 40 * kSecond, kHealing = 90 * kSecond;
 
-World::World(std::uint64_t seed, const Policy& policy, bool tell) : policy_(policy), tell_(tell), rng_{seed} {
+World::World(std::uint64_t seed, const Policy& policy, bool tell)
+    : policy_(policy), tell_(tell), rng_{seed}, glimpses_{~seed} {
   names_ = {"a", "b", "c"};
   if (rng_.one_in(3)) names_.push_back("v");
   for (const auto& name : names_) {

@@ -82,6 +82,7 @@ struct Site {
   Agent agent;
   bool alive = true, paused = false, frozen = false;  // frozen: the database stands still as well
   int incarnation = 0;
+  std::optional<View> replica;                  // what its member of the quorum holds, perhaps old
   std::vector<std::function<void()>> deferred;  // what came while it was paused
   Micros slow = 0;
   Micros justified_until = 0;  // for the checks: how long any beat that was committed can entitle it to write
@@ -113,6 +114,7 @@ class World {
   // agent
   void start_agent(Site& site);
   void beat_loop(Site& site);
+  void glimpse_loop(Site& site);
   void beat(Site& site);
   struct Sent;
   void take_in(Site& site, const std::shared_ptr<Sent>& sent, bool applied, const View& seen);
@@ -157,7 +159,7 @@ class World {
   };
   Policy policy_;
   bool tell_;
-  Rng rng_;
+  Rng rng_, glimpses_;
   Outcome outcome_;
   Timing timing_;
   Rules rules_{kResidency, "a", {"b", "c"}, 10 * kSecond, true, 0};
