@@ -1,5 +1,7 @@
 #include "agent/api.hpp"
 
+#include <future>
+
 #include "agent/precheck.hpp"
 #include "agent/revoked.hpp"
 
@@ -8,6 +10,7 @@ namespace domicile::agent {
 namespace {
 
 constexpr Micros kRevokedFor = 10 * kSecond;  // how old the list of revoked certificates may be
+constexpr Micros kLayers = 6 * kSecond;       // a member of the quorum that does not answer is waited for
 constexpr Micros kPrecheck = 3 * kSecond;  // a copy that has just begun to follow needs a moment until its lag is known
 
 int status_of(Kind kind) {
@@ -123,6 +126,7 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
   if (!need(Role::view)) return forbidden;
   if (call.path == "/v1/status") return reply(status());
   if (call.path == "/v1/events") return events(call);
+  if (call.path == "/v1/layers") return layers(call);
   if (call.path == "/v1/switch/check") return check_switch(call);
   if (call.path.starts_with("/v1/schemas/")) return schemas(call, rest_of("/v1/schemas/"));
   if (call.path.starts_with("/v1/links/")) return link(call, rest_of("/v1/links/"));
@@ -150,6 +154,22 @@ HttpReply Api::events(const HttpCall& call) const {
     }
   }
   return reply(list);
+}
+
+// What this site tells, or every site: one that does not answer is named with the reason, never left out.
+HttpReply Api::layers(const HttpCall& call) const {
+  if (!call.query.contains("everywhere")) return reply(setup_.layers());
+  std::map<std::string, std::future<Result<Json>>> asked;
+  for (const auto& [site, addresses] : setup_.peers->sites())
+    asked[site] = std::async(std::launch::async, [peers = setup_.peers, site = site] {
+      return peers->call(site, "GET", "/v1/layers", Json(), kLayers);
+    });
+  Json sites{{setup_.config->region, setup_.layers()}};
+  for (auto& [site, answer] : asked) {
+    const auto told = answer.get();
+    sites[site] = told ? *told : Json{{"unknown", one_line(told.error())}};
+  }
+  return reply(sites);
 }
 
 HttpReply Api::epochs(const HttpCall& call, const std::string& residency) {

@@ -13,26 +13,35 @@
 namespace domicile::edge {
 namespace {
 
-template <class View>
-std::uint64_t generation_of(const std::string& path) {
+// Calls `take` with the view of a file that is there and whole.
+template <class View, class Take>
+void look_into(const std::string& path, Take take) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat info {};
-  if (!fd || ::fstat(fd.get(), &info) != 0 || info.st_size <= 0) return 0;
+  if (!fd || ::fstat(fd.get(), &info) != 0 || info.st_size <= 0) return;
   const auto size = static_cast<std::size_t>(info.st_size);
   void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
-  if (mapped == MAP_FAILED) return 0;
+  if (mapped == MAP_FAILED) return;
   View view;
-  const bool whole = view.open(mapped, size) == snapshot::Flaw::none;
-  const std::uint64_t generation = whole ? view.generation() : 0;
+  if (view.open(mapped, size) == snapshot::Flaw::none) take(view);
   ::munmap(mapped, size);
-  return generation;
 }
 
 }  // namespace
 
+Written written_in(const std::string& directory) {
+  Written written;
+  look_into<snapshot::AuthorityView>(directory + "/authority.snap", [&](const snapshot::AuthorityView& view) {
+    written.authority = view.generation();
+    written.policy_hash = view.policy_hash();
+  });
+  look_into<snapshot::TenantsView>(directory + "/tenants.snap",
+                                   [&](const snapshot::TenantsView& view) { written.tenants = view.generation(); });
+  return written;
+}
+
 Generations highest_generations(const std::string& directory) {
-  Generations highest{generation_of<snapshot::AuthorityView>(directory + "/authority.snap"),
-                      generation_of<snapshot::TenantsView>(directory + "/tenants.snap")};
+  Generations highest = written_in(directory);
   const auto state = read_edge_state(directory + "/edge.state");
   if (!state) return highest;
   for (const auto& worker : state->workers) {
