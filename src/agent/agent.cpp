@@ -277,7 +277,8 @@ class Daemon {
     setup.make_store = store_factory();
     if (gateway_) setup.gateway = &gateway_seen_;
     setup.exports = exports_.get();
-    setup.adopt = [this](const Json& question, const std::string& who) {
+    setup.adopt = [this](const std::string& body, const std::string& who) -> Result<Json> {
+      const AdoptBody question = TRY(adopt_body(body));
       RepairSetup repair{&config_, {}, make_quorum_, &peers_, disk_.get()};
       for (const auto& residency : topology_->residencies) repair.rules.push_back(rules_of(residency));
       if (links_) repair.copies = &copies_;
@@ -285,7 +286,8 @@ class Daemon {
       repair.events = &events_;
       return adopt_quorum(repair, question, who);
     };
-    setup.break_glass = [this](const Json& question, const std::string& who) {
+    setup.break_glass = [this](const std::string& body, const std::string& who) -> Result<Json> {
+      const GlassBody question = TRY(glass_body(body));
       GlassSetup glass{&config_, topology_.get(), &peers_, {}};
       if (!config_.database.empty())
         for (const auto& [name, loop] : residencies_) glass.residencies[name] = loop.get();

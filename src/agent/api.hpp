@@ -58,7 +58,7 @@ struct ApiSetup {
   const Published<DriftSeen>* drift = nullptr;
   replication::StoreFactory make_store;  // empty at a voter
   FirstRowsExports* exports = nullptr;   // null at a voter
-  std::function<Result<Json>(const Json&question, const std::string&who)> adopt, break_glass;
+  std::function<Result<Json>(const std::string&body, const std::string&who)> adopt, break_glass;
   std::function<std::string()> metrics;
   std::function<Json()> quorum_status;  // etcd's members, quota, alarms
   std::function<Json()> layers;         // see layers.hpp

@@ -47,8 +47,7 @@ Verb plan_verb() {
                             {"migration", "", "Print only the SQL that makes the schemas ready."},
                             {"json", "", "Print one JSON object."},
                             {"detailed-exitcode", "",
-                             "Exit with 2 when there is something to apply, or the quorum or a gateway differs. With "
-                             "--agent, 75 when something could not be seen, also without this option."}}),
+                             "Exit with 2 when something is to be applied, or the quorum or a gateway differs."}}),
           {"domicile plan --connections connections.yaml",
            "domicile plan --connections connections.yaml --save plan.json && domicile apply plan.json",
            "domicile plan --agent /run/domicile/agent.socket --detailed-exitcode",
