@@ -8,6 +8,7 @@
 #include "agent/break_glass.hpp"
 #include "agent/drift_loop.hpp"
 #include "agent/gateway_loop.hpp"
+#include "agent/layers.hpp"
 #include "agent/link_loop.hpp"
 #include "agent/marker_loop.hpp"
 #include "agent/metrics.hpp"
@@ -76,11 +77,21 @@ ReadDirectory directory_reader(const postgres::StoreSettings& settings) {
   };
 }
 
-// What the quorum says about itself, for `status`: {leader, db_bytes, quota_bytes, alarms}; what is unknown is left
-// out.
+// What the quorum says about itself, for `status` and `plan`: {leader, db_bytes, quota_bytes, alarms, members, own}; what
+// is unknown is left out. `own`: the site's own member, which is the first endpoint.
 Json quorum_json(const etcd::Status& status) {
   Json json{{"leader", status.leader()}, {"available", status.available()}, {"alarms", Json::array()}};
   for (const auto& alarm : status.alarms) json["alarms"].push_back(alarm.kind);
+  if (!status.problem) {
+    json["members"] = Json::array();
+    for (const auto& member : status.members) json["members"].push_back(member.name);
+  }
+  if (!status.endpoints.empty()) {
+    const auto& own = status.endpoints.front();
+    json["own"] = {{"endpoint", own.endpoint}, {"problem", own.problem}, {"healthy", own.healthy}};
+    for (const auto& member : status.members)
+      if (member.id == own.member_id && own.problem.empty()) json["own"]["name"] = member.name;
+  }
   for (const auto& endpoint : status.endpoints) {
     if (!endpoint.problem.empty()) continue;
     json["db_bytes"] = std::max<std::int64_t>(json.value("db_bytes", std::int64_t{0}), endpoint.db_bytes);
@@ -267,7 +278,8 @@ class Daemon {
     setup.make_store = store_factory();
     if (gateway_) setup.gateway = &gateway_seen_;
     setup.exports = exports_.get();
-    setup.adopt = [this](const Json& question, const std::string& who) {
+    setup.adopt = [this](const std::string& body, const std::string& who) -> Result<Json> {
+      const AdoptBody question = TRY(adopt_body(body));
       RepairSetup repair{&config_, {}, make_quorum_, &peers_, disk_.get()};
       for (const auto& residency : topology_->residencies) repair.rules.push_back(rules_of(residency));
       if (links_) repair.copies = &copies_;
@@ -275,13 +287,15 @@ class Daemon {
       repair.events = &events_;
       return adopt_quorum(repair, question, who);
     };
-    setup.break_glass = [this](const Json& question, const std::string& who) {
+    setup.break_glass = [this](const std::string& body, const std::string& who) -> Result<Json> {
+      const GlassBody question = TRY(glass_body(body));
       GlassSetup glass{&config_, topology_.get(), &peers_, {}};
       if (!config_.database.empty())
         for (const auto& [name, loop] : residencies_) glass.residencies[name] = loop.get();
       return break_glass(glass, question, who);
     };
     setup.quorum_status = [this] { return *quorum_status_.get(); };
+    setup.layers = [this] { return layers_.tell(*quorum_status_.get()); };
     setup.metrics = [this] {
       MetricsInput input{config_.region, topology_.get(), &beat_.seen()};
       if (markers_) input.markers = &markers_->seen();
@@ -321,6 +335,7 @@ class Daemon {
   std::unique_ptr<GatewayLoop> gateway_;
   std::unique_ptr<TenantsLoop> tenants_;
   LoopLives lives_;
+  Layers layers_{config_, *topology_, access_of(config_)};
 };
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "agent/api.hpp"
 
+#include <future>
+
+#include "agent/bodies.hpp"
 #include "agent/precheck.hpp"
 #include "agent/revoked.hpp"
 
@@ -8,6 +11,7 @@ namespace domicile::agent {
 namespace {
 
 constexpr Micros kRevokedFor = 10 * kSecond;  // how old the list of revoked certificates may be
+constexpr Micros kLayers = 6 * kSecond;       // a member of the quorum that does not answer is waited for
 constexpr Micros kPrecheck = 3 * kSecond;  // a copy that has just begun to follow needs a moment until its lag is known
 
 int status_of(Kind kind) {
@@ -115,14 +119,13 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
   if ((call.path == "/v1/quorum/adopt" || call.path == "/v1/break-glass") && call.method == "POST") {
     const bool adopt = call.path == "/v1/quorum/adopt";
     if (!need(adopt ? Role::operate : Role::break_glass)) return forbidden;
-    const auto question = parse_json(call.body, "the question");
-    if (!question) return refuse(Error{Kind::invalid_input, one_line(question.error())});
-    const auto done = (adopt ? setup_.adopt : setup_.break_glass)(*question, Roles::who(call));
+    const auto done = (adopt ? setup_.adopt : setup_.break_glass)(call.body, Roles::who(call));
     return done ? reply(*done) : refuse(done.error());
   }
   if (!need(Role::view)) return forbidden;
   if (call.path == "/v1/status") return reply(status());
   if (call.path == "/v1/events") return events(call);
+  if (call.path == "/v1/layers") return layers(call);
   if (call.path == "/v1/switch/check") return check_switch(call);
   if (call.path.starts_with("/v1/schemas/")) return schemas(call, rest_of("/v1/schemas/"));
   if (call.path.starts_with("/v1/links/")) return link(call, rest_of("/v1/links/"));
@@ -152,6 +155,22 @@ HttpReply Api::events(const HttpCall& call) const {
   return reply(list);
 }
 
+// What this site tells, or every site: one that does not answer is named with the reason, never left out.
+HttpReply Api::layers(const HttpCall& call) const {
+  if (!call.query.contains("everywhere")) return reply(setup_.layers());
+  std::map<std::string, std::future<Result<Json>>> asked;
+  for (const auto& [site, addresses] : setup_.peers->sites())
+    asked[site] = std::async(std::launch::async, [peers = setup_.peers, site = site] {
+      return peers->call(site, "GET", "/v1/layers", Json(), kLayers);
+    });
+  Json sites{{setup_.config->region, setup_.layers()}};
+  for (auto& [site, answer] : asked) {
+    const auto told = answer.get();
+    sites[site] = told ? *told : Json{{"unknown", one_line(told.error())}};
+  }
+  return reply(sites);
+}
+
 HttpReply Api::epochs(const HttpCall& call, const std::string& residency) {
   if (residency.empty()) {
     Json all = Json::object();
@@ -163,10 +182,7 @@ HttpReply Api::epochs(const HttpCall& call, const std::string& residency) {
     return reply({{"what", "no residency is called " + residency}}, 404);
   if (call.method == "PUT") {
     const auto kept = [&]() -> Result<void> {
-      const Json json = TRY(parse_json(call.body, "the epoch"));
-      KnownEpoch known;
-      known.epoch = TRY(member<authority::Epoch>(json, "epoch"));
-      known.owner = TRY(member<std::string>(json, "owner"));
+      const KnownEpoch known = TRY(epoch_body(call.body));
       // Only its future owner puts an epoch on our disk, and only where the law lets it own.
       const auto* rules = topology::residency_of(*setup_.topology, residency);
       if (known.owner != call.peer_name || !topology::may_own(*rules, known.owner))
@@ -182,11 +198,10 @@ HttpReply Api::epochs(const HttpCall& call, const std::string& residency) {
 }
 
 HttpReply Api::look(const HttpCall& call) {
-  const auto json = parse_json(call.body, "the hint");
-  const auto residency = json ? member_or<std::string>(*json, "residency", "").value_or("") : "";
-  const auto text = json ? member_or<std::string>(*json, "record", "").value_or("") : "";
-  if (const auto loop = setup_.residencies.find(residency); loop != setup_.residencies.end() && !text.empty())
-    loop->second->hints.put(text);
+  const auto hint = hint_body(call.body).value_or(HintBody{});  // one that nobody understands is still one to look
+  if (const auto loop = setup_.residencies.find(hint.residency);
+      loop != setup_.residencies.end() && !hint.record.empty())
+    loop->second->hints.put(hint.record);
   setup_.beat->look_now();
   return reply({{"ok", true}});
 }
@@ -289,14 +304,14 @@ HttpReply Api::check_switch(const HttpCall& call) {
 
 HttpReply Api::order_switch(const HttpCall& call) {
   const auto done = [&]() -> Result<Json> {
-    const Json json = TRY(parse_json(call.body, "the order"));
-    const auto residency = TRY(member<std::string>(json, "residency"));
+    SwitchBody body = TRY(switch_body(call.body));
+    const std::string residency = body.residency;
+    if (body.by.empty() || call.local || call.peer_name.empty()) body.by = Roles::who(call);
     SwitchOrder order;
-    order.to = TRY(member<std::string>(json, "to"));
-    order.reason = TRY(member<std::string>(json, "reason"));
-    if (order.reason.empty()) return fail(Kind::invalid_input, "a switch needs a reason");
-    order.by = call.local || call.peer_name.empty() ? Roles::who(call)
-                                                    : TRY(member_or<std::string>(json, "by", Roles::who(call)));
+    order.to = body.to;
+    order.reason = body.reason;
+    order.by = body.by;
+    order.terminate = body.terminate;
     order.switch_id = fresh_switch_id();
     const auto loop = setup_.residencies.find(residency);
     if (loop == setup_.residencies.end())
@@ -304,12 +319,8 @@ HttpReply Api::order_switch(const HttpCall& call) {
     const auto seen = loop->second->seen().get();
     if (!seen->record) return fail(Kind::unavailable, "nobody owns " + residency + " yet", "domicile status");
     const std::string owner = seen->record->value.owner;
-    if (owner != setup_.config->region) {
-      Json onward = json;
-      onward["by"] = order.by;
-      return setup_.peers->call(owner, "POST", "/v1/switch", onward, 10 * kSecond);
-    }
-    order.terminate = TRY(member_or<bool>(json, "terminate", false));
+    if (owner != setup_.config->region)
+      return setup_.peers->call(owner, "POST", "/v1/switch", json_of(body), 10 * kSecond);
     const auto warnings = TRY(precheck(residency, order.to, order.terminate, kPrecheck));
     auto answer = order.answer->get_future();
     loop->second->orders.put(order);
@@ -324,10 +335,7 @@ HttpReply Api::order_switch(const HttpCall& call) {
 
 HttpReply Api::approve(const HttpCall& call) {
   const auto done = [&]() -> Result<Json> {
-    const Json json = TRY(parse_json(call.body, "the approval"));
-    const auto proposal = TRY(member<std::string>(json, "proposal"));
-    const auto reason = TRY(member<std::string>(json, "reason"));
-    if (reason.empty()) return fail(Kind::invalid_input, "an approval needs a reason");
+    const auto [proposal, reason] = TRY(approval_body(call.body));
     for (const auto& [name, loop] : setup_.residencies) {
       const auto seen = loop->seen().get();
       if (seen->proposal.id.empty() || seen->proposal.id != proposal) continue;

@@ -58,9 +58,10 @@ struct ApiSetup {
   const Published<DriftSeen>* drift = nullptr;
   replication::StoreFactory make_store;  // empty at a voter
   FirstRowsExports* exports = nullptr;   // null at a voter
-  std::function<Result<Json>(const Json&question, const std::string&who)> adopt, break_glass;
+  std::function<Result<Json>(const std::string&body, const std::string&who)> adopt, break_glass;
   std::function<std::string()> metrics;
   std::function<Json()> quorum_status;  // etcd's members, quota, alarms
+  std::function<Json()> layers;         // see layers.hpp
 };
 
 class Api {
@@ -72,6 +73,7 @@ class Api {
  private:
   HttpReply route(const HttpCall& call, const std::set<Role>& roles);
   HttpReply events(const HttpCall& call) const;
+  HttpReply layers(const HttpCall& call) const;
   HttpReply epochs(const HttpCall& call, const std::string& residency);
   HttpReply look(const HttpCall& call);
   HttpReply copy(const std::string& residency) const;

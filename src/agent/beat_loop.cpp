@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/authority/carry.hpp"
+
 namespace domicile::agent {
 
 using authority::BeatRequest;
@@ -100,12 +102,20 @@ Result<bool> BeatLoop::transact(const BeatRequest& request, View& view) {
   return own != view.beats.end() && own->second.text == authority::to_text(request.next);
 }
 
+// This process's own markers, and for the residencies of which it has committed none those of the process before it.
+// The first beat of a process never replaces one that it has not read: it expects none, and is refused.
+std::map<std::string, authority::Marker> BeatLoop::markers() const {
+  auto markers = *setup_.markers->get();
+  markers.merge(authority::carried_markers(carried_, last_.view, setup_.region));
+  return markers;
+}
+
 void BeatLoop::beat_once() {
   keep_glass();
   const auto before = setup_.disk->epochs();
   const auto clocks = read_clocks();
   auto ride = rides.take();
-  BeatRequest request{setup_.region, own_text_, {setup_.boot_id, ++counter_, 1, *setup_.markers->get()}};
+  BeatRequest request{setup_.region, own_text_, {setup_.boot_id, ++counter_, 1, markers()}};
   if (ride) {
     request.ride = ride->swap;
     allowed_[ride->swap.residency] = ride->swap.next.epoch;
@@ -130,6 +140,8 @@ void BeatLoop::beat_once() {
   // When it was not applied: a beat of an earlier start of this agent (or of a newer version, which this one cannot
   // read), or one of ours whose answer was lost. Never two agents for one region: the state folder is locked.
   own_text_ = *applied ? std::optional(authority::to_text(request.next)) : authority::beat_text(view, setup_.region);
+  if (const auto own = view.beats.find(setup_.region); !*applied && own != view.beats.end())
+    carried_ = own->second.value.markers;
   if (ride && !*applied) allowed_.erase(ride->swap.residency);
   take_in(view, *clocks, before);
   if (*applied) extend_leases(view, *clocks, before);

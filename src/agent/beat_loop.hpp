@@ -83,6 +83,7 @@ class BeatLoop {
   std::optional<Clocks> read_clocks();
   void glimpse();
   void beat_once();
+  std::map<std::string, authority::Marker> markers() const;
   Result<bool> transact(const authority::BeatRequest& request, authority::View& view);
   void take_in(const authority::View& view, const Clocks& clocks, const std::map<std::string, KnownEpoch>& before);
   void drop_lapsed();
@@ -98,6 +99,7 @@ class BeatLoop {
   QuorumSeen last_;
   LoopLife life_;
   std::optional<std::string> own_text_;
+  std::map<std::string, authority::Marker> carried_;  // what our beat in the quorum named when we came upon it
   std::int64_t counter_ = 0;
   std::map<std::string, authority::Epoch> allowed_;
   std::map<std::string, authority::Epoch> glass_;  // open without a quorum

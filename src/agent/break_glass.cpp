@@ -38,19 +38,6 @@ authority::GlassSite ask(const GlassSetup& setup, const std::string& site, const
   return out;
 }
 
-Result<std::map<std::string, std::string>> attestations(const Json& question) {
-  std::map<std::string, std::string> out;
-  const Json attest = TRY(member_or<Json>(question, "attest", Json::object()));
-  if (!attest.is_object()) return fail(Kind::invalid_input, "'attest' is no object");
-  for (const auto& [site, words] : attest.items()) {
-    if (!words.is_string() || words.get<std::string>().empty())
-      return fail(Kind::invalid_input, "how is it known that " + site + " cannot write?", "--attest REGION=TEXT",
-                  "DOM-E210");
-    out[site] = words.get<std::string>();
-  }
-  return out;
-}
-
 Json json_of(const authority::GlassPlan& plan, const std::string& residency, bool opened) {
   return {{"residency", residency},          {"owner", plan.record.to},   {"epoch", plan.record.epoch},
           {"switch", plan.record.switch_id}, {"from", plan.record.owner}, {"proofs", plan.proofs},
@@ -59,17 +46,17 @@ Json json_of(const authority::GlassPlan& plan, const std::string& residency, boo
 
 }  // namespace
 
-Result<Json> break_glass(const GlassSetup& setup, const Json& question, const std::string& who) {
-  const auto residency = TRY(member<std::string>(question, "residency"));
+Result<Json> break_glass(const GlassSetup& setup, const GlassBody& question, const std::string& who) {
+  const auto& residency = question.residency;
   const auto loop = setup.residencies.find(residency);
   if (loop == setup.residencies.end())
     return fail(Kind::invalid_input, "no residency is called " + residency + ", or this site holds no data");
   GlassOrder order;
-  order.by = TRY(member_or<std::string>(question, "by", ""));
+  order.by = question.by;
   if (!order.by.empty() && who != order.by) order.by += " (" + who + ")";
-  order.reason = TRY(member_or<std::string>(question, "reason", ""));
-  order.attest = TRY(attestations(question));
-  order.dry_run = TRY(member_or<bool>(question, "dry_run", false));
+  order.reason = question.reason;
+  order.attest = question.attest;
+  order.dry_run = question.dry_run;
   std::vector<std::future<authority::GlassSite>> asked;
   for (const auto& [site, addresses] : setup.config->sites)
     asked.push_back(

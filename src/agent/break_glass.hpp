@@ -1,5 +1,6 @@
 // A person opens a residency without a quorum: asks the other sites, then lets the residency's loop decide and open.
 #pragma once
+#include "agent/bodies.hpp"
 #include "agent/residency_loop.hpp"
 #include "core/topology/topology.hpp"
 
@@ -12,7 +13,7 @@ struct GlassSetup {
   std::map<std::string, ResidencyLoop*> residencies;
 };
 
-// Body: {residency, by, reason, attest: {REGION: TEXT}, dry_run?}. `who`: the caller's certificate or "local".
-Result<Json> break_glass(const GlassSetup& setup, const Json& question, const std::string& who);
+// `who`: the caller's certificate or "local".
+Result<Json> break_glass(const GlassSetup& setup, const GlassBody& question, const std::string& who);
 
 }  // namespace domicile::agent

@@ -1,5 +1,6 @@
 #include "agent/first_rows.hpp"
 
+#include "agent/bodies.hpp"
 #include "base/json.hpp"
 #include "engines/postgres/links/subscription.hpp"
 
@@ -112,21 +113,15 @@ HttpReply FirstRowsExports::session(const std::string& residency, const std::str
 
 HttpReply FirstRowsExports::rows(const std::string& residency, const std::string& peer, const std::string& body) {
   const auto held = running(residency, peer);
-  const auto asked = [&]() -> Result<std::pair<std::string, MappedTable>> {
-    const Json json = TRY(parse_json(body, "the question for rows"));
-    MappedTable table;
-    table.schema = TRY(member<std::string>(json, "schema"));
-    table.name = TRY(member<std::string>(json, "name"));
-    const Json columns = TRY(member<Json>(json, "columns"));
-    for (const auto& column : columns)
-      if (column.is_string()) table.columns.push_back(column.get<std::string>());
-    auto session = TRY(member<std::string>(json, "session"));
-    return std::pair{std::move(session), std::move(table)};
-  }();
+  const auto asked = rows_body(body);
   if (!asked) return {400, dump({{"what", one_line(asked.error())}})};
   HttpReply reply;
   reply.type = "text/plain";
-  reply.stream = [held, question = *asked](const std::function<bool(std::string_view)>& write) {
+  MappedTable table;
+  table.schema = asked->schema;
+  table.name = asked->name;
+  table.columns = asked->columns;
+  reply.stream = [held, session = asked->session, table](const std::function<bool(std::string_view)>& write) {
     const std::lock_guard lock(held->mutex);
     if (!held->exporter) return false;
     std::string piece;
@@ -135,11 +130,10 @@ HttpReply FirstRowsExports::rows(const std::string& residency, const std::string
       piece.clear();
       return {};
     };
-    const auto read =
-        held->exporter->read(question.first, question.second, [&](std::string_view lines) -> Result<void> {
-          piece += lines;
-          return piece.size() < kPiece ? Result<void>() : flush();
-        });
+    const auto read = held->exporter->read(session, table, [&](std::string_view lines) -> Result<void> {
+      piece += lines;
+      return piece.size() < kPiece ? Result<void>() : flush();
+    });
     return read && flush();
   };
   return reply;
@@ -149,9 +143,7 @@ HttpReply FirstRowsExports::close(const std::string& residency, const std::strin
   const auto held = running(residency, peer);
   const std::lock_guard lock(held->mutex);
   if (!held->exporter) return {409, dump({{"what", "no session of first rows runs"}})};
-  const auto json = parse_json(body, "the question");
-  const auto session =
-      json ? member<std::string>(*json, "session") : Result<std::string>(tl::unexpected<Error>(json.error()));
+  const auto session = session_body(body);
   if (!session) return {400, dump({{"what", one_line(session.error())}})};
   const auto closed = held->exporter->close(*session);
   if (!closed) return refusal(closed.error());

@@ -17,7 +17,11 @@ std::optional<Micros> lag_of(const replication::CopyHealth& health, const std::o
   if (!health.complete || !health.trouble.empty() || !health.applied || !committed) return {};
   // Ahead of the last beat: beats come once a second, markers five times.
   if (health.applied->epoch != committed->epoch) return {};
-  return std::max<Micros>(0, committed->clock_us - health.applied->clock_us);
+  const Micros lag = committed->clock_us - health.applied->clock_us;
+  // No marker is committed a lease after the owner's last beat: what is further behind us is not that beat, but one of
+  // a restored quorum or what a restarted agent found there.
+  if (lag < -life) return {};
+  return std::max<Micros>(0, lag);
 }
 
 void LinkLoop::trouble(const std::string& residency, const char* doing, const Error& error) {

@@ -42,6 +42,13 @@ TEST(Lag, IsUnknownWhereAnythingIs) {
   EXPECT_FALSE(lag_of(empty, committed(3, 4000), 0, kLife));
 }
 
+TEST(Lag, IsUnknownWhereTheBeatIsOlderThanTheOwnersLastOne) {
+  auto applied = good();
+  applied.applied->clock_us = 4000 + kLife;
+  EXPECT_EQ(lag_of(applied, committed(3, 4000), 0, kLife), 0) << "markers go on for a lease";
+  EXPECT_FALSE(lag_of(applied, committed(3, 3999), 0, kLife));
+}
+
 TEST(Lag, IsUnknownToWhomTheQuorumHasNotAnsweredForALease) {
   EXPECT_TRUE(lag_of(good(), committed(3, 4000), kLife, kLife));
   EXPECT_FALSE(lag_of(good(), committed(3, 4000), kLife + 1, kLife));

@@ -32,10 +32,9 @@ authority::TargetCopy copy_of(const RepairSetup& setup, const std::string& regio
 }
 
 Result<Json> adopt_one(const RepairSetup& setup, authority::Quorum& quorum, const authority::Rules& rules,
-                       const Json& question, const std::string& who) {
+                       const AdoptBody& question, const std::string& who) {
   const std::string& name = rules.residency;
-  const auto reason = TRY(member<std::string>(question, "reason"));
-  const auto owner = TRY(member_or<std::string>(question, "owner", ""));
+  const auto& owner = question.owner;
   const auto view = TRY(quorum.read());
   const auto stored = view.authorities.find(name);
   auto sites = TRY(ask_sites(setup, name));
@@ -50,20 +49,16 @@ Result<Json> adopt_one(const RepairSetup& setup, authority::Quorum& quorum, cons
   const auto outcome = TRY(quorum.swap(swap));
   if (!outcome.applied) return fail(Kind::conflict, "the record of " + name + " has changed meanwhile", "adopt again");
   setup.peers->tell(name, authority::to_text(*next));
-  setup.events->add("quorum.adopted", fmt::format("{} at epoch {} by {}: {}", next->owner, next->epoch, who, reason),
-                    name, next->epoch, next->switch_id);
+  setup.events->add("quorum.adopted",
+                    fmt::format("{} at epoch {} by {}: {}", next->owner, next->epoch, who, question.reason), name,
+                    next->epoch, next->switch_id);
   return Json{{"residency", name}, {"adopted", true}, {"epoch", next->epoch}, {"owner", next->owner}};
 }
 
 }  // namespace
 
-Result<Json> adopt_quorum(const RepairSetup& setup, const Json& question, const std::string& who) {
-  if (TRY(member<std::string>(question, "reason")).empty())
-    return fail(Kind::invalid_input, "adopting a quorum needs a reason");
-  const auto only = TRY(member_or<std::string>(question, "residency", ""));
-  const auto owner = TRY(member_or<std::string>(question, "owner", ""));
-  if (!owner.empty() && only.empty())
-    return fail(Kind::invalid_input, "an owner is chosen for one residency at a time", "name the residency");
+Result<Json> adopt_quorum(const RepairSetup& setup, const AdoptBody& question, const std::string& who) {
+  const auto& only = question.residency;
   auto quorum = setup.make_quorum();
   Json out = Json::array();
   bool found = only.empty();

@@ -1,5 +1,6 @@
 // What a person may do when the quorum cannot be believed or is gone.
 #pragma once
+#include "agent/bodies.hpp"
 #include "agent/residency_loop.hpp"
 #include "core/authority/adopt.hpp"
 
@@ -17,8 +18,8 @@ struct RepairSetup {
 };
 
 // The quorum was restored and is behind: puts every residency at the highest epoch that a majority of the sites knows,
-// plus one. Body: {reason, residency?, owner?}. Without an owner the one that the highest epoch belongs to; with one
+// plus one. Without an owner the one that the highest epoch belongs to; with one
 // see authority::adopt.
-Result<Json> adopt_quorum(const RepairSetup& setup, const Json& question, const std::string& who);
+Result<Json> adopt_quorum(const RepairSetup& setup, const AdoptBody& question, const std::string& who);
 
 }  // namespace domicile::agent

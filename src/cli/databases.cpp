@@ -65,6 +65,26 @@ Result<postgres::Connection> open_database(const Database& database, const std::
   return connection;
 }
 
+namespace {
+
+Result<Json> ask_agent(const Args& args, const std::string& path) {
+  HttpRequest request;
+  request.url = "http://agent" + path;
+  request.timeout = 12 * kSecond;  // it asks other agents, and each of them its member of the quorum
+  const auto reply = HttpClient({}, args.get("agent")).send(request);
+  if (!reply) return wrap("the agent at " + args.get("agent") + " does not answer", reply.error());
+  if (reply->status != 200)
+    return fail(Kind::unavailable, fmt::format("the agent answered {} when asked for {}", reply->status, path));
+  return parse_json(reply->body, "the agent's answer");
+}
+
+}  // namespace
+
+Result<Json> layers_told(const Args& args) {
+  if (!args.has("agent")) return Json();
+  return ask_agent(args, "/v1/layers?everywhere=1");
+}
+
 Result<Ownership> ownership_of(const Args& args, const topology::Topology& topology) {
   Ownership out;
   if (!args.has("agent")) {
@@ -72,14 +92,7 @@ Result<Ownership> ownership_of(const Args& args, const topology::Topology& topol
     return out;
   }
   out.asked = true;
-  HttpRequest request;
-  request.url = "http://agent/v1/status";
-  const auto reply = HttpClient({}, args.get("agent")).send(request);
-  if (!reply) return wrap("the agent at " + args.get("agent") + " does not answer", reply.error());
-  if (reply->status != 200)
-    return fail(Kind::unavailable, fmt::format("the agent answered {} when asked for its status", reply->status));
-  const Json status = TRY(parse_json(reply->body, "the agent's status"));
-  out.status = status;
+  const Json status = TRY(ask_agent(args, "/v1/status"));
   const auto region = TRY(member_or<std::string>(status, "region", ""));
   for (const Json& each : TRY(member<Json>(status, "residencies"))) {
     const auto owner = TRY(member_or<std::string>(each, "owner", ""));

@@ -31,10 +31,11 @@ struct Ownership {
   // By region: residencies whose copy there stands still and may hold what nobody else has. Of the agent that was
   // asked.
   std::map<std::string, std::set<std::string>> standing = {};
-  Json status = {};  // all that the agent said; null: none was asked
 };
 // As the agent behind --agent sees it; a residency that nobody owns yet has none. Without --agent: each one's home.
 Result<Ownership> ownership_of(const Args& args, const topology::Topology& topology);
+// What the agents of all sites tell about etcd and their gateways: site -> answer. Null without --agent.
+Result<Json> layers_told(const Args& args);
 
 // The database at which tenants are written: that of the directory's owner.
 struct Directory {

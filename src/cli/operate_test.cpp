@@ -439,22 +439,5 @@ TEST(Operate, AnAgentThatIsNotThereMeansLater) {
   EXPECT_NE(err.str().find("does not answer"), std::string::npos) << err.str();
 }
 
-TEST(PlanLayers, WhatTheRegionsAgentSeesAndNothingThatNobodyHasSeen) {
-  const auto status = status_json();
-  const auto here = layers_of(status, "eu-west-1", "3f2ab6c0d1e4aaaa");
-  EXPECT_FALSE(here.differs);
-  EXPECT_NE(here.etcd.find("1.2 MiB of 2048 MiB quota"), std::string::npos) << here.etcd;
-  EXPECT_NE(here.gateway.find("policy 3f2ab6c0d1e4"), std::string::npos) << here.gateway;
-  EXPECT_TRUE(layers_of(status, "eu-west-1", "0123456789abcdef").differs) << "another topology";
-  auto full = status;
-  full["quorum"]["etcd"]["alarms"] = {"NOSPACE"};
-  EXPECT_NE(layers_of(full, "eu-west-1", "3f2ab6c0d1e4aaaa").etcd.find("raises NOSPACE"), std::string::npos);
-  for (const auto& unseen : {layers_of(status, "us-east-1", "x"), layers_of(Json(), "eu-west-1", "x")}) {
-    EXPECT_TRUE(unseen.etcd.starts_with("not reachable")) << unseen.etcd;
-    EXPECT_TRUE(unseen.gateway.starts_with("not reachable")) << unseen.gateway;
-    EXPECT_FALSE(unseen.differs) << "unknown is no difference";
-  }
-}
-
 }  // namespace
 }  // namespace domicile::cli

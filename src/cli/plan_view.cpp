@@ -106,6 +106,14 @@ bool Plans::refuses() const {
                      [](const auto& r) { return desired::refuses(r.examined.findings); });
 }
 
+bool Plans::layers_differ() const {
+  return std::any_of(layers.begin(), layers.end(), [](const auto& site) { return site.second.differs(); });
+}
+
+bool Plans::layers_unknown() const {
+  return std::any_of(layers.begin(), layers.end(), [](const auto& site) { return site.second.unknown(); });
+}
+
 desired::Context context_of(const topology::Topology& topology, const std::string& region, const Ownership& ownership,
                             bool observe) {
   const auto standing = ownership.standing.find(region);
@@ -116,7 +124,7 @@ desired::Context context_of(const topology::Topology& topology, const std::strin
 
 Result<Plans> make_plans(const Args& args, const topology::Topology& topology, const Ownership& ownership,
                          bool observe) {
-  Plans plans{residency::policy_hash(topology), observe, {}, ownership.status};
+  Plans plans{residency::policy_hash(topology), observe, {}};
   for (const auto& database : TRY(databases_of(args, topology))) {
     auto connection = TRY(open_database(database, "plan"));
     const auto context = context_of(topology, database.region, ownership, observe);
@@ -128,18 +136,44 @@ Result<Plans> make_plans(const Args& args, const topology::Topology& topology, c
   return plans;
 }
 
+namespace {
+
+std::string shown_layers(const Plans& plans, const std::string& site, bool colour) {
+  const auto layers = plans.layers.find(site);
+  return layers == plans.layers.end() || !plans.agent_asked ? "" : shown(layers->second, colour);
+}
+
+std::string layers_summary(const Plans& plans) {
+  if (plans.layers.empty()) return "";
+  if (!plans.agent_asked) return "etcd and the gateways: unknown, no agent was asked (--agent SOCKET)\n";
+  std::size_t differ = 0, unknown = 0;
+  for (const auto& [site, layers] : plans.layers) {
+    differ += layers.etcd.differs.size() + layers.gateway.differs.size();
+    unknown += layers.etcd.unknown.size() + layers.gateway.unknown.size();
+  }
+  return fmt::format("etcd and the gateways: {} not as they should be, {} unknown\n", differ, unknown);
+}
+
+}  // namespace
+
 std::string shown(const Plans& plans, bool colour) {
   std::string out;
   std::ptrdiff_t todo = 0, agents = 0, refused = 0;
+  std::set<std::string> seen;
   for (const auto& region : plans.regions) {
-    const auto layers = layers_of(plans.status, region.database.region, plans.policy_hash);
-    out += shown(region, colour) + "  etcd: " + layers.etcd + "\n  gateway: " + layers.gateway + "\n\n";
+    seen.insert(region.database.region);
+    out += shown(region, colour) + shown_layers(plans, region.database.region, colour) + "\n";
     for (const auto& step : region.examined.plan.steps) (desired::by_agent(step.act) ? agents : todo) += 1;
     refused += std::count_if(region.examined.findings.begin(), region.examined.findings.end(),
                              [](const auto& finding) { return finding.refuses; });
   }
+  for (const auto& [site, layers] : plans.layers)
+    if (plans.agent_asked && !seen.contains(site))
+      out += painted(site, "1", colour) + "  no connection was given: its database, if any, was not looked at\n" +
+             shown(layers, colour) + "\n";
   return out +
-         fmt::format("{} to do, {} left to agents, {} refused; policy {}\n", todo, agents, refused, plans.policy_hash);
+         fmt::format("{} to do, {} left to agents, {} refused; policy {}\n", todo, agents, refused, plans.policy_hash) +
+         layers_summary(plans);
 }
 
 std::string migrations(const Plans& plans) {
@@ -158,17 +192,18 @@ Json json_of(const Plans& plans) {
     json["changes"] = region.examined.plan.changes();
     json["findings"] = desired::to_json(region.examined.findings);
     json["seen"] = desired::to_json(region.examined.seen);
-    const auto layers = layers_of(plans.status, region.database.region, plans.policy_hash);
-    json["etcd"] = layers.etcd;
-    json["gateway"] = layers.gateway;
-    json["layers_differ"] = layers.differs;
     regions.push_back(std::move(json));
   }
+  Json sites = Json::object();
+  for (const auto& [site, layers] : plans.layers) sites[site] = json_of(layers);
   return {{"policy_hash", plans.policy_hash},
           {"changes", plans.changes()},
           {"refused", plans.refuses()},
           {"observe", plans.observe},
-          {"regions", regions}};
+          {"regions", regions},
+          {"sites", sites},
+          {"layers_differ", plans.layers_differ()},
+          {"layers_unknown", plans.layers_unknown()}};
 }
 
 Json to_saved(const Plans& plans, const residency::Owners& owners) {

@@ -1,6 +1,7 @@
 // Plans of several regions: made, shown, saved and read back.
 #pragma once
 #include "cli/databases.hpp"
+#include "cli/plan_layers.hpp"
 #include "engines/postgres/provision/provision.hpp"
 
 namespace domicile::cli {
@@ -11,21 +12,16 @@ struct RegionPlan {
   desired::Desired desired;
 };
 
-// What `plan` shows beside the databases and `apply` never changes: the quorum and the gateway, as the agent of the
-// region sees them. Pure. `status`: what an agent said; null, or another region's: this one's is not reachable.
-struct Layers {
-  std::string etcd, gateway;  // one sentence each
-  bool differs = false;       // of what could be seen: something is not as this topology wants it
-};
-Layers layers_of(const Json& status, const std::string& region, const std::string& policy_hash);
-
 struct Plans {
   std::string policy_hash;
   bool observe = false;
   std::vector<RegionPlan> regions;
-  Json status = {};  // of the agent that was asked; null: none was
+  std::map<std::string, Layers> layers = {};  // by site; empty: nobody wants to see them
+  bool agent_asked = false;
   bool changes() const;
   bool refuses() const;
+  bool layers_differ() const;
+  bool layers_unknown() const;
 };
 
 // What a region's plan is made from. Where no agent was asked, the owners are only assumed.

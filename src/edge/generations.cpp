@@ -13,25 +13,18 @@
 namespace domicile::edge {
 namespace {
 
-// What `read` finds in the file; a value of its own when there is no whole one.
-template <class View, class Read>
-auto read_snapshot(const std::string& path, Read read) -> decltype(read(View())) {
+// Calls `take` with the view of a file that is there and whole.
+template <class View, class Take>
+void look_into(const std::string& path, Take take) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat info {};
-  if (!fd || ::fstat(fd.get(), &info) != 0 || info.st_size <= 0) return {};
+  if (!fd || ::fstat(fd.get(), &info) != 0 || info.st_size <= 0) return;
   const auto size = static_cast<std::size_t>(info.st_size);
   void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
-  if (mapped == MAP_FAILED) return {};
+  if (mapped == MAP_FAILED) return;
   View view;
-  decltype(read(view)) found{};
-  if (view.open(mapped, size) == snapshot::Flaw::none) found = read(view);
+  if (view.open(mapped, size) == snapshot::Flaw::none) take(view);
   ::munmap(mapped, size);
-  return found;
-}
-
-template <class View>
-std::uint64_t generation_of(const std::string& path) {
-  return read_snapshot<View>(path, [](const View& view) { return view.generation(); });
 }
 
 snapshot::AuthorityRow row_of(const snapshot::AuthorityEntry& entry) {
@@ -49,9 +42,19 @@ snapshot::AuthorityRow row_of(const snapshot::AuthorityEntry& entry) {
 
 }  // namespace
 
+Written written_in(const std::string& directory) {
+  Written written;
+  look_into<snapshot::AuthorityView>(directory + "/authority.snap", [&](const snapshot::AuthorityView& view) {
+    written.authority = view.generation();
+    written.policy_hash = view.policy_hash();
+  });
+  look_into<snapshot::TenantsView>(directory + "/tenants.snap",
+                                   [&](const snapshot::TenantsView& view) { written.tenants = view.generation(); });
+  return written;
+}
+
 Generations highest_generations(const std::string& directory) {
-  Generations highest{generation_of<snapshot::AuthorityView>(directory + "/authority.snap"),
-                      generation_of<snapshot::TenantsView>(directory + "/tenants.snap")};
+  Generations highest = written_in(directory);
   const auto state = read_edge_state(directory + "/edge.state");
   if (!state) return highest;
   for (const auto& worker : state->workers) {
@@ -62,19 +65,16 @@ Generations highest_generations(const std::string& directory) {
 }
 
 std::optional<snapshot::AuthoritySnapshot> last_authority(const std::string& directory) {
-  using snapshot::AuthorityView;
-  return read_snapshot<AuthorityView>(directory + "/authority.snap",
-                                      [](const AuthorityView& view) -> std::optional<snapshot::AuthoritySnapshot> {
-                                        if (view.empty()) return {};
-                                        snapshot::AuthoritySnapshot last;
-                                        last.generation = view.generation();
-                                        last.region = view.region();
-                                        last.policy_hash = view.policy_hash();
-                                        last.boot_id = view.boot_id();
-                                        for (std::uint16_t i = 0; i < view.residencies(); ++i)
-                                          last.rows.push_back(row_of(view.entry(i)));
-                                        return last;
-                                      });
+  std::optional<snapshot::AuthoritySnapshot> last;
+  look_into<snapshot::AuthorityView>(directory + "/authority.snap", [&](const snapshot::AuthorityView& view) {
+    last.emplace();
+    last->generation = view.generation();
+    last->region = view.region();
+    last->policy_hash = view.policy_hash();
+    last->boot_id = view.boot_id();
+    for (std::uint16_t i = 0; i < view.residencies(); ++i) last->rows.push_back(row_of(view.entry(i)));
+  });
+  return last;
 }
 
 }  // namespace domicile::edge

@@ -265,6 +265,31 @@ TEST(AgentsGreyFailure, ADeadDatabaseBehindALivingAgentIsLeftAndNoIncompleteCopy
       << regions.told();
 }
 
+// The process that starts has committed nothing. It goes on naming the markers of the one before it, so that a standby
+// knows how far it is and need not ask.
+TEST(AgentsRestart, AnAgentThatRestartsBesideADeadDatabaseLeadsToASwitchByItself) {
+  Regions regions({.topology = kOneStandby});
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(regions.write(kUs, "us"), "");
+  replicated(regions, "us", kEu);
+  ASSERT_TRUE(beats_on(regions, kUs, 2));
+  regions.kill_agent(kUs);
+  regions.kill_database(kUs);
+  regions.start_agent(kUs);
+  const auto given_up = [&] {
+    const auto now = regions.record("us");
+    return now.mode == authority::Mode::draining && now.owner == kUs && now.to.empty();
+  };
+  ASSERT_TRUE(eventually(given_up, kPatience + 3 * kSecond, 50 * kMillisecond))
+      << "the owner's life is not over: only it can lead to a switch\n"
+      << regions.told();
+  EXPECT_TRUE(regions.status(kEu, "us")["lag_ms"].is_number()) << regions.told();
+  EXPECT_TRUE(regions.serves("us", kEu, 2, kExpiry + 3 * kSecond)) << regions.told();
+  EXPECT_TRUE(regions.serves("directory", kEu, 2, 3 * kSecond)) << regions.told();
+  EXPECT_TRUE(regions.agent_runs(kUs));
+  EXPECT_EQ(regions.record("us").cause, authority::Cause::automatic);
+  EXPECT_EQ(regions.missing(kEu, "us"), std::vector<std::int64_t>{});
+}
+
 // A person says yes to the loss that they see. When the owner lives again before anything has moved, that yes is over:
 // a later loss in the same epoch asks anew.
 TEST(AgentsLoss, AResidencyThatAsksMovesOnlyAfterAYesToThisLoss) {

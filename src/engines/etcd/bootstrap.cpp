@@ -5,27 +5,11 @@
 
 #include "base/file.hpp"
 #include "engines/etcd/base64.hpp"
-#include "engines/etcd/etcd_quorum.hpp"
+#include "engines/etcd/rights.hpp"
 
 namespace domicile::etcd {
 
 namespace {
-
-struct Permission {
-  std::string type, key, range_end;  // range_end empty: the key alone
-  auto operator<=>(const Permission&) const = default;
-};
-
-std::set<Permission> permissions_of(const SiteUser& site) {
-  const auto under = [](const char* type, std::string_view prefix) {
-    return Permission{type, std::string(prefix), prefix_end(std::string(prefix))};
-  };
-  std::set<Permission> set{under("READ", kRoot)};
-  if (site.voter) return set;
-  set.insert(under("READWRITE", kAuthority));
-  set.insert({"READWRITE", std::string(kBeat) + site.site, ""});
-  return set;
-}
 
 Json body_of(const std::string& role, const Permission& permission) {
   Json perm{{"permType", permission.type}, {"key", to_base64(permission.key)}};
@@ -91,17 +75,8 @@ class Bootstrap {
 
   Result<void> permissions(const SiteUser& site) {
     const Json perms = TRY(shown("auth/role/get", {{"role", site.site}}, "perm")).value_or(Json::array());
-    std::set<Permission> have;
-    for (const auto& perm : perms) {
-      const auto key = TRY(member_or<std::string>(perm, "key", ""));
-      const auto range_end = TRY(member_or<std::string>(perm, "range_end", ""));
-      Permission permission;
-      permission.type = TRY(member_or<std::string>(perm, "permType", "READ"));  // the enumeration's first is left out
-      permission.key = TRY(from_base64(key));
-      permission.range_end = TRY(from_base64(range_end));
-      have.insert(std::move(permission));
-    }
-    const auto want = permissions_of(site);
+    const auto have = TRY(permissions_in(perms));
+    const auto want = wanted_permissions(site.site, site.voter);
     for (const auto& permission : have) {
       if (want.contains(permission)) continue;
       Json body{{"role", site.site}, {"key", to_base64(permission.key)}};

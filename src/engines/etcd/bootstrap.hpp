@@ -15,9 +15,8 @@ struct SiteUser {
 
 // Makes users, roles and authentication as they should be, and nothing else; says what it changed, nothing when all was
 // right. `root`'s user must be "root"; its password becomes the one in its file. Safe to repeat after a failure
-// anywhere. A password that changed in its file is changed in etcd. Users that are not named here are left alone.
-//
-// A region: read everything under domicile/, write every domicile/authority/, and only its own domicile/beat/.
+// anywhere. A password that changed in its file is changed in etcd. Users that are not named here are left alone. What
+// each may do: rights.hpp.
 Result<std::vector<std::string>> ensure_auth(const Access& root, const std::vector<SiteUser>& sites);
 
 }  // namespace domicile::etcd
