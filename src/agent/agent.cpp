@@ -77,8 +77,8 @@ ReadDirectory directory_reader(const postgres::StoreSettings& settings) {
   };
 }
 
-// What the quorum says about itself, for `status` and `plan`: {leader, db_bytes, quota_bytes, alarms, members, own}; what
-// is unknown is left out. `own`: the site's own member, which is the first endpoint.
+// What the quorum says about itself, for `status` and `plan`: {leader, db_bytes, quota_bytes, alarms, members, own};
+// what is unknown is left out. `own`: the site's own member, which is the first endpoint.
 Json quorum_json(const etcd::Status& status) {
   Json json{{"leader", status.leader()}, {"available", status.available()}, {"alarms", Json::array()}};
   for (const auto& alarm : status.alarms) json["alarms"].push_back(alarm.kind);

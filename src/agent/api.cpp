@@ -418,8 +418,7 @@ Json Api::residency_status(const topology::Residency& residency) const {
   }
   json["form"] = topology::name_of(topology::form_at(*setup_.topology, residency, setup_.config->region));
   const auto lease = quorum->leases.find(name);
-  json["lease_ms"] =
-      lease == quorum->leases.end() ? Json() : Json((lease->second.gateway_end.at - boottime_now()) / 1000);
+  json["lease_ms"] = lease == quorum->leases.end() ? Json() : Json((lease->second.over - monotonic_now()) / 1000);
   json["guard"] = guard_json(name);
   json["lag_ms"] = nullptr;
   if (setup_.copies != nullptr) {

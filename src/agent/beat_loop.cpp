@@ -12,7 +12,8 @@ using authority::View;
 
 namespace {
 constexpr Micros kGlimpsePeriod = 200 * kMillisecond;
-}
+constexpr Micros kUnderWay = 50 * kMillisecond;  // from the gateway to the database's commit
+}  // namespace
 
 // All read before the beat is sent: what a lease may be counted from.
 struct BeatLoop::Clocks {
@@ -21,6 +22,12 @@ struct BeatLoop::Clocks {
   std::optional<replication::StoreClock> store;  // empty: the database did not answer; its leases are not extended
 };
 
+// The gateway's end comes before the database's, so that the gateway says that the lease is over, and not the
+// application of a write that came to the database too late.
+LeaseGrant BeatLoop::grant(authority::Epoch epoch, const Clocks& clocks, Micros length) {
+  return {epoch, {clocks.gateway.boot_id, clocks.gateway.at + length - kUnderWay}, clocks.sent + length};
+}
+
 BeatLoop::BeatLoop(BeatSetup setup, Bell& readers)
     : rides(bell_), allows(bell_), setup_(std::move(setup)), seen_(&readers) {
   if (setup_.make_store) store_ = setup_.make_store();
@@ -28,11 +35,11 @@ BeatLoop::BeatLoop(BeatSetup setup, Bell& readers)
 
 std::optional<BeatLoop::Clocks> BeatLoop::read_clocks() {
   Clocks clocks;
+  clocks.gateway = boot_instant_now();
   if (store_) {
     auto clock = store_->clock();
     if (clock) clocks.store = *clock;
   }
-  clocks.gateway = boot_instant_now();
   clocks.sent = monotonic_now();
   return clocks;
 }
@@ -168,7 +175,7 @@ void BeatLoop::keep_glass() {
     const Micros length = setup_.timing.ttl - setup_.timing.margin;
     const auto set = store_->lease_set(residency, epoch, clocks->store->now + length, clocks->store->clock_id);
     if (set) {
-      glass_leases_[residency] = {epoch, {clocks->gateway.boot_id, clocks->gateway.at + length}};
+      glass_leases_[residency] = grant(epoch, *clocks, length);
       continue;
     }
     setup_.log.warn("lease.refused", "the database did not take the lease of a broken glass",
@@ -228,7 +235,7 @@ void BeatLoop::extend_leases(const View& view, const Clocks& clocks, const std::
     }
     last_.refused_since.erase(residency);
     ends_[residency] = clocks.sent + length;
-    last_.leases[residency] = {epoch, {clocks.gateway.boot_id, clocks.gateway.at + length}};
+    last_.leases[residency] = grant(epoch, clocks, length);
   }
 }
 

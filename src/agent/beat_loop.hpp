@@ -19,6 +19,7 @@ namespace domicile::agent {
 struct LeaseGrant {
   authority::Epoch epoch = 0;
   BootInstant gateway_end;  // by this host's CLOCK_BOOTTIME, for the gateway
+  Micros over = 0;          // monotonic: from here on it has ended everywhere
 };
 
 // What the last answered transaction said.
@@ -81,6 +82,7 @@ class BeatLoop {
  private:
   struct Clocks;
   std::optional<Clocks> read_clocks();
+  static LeaseGrant grant(authority::Epoch epoch, const Clocks& clocks, Micros length);
   void glimpse();
   void beat_once();
   std::map<std::string, authority::Marker> markers() const;

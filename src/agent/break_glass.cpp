@@ -95,8 +95,8 @@ Result<authority::GlassPlan> ResidencyLoop::plan_glass(const GlassOrder& order, 
   std::optional<Micros> silent_for;
   if (quorum.sent_at != 0) silent_for = monotonic_now() - quorum.sent_at;
   return authority::break_glass({setup_.timing, setup_.rules, local, last, silent_for,
-                                 lease != quorum.leases.end() && lease->second.gateway_end.at > boottime_now(),
-                                 order.sites, order.by, order.reason, fresh_switch_id()},
+                                 lease != quorum.leases.end() && lease->second.over > monotonic_now(), order.sites,
+                                 order.by, order.reason, fresh_switch_id()},
                                 attested);
 }
 

@@ -56,7 +56,7 @@ struct Gateway {
   }
   void lease(authority::Epoch epoch, Micros end) {
     QuorumSeen next;
-    next.leases["us"] = {epoch, {host_boot_id(), end}};
+    next.leases["us"] = {epoch, {host_boot_id(), end}, 0};
     quorum.set(next);
   }
 };

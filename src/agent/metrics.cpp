@@ -37,7 +37,7 @@ void add_quorum(Page& page, const QuorumSeen& quorum) {
              {{"peer", region}}, static_cast<double>(monotonic_now() - life.changed_at) / kSecond);
   for (const auto& [residency, lease] : quorum.leases)
     page.set("domicile_lease_seconds", "Left of the lease that this region holds", {{"residency", residency}},
-             static_cast<double>(lease.gateway_end.at - boottime_now()) / kSecond);
+             static_cast<double>(lease.over - monotonic_now()) / kSecond);
 }
 
 void add_residency(Page& page, const std::string& name, const ResidencySeen& seen) {
