@@ -225,8 +225,11 @@ static void stop_for_test(const char* point) {
   if (guard_test_stop && strcmp(guard_test_stop, point) == 0) raise(SIGSTOP);
 }
 
+/* Slots are only ever added: none that this transaction touched lies beyond. */
+static int slots_in_use(void) { return (int)pg_atomic_read_u32(&guard_shared->count); }
+
 static void before_commit(void) {
-  for (int i = 0; i < GUARD_SLOTS; i++) {
+  for (int i = 0, count = slots_in_use(); i < count; i++) {
     const char* fault;
     if (!touches[i].level) continue;
     if (touches[i].import)
@@ -241,7 +244,7 @@ static void before_commit(void) {
 /* The transaction is committed and cannot be taken back, and an ERROR here would be a PANIC. The client has not been
  * told yet: cut it off, so that nobody ever takes this write for acknowledged; the LSN finds it as salvage. */
 static void after_commit(void) {
-  for (int i = 0; i < GUARD_SLOTS; i++) {
+  for (int i = 0, count = slots_in_use(); i < count; i++) {
     if (!touches[i].level || touches[i].import || lease_fault(i, &touches[i]) == NULL) continue;
     if (pg_atomic_read_u32(&guard_shared->observe)) continue;
     ereport(LOG, (errcode(GUARD_ERRCODE('1')), errhidestmt(true),
@@ -274,8 +277,8 @@ static void on_transaction(XactEvent event, void* unused) {
     default:
       return;
   }
-  memset(touches, 0, sizeof(touches));
-  memset(permits, 0, sizeof(permits));
+  memset(touches, 0, sizeof(Touch) * slots_in_use());
+  memset(permits, 0, sizeof(permits[0]) * slots_in_use());
   touched_any = false;
   logged = 0;
 }
