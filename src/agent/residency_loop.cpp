@@ -353,11 +353,13 @@ void ResidencyLoop::tend_copy() {
   if (record_->value.mode == Mode::moving && record_->value.to == setup_.region)
     return;  // the steps of the takeover do it
   const Copy copy = setup_.disk->copy(setup_.rules.residency);
+  if (copy.state != Copy::State::stopped) stands_ = false;
   const auto copies = setup_.copies->get();
   const auto seen = copies->find(setup_.rules.residency);
   const bool broken = seen != copies->end() && seen->second.source == copy.source && seen->second.health.resync;
   auto step = authority::next_copy_step(copy, record_->value, setup_.region, broken ? seen->second.health.trouble : "");
   if (step.act == CopyAct::keep) return follow_again(copy);
+  if (step.act == CopyAct::follow && !seen_since_standstill(copy)) return;
   const auto inbound = replication::LinkName{setup_.rules.residency,
                                              step.act == CopyAct::stop ? copy.source : step.next.source, setup_.region};
   const auto done = [&]() -> Result<void> {
@@ -397,6 +399,17 @@ void ResidencyLoop::tend_copy() {
   if (!kept) return trouble("copy", kept.error());
   setup_.events->add(fmt::format("copy.{}", authority::name_of(step.next.state)), step.why, setup_.rules.residency,
                      record_->value.epoch);
+}
+
+// What arrived until the workers were gone may be of an epoch that the record in hand does not know: this process may
+// have slept meanwhile. Only a record that was read after the copy stood still says how far it may have come.
+bool ResidencyLoop::seen_since_standstill(const Copy& copy) {
+  if (copy.state != Copy::State::stopped) return true;
+  if (!std::exchange(stands_, true)) {
+    stands_since_ = monotonic_now();
+    setup_.beat->look_now();
+  }
+  return setup_.beat->seen().get()->sent_at > stands_since_;
 }
 
 // A lost connection ends a link as an error of a row does (PostgreSQL 15), so it is tried again, less and less often.

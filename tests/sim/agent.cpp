@@ -82,6 +82,7 @@ void World::look(Site& s, const View& seen, Micros when, Epoch known_epoch, cons
 void World::take_in(Site& s, const std::shared_ptr<Sent>& sent, bool applied, const View& seen) {
   Agent& a = s.agent;
   a.beating = false;
+  a.asked = sent->clock;
   const auto own = seen.beats.find(s.name);
   if (applied)
     a.own_text = to_text(sent->request.next);
@@ -159,6 +160,8 @@ void World::act(Site& s) {
 bool World::act_on_copy(Site& s, const Record& r) {
   CopyStep step = next_copy_step(s.copy, r, s.name);
   if (step.act == CopyAct::keep) return false;
+  const bool seen_since = s.agent.asked > s.agent.stood_at || policy_.follow_stale;
+  if (step.act == CopyAct::follow && s.copy.state == Copy::State::stopped && !seen_since) return false;
   if (step.act == CopyAct::mark_resync && policy_.follow_without_fence)
     step = {CopyAct::follow, {Copy::State::following, r.owner, r.epoch, {}}, "broken on purpose"};
   tell(fmt::format("{}'s copy: {} {} {}: {}", s.name, name_of(step.next.state), step.next.source, step.next.epoch,
@@ -185,6 +188,7 @@ void World::stop_inbound(Site& s, const Copy& next) {
   agent_at(s, rng_.between(5, 400) * kMillisecond, [this, &s, next] {
     s.copy = next;
     s.copy.position = Position{next.source, 1, s.position};
+    s.agent.stood_at = local(s);
     s.agent.busy = false;
     act(s);
   });

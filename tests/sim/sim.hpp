@@ -21,9 +21,11 @@ struct Policy {
   bool keep_lapsed = false;            // an owner whose lease lapsed goes on without asking the sites
   bool trust_quorum = false;           // no distrust of a quorum that is behind
   bool skip_fence = false;             // a planned switch takes a position without closing the guard
+  bool follow_stale = false;           // a copy that stands follows by a record read before it stood
   bool promote_anything = false;       // not_promotable is not asked
   bool trust_journal = false;          // a restarted target takes the majority's old answer from its journal
   bool follower_serves_links = false;  // a region that lost ownership goes on sending, also what it receives itself
+  bool careless_restore = false;       // the quorum is restored while agents run that nobody can reach
   bool beat_is_forever = false;        // the guard never looks at the lease's end
 };
 

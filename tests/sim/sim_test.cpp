@@ -50,7 +50,8 @@ TEST(Simulation, TheSameSeedTellsTheSameStory) { EXPECT_EQ(run(7, {}, true).stor
 struct Broken {
   const char* name;
   bool Policy::*rule;
-  std::uint64_t from = 1;  // rare ones: where the search begins
+  std::uint64_t from = 1;            // rare ones: where the search begins
+  bool Policy::*together = nullptr;  // what it takes besides; alone it turns nothing red from there on
 };
 class Mutation : public testing::TestWithParam<Broken> {};
 void PrintTo(const Broken& broken, std::ostream* out) { *out << broken.name; }
@@ -58,6 +59,7 @@ void PrintTo(const Broken& broken, std::ostream* out) { *out << broken.name; }
 TEST_P(Mutation, TurnsTheSimulationRed) {
   Policy policy;
   policy.*GetParam().rule = true;
+  if (GetParam().together != nullptr) policy.*GetParam().together = true;
   for (std::uint64_t seed = GetParam().from; seed < GetParam().from + 3000; ++seed) {
     const Outcome o = run(seed, policy);
     if (o.violation.empty()) continue;
@@ -72,9 +74,11 @@ const Broken kBroken[] = {
     {"extend_drained", &Policy::extend_drained},
     {"skip_majority", &Policy::skip_majority, 79},
     {"follow_without_fence", &Policy::follow_without_fence},
+    {"follow_stale", &Policy::follow_stale, 24266},
     {"look_before", &Policy::look_before, 117},
     {"lease_from_answer", &Policy::lease_from_answer},
-    {"keep_lapsed", &Policy::keep_lapsed, 2449},
+    {"keep_lapsed", &Policy::keep_lapsed, 2449, &Policy::careless_restore},
+    {"careless_restore", &Policy::careless_restore, 27696},
     {"trust_quorum", &Policy::trust_quorum},
     {"skip_fence", &Policy::skip_fence},
     {"promote_anything", &Policy::promote_anything, 2514},

@@ -101,14 +101,16 @@ SwapOutcome World::apply(const std::optional<BeatRequest>& beat, const std::opti
 // Whatever is not answered in time is unknown: it may still arrive and be applied.
 void World::ask_quorum(Site& s, std::optional<BeatRequest> beat, std::optional<Swap> swap, Answered done) {
   auto over = std::make_shared<bool>(false);
-  send(s.name, kQuorum, s.slow, [this, &s, beat = std::move(beat), swap = std::move(swap), over, done] {
-    auto answer = std::make_shared<SwapOutcome>(apply(beat, swap));
-    send(kQuorum, s.name, s.slow, [this, &s, answer, over, done] {
-      agent_at(s, 0, [answer, over, done] {
-        if (!*over) *over = true, done(*answer);
-      });
-    });
-  });
+  send(s.name, kQuorum, s.slow,
+       [this, &s, beat = std::move(beat), swap = std::move(swap), over, done, asked = outcome_.restores] {
+         if (asked != outcome_.restores) return;  // the connection ended with the members that were restored
+         auto answer = std::make_shared<SwapOutcome>(apply(beat, swap));
+         send(kQuorum, s.name, s.slow, [this, &s, answer, over, done] {
+           agent_at(s, 0, [answer, over, done] {
+             if (!*over) *over = true, done(*answer);
+           });
+         });
+       });
   agent_at(s, 2500 * kMillisecond, [over, done] {
     if (!*over) *over = true, done({});
   });
@@ -302,10 +304,20 @@ void World::fault() {
     backups_.push_back({authority_, beats_});
   } else {
     const Backup& backup = backups_[rng_.next() % backups_.size()];
+    if (!policy_.careless_restore) stop_unreachable_agents();
     authority_ = backup.authority;
     beats_ = backup.beats;
     ++outcome_.restores;
     tell(fmt::format("the quorum is restored to epoch {}", record() == nullptr ? 0 : record()->epoch));
+  }
+}
+
+// Who restores the quorum stops every agent that it cannot reach, as docs/state.md demands: what such an agent knows
+// may equal the backup to the letter, and nothing that it reads tells it that time went back.
+void World::stop_unreachable_agents() {
+  for (auto& [name, s] : sites_) {
+    const bool cut = std::ranges::any_of(cuts_, [&](const auto& c) { return c.first == name || c.second == name; });
+    if (s.alive && (cut || s.paused || s.slow != 0)) kill_agent(s, false, rng_.between(500, 3'000) * kMillisecond);
   }
 }
 

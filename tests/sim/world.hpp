@@ -56,6 +56,8 @@ struct Agent {
   std::optional<Micros> cannot_write_since, cannot_open_since;
   std::optional<bool> most_advanced;
   std::optional<Swap> ride;
+  Micros asked = 0;     // the own clock before what `view` shows was asked for
+  Micros stood_at = 0;  // and when the copy here had stopped
   bool beating = false, busy = false;
   std::string persisted;  // the switch whose epochs this process has persisted
   std::string said;       // the last decision told
@@ -144,6 +146,7 @@ class World {
   void visit(const Site& site, const std::string& fault);
   void kill_agent(Site& site, bool database, Micros duration);
   void pause(Site& site, bool frozen, Micros duration);
+  void stop_unreachable_agents();
   void heal();
   void check_prefix(const Site& site, bool whole);
   void check_nothing_lost();
