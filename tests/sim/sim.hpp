@@ -25,7 +25,7 @@ struct Policy {
   bool promote_anything = false;       // not_promotable is not asked
   bool trust_journal = false;          // a restarted target takes the majority's old answer from its journal
   bool follower_serves_links = false;  // a region that lost ownership goes on sending, also what it receives itself
-  bool careless_restore = false;       // the quorum is restored while agents run that nobody can reach
+  bool careless_restore = false;       // from a backup of any moment, with agents running that nobody can reach
   bool beat_is_forever = false;        // the guard never looks at the lease's end
 };
 

@@ -82,7 +82,7 @@ const Broken kBroken[] = {
     {"trust_quorum", &Policy::trust_quorum},
     {"skip_fence", &Policy::skip_fence},
     {"promote_anything", &Policy::promote_anything, 2514},
-    {"trust_journal", &Policy::trust_journal},
+    {"trust_journal", &Policy::trust_journal, 32, &Policy::careless_restore},
     {"follower_serves_links", &Policy::follower_serves_links},
     {"beat_is_forever", &Policy::beat_is_forever},
 };

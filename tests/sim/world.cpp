@@ -301,7 +301,9 @@ void World::fault() {
     tell(s.name + "'s database does not commit");
     at(duration + 8 * kSecond, [&s] { s.commits = true; });
   } else if (rng_.one_in(2) || backups_.empty()) {
-    backups_.push_back({authority_, beats_});
+    // Never in the middle of a switch, as docs/state.md demands.
+    const bool quiet = record() == nullptr || record()->mode == Mode::serving;
+    if (quiet || policy_.careless_restore) backups_.push_back({authority_, beats_});
   } else {
     const Backup& backup = backups_[rng_.next() % backups_.size()];
     if (!policy_.careless_restore) stop_unreachable_agents();

@@ -310,6 +310,25 @@ TEST_P(Guard, TheDirectoryBelongsToTheResidencyDirectoryAndCountsAtOnce) {
   admin("DELETE FROM app.orders WHERE tenant_id = 'none'; DELETE FROM domicile.tenant WHERE tenant_id = 't-new'");
 }
 
+TEST_P(Guard, AnswersOfTheDirectoryAreEverySessionsAndEndWithTheTable) {
+  auto one = as("app"), two = as("app");
+  const auto both = [&] {
+    const auto first = code(one, kInsert), second = code(two, kInsert);
+    return first == second ? first : first + " and " + second;
+  };
+  EXPECT_EQ(both(), "");
+  admin("UPDATE domicile.tenant SET residency = 'eu' WHERE tenant_id = 't-us'");
+  EXPECT_EQ(both(), "DM002");
+  admin("UPDATE domicile.tenant SET residency = 'us' WHERE tenant_id = 't-us'");
+  EXPECT_EQ(both(), "");
+  admin(
+      "ALTER TABLE domicile.tenant RENAME TO tenant_before; "
+      "CREATE TABLE domicile.tenant (LIKE domicile.tenant_before INCLUDING ALL)");
+  EXPECT_EQ(both(), "DM002") << "remembered from the table that was there before";
+  admin("DROP TABLE domicile.tenant; ALTER TABLE domicile.tenant_before RENAME TO tenant");
+  EXPECT_EQ(both(), "");
+}
+
 TEST_P(Guard, NewAttachedAndInheritedTablesAreGuardedAtOnce) {
   auto owner = as("table_owner");
   must(owner.exec("CREATE TABLE app.events_high PARTITION OF app.events FOR VALUES FROM (1000) TO (2000)"));
@@ -418,9 +437,8 @@ TEST_P(Guard, TheAgentMayCallWhatAnAgentCallsAndNothingElse) {
         "SELECT fenced FROM domicile.lease_fence('us2', 1, 's', 100)", "SELECT domicile.lease_close('us2', 2)",
         "SELECT domicile.guard_repair()"})  // which only brings back what apply installed
     EXPECT_EQ(code(agent, sql), "") << sql;
-  for (const auto* sql :
-       {"SELECT domicile.guard_observe(true)", "DELETE FROM domicile.guard_table",
-        "SELECT domicile.guard_uninstall_table('app.orders')", "DELETE FROM domicile.tenant"})
+  for (const auto* sql : {"SELECT domicile.guard_observe(true)", "DELETE FROM domicile.guard_table",
+                          "SELECT domicile.guard_uninstall_table('app.orders')", "DELETE FROM domicile.tenant"})
     EXPECT_EQ(code(agent, sql), "42501") << sql;
 }
 

@@ -28,6 +28,17 @@ typedef struct GuardSlot {
   pg_atomic_uint64 open_until; /* 0 unless open: the one word that decides whether a row passes */
 } GuardSlot;
 
+#define GUARD_KNOWN_TENANTS 32768
+
+typedef struct GuardKnownTenant { /* an answer of the directory, see guard_directory.c */
+  pg_atomic_uint32 version;       /* odd while it is written */
+  Oid database, table;
+  int32 slot;
+  uint64 generation;
+  bool tombstone;
+  char tenant[GUARD_NAME];
+} GuardKnownTenant;
+
 typedef struct GuardShared {
   LWLock* lock;
   bool damaged; /* the state file could not be read: nothing opens until a person has looked */
@@ -35,6 +46,7 @@ typedef struct GuardShared {
   pg_atomic_uint64 directory_generation;
   pg_atomic_uint32 count;
   GuardSlot slots[GUARD_SLOTS];
+  GuardKnownTenant known[GUARD_KNOWN_TENANTS];
 } GuardShared;
 
 extern GuardShared* guard_shared; /* NULL when the library was not preloaded */
@@ -57,7 +69,8 @@ extern void guard_permit(int slot);
 
 /* guard_directory.c */
 typedef enum GuardTenant { TENANT_OK, TENANT_UNKNOWN, TENANT_ELSEWHERE, TENANT_TOMBSTONE } GuardTenant;
-extern GuardTenant guard_tenant(const char* tenant, size_t length, const char* residency);
+extern GuardTenant guard_tenant(const char* tenant, size_t length, int slot);
+extern void guard_directory_init(void);
 extern void guard_directory_touched(void);
 extern void guard_directory_end(bool committed);
 

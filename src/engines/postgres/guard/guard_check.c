@@ -137,8 +137,7 @@ static bool same(Words a, Words b) {
 }
 
 static void check_tenant(const char* table, Words tenant, int slot) {
-  const char* residency = guard_shared->slots[slot].residency;
-  switch (tenant.null ? TENANT_UNKNOWN : guard_tenant(tenant.data, tenant.length, residency)) {
+  switch (tenant.null ? TENANT_UNKNOWN : guard_tenant(tenant.data, tenant.length, slot)) {
     case TENANT_OK:
       return;
     case TENANT_UNKNOWN:
@@ -297,4 +296,5 @@ static void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTran
 void guard_check_init(void) {
   RegisterXactCallback(on_transaction, NULL);
   RegisterSubXactCallback(on_subtransaction, NULL);
+  guard_directory_init();
 }

@@ -1,12 +1,14 @@
 /* Which residency a tenant belongs to, by the local directory domicile.tenant.
  *
- * A backend remembers answers tagged with a generation that lives in shared memory. Why a remembered answer is right:
- * the ENABLE ALWAYS trigger on the directory marks every transaction that changes it, the apply worker's too, and such
- * a transaction raises the generation in its commit callback, which runs after its rows became visible and before its
- * client (or the publisher) is told. A reader notes the generation first and takes a fresh snapshot afterwards; so an
- * answer that misses a change carries an older generation and is dropped as soon as the change has been acknowledged.
- * A transaction that has changed the directory itself neither uses nor fills the memory: it could still roll back.
- * TRUNCATE of the directory is refused; a superuser who disables the triggers is seen by guard_missing().
+ * Answers are kept in shared memory, each with the generation of the directory that it was read at: a first look-up
+ * costs a seventh of a transaction, and one backend's is every backend's. Why a kept answer is right: the ENABLE ALWAYS
+ * trigger on the directory marks every transaction that changes it, the apply worker's too, and such a transaction
+ * raises the generation in its commit callback, which runs after its rows became visible and before its client (or the
+ * publisher) is told. Who looks up notes the generation first and takes a fresh snapshot afterwards; so an answer that
+ * misses a change carries an older generation and is used by nobody once the change has been acknowledged. A
+ * transaction that has changed the directory itself neither uses nor fills the memory: it could still roll back. The
+ * table's OID is part of an answer: it ends with the table. TRUNCATE of the directory is refused; a superuser who
+ * disables the triggers is seen by guard_missing().
  */
 #include "guard.h"
 
@@ -16,25 +18,15 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#define REMEMBERED_TENANTS 65536
-
-typedef struct TenantEntry {
-  char tenant[GUARD_NAME];
-  char residency[GUARD_NAME];
-  bool tombstone;
-} TenantEntry;
-
-static HTAB* remembered = NULL;
-static uint64 remembered_generation = 0;
-static TenantEntry last; /* a bulk load asks for the same tenant again and again */
-static bool last_valid = false;
+static Oid directory = InvalidOid; /* domicile.tenant, as long as this backend knows that it is still the same */
 static bool changed_here = false;
 
 void guard_directory_touched(void) { changed_here = true; }
@@ -44,18 +36,66 @@ void guard_directory_end(bool committed) {
   changed_here = false;
 }
 
-static void forget_all(void) {
-  HASHCTL control = {.keysize = GUARD_NAME, .entrysize = sizeof(TenantEntry), .hcxt = TopMemoryContext};
-  if (remembered) hash_destroy(remembered);
-  remembered = NULL;
-  last_valid = false;
-  remembered = hash_create("domicile tenants", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+static void forget_directory(Datum unused, Oid relation) {
+  (void)unused;
+  if (relation == directory || !OidIsValid(relation)) directory = InvalidOid;
 }
 
-/* False: no such tenant. A residency that is too long for us is cut and so equals none that we know. */
-static bool look_up(const char* tenant, size_t length, TenantEntry* out) {
-  Oid space = get_namespace_oid("domicile", true);
-  Oid table = OidIsValid(space) ? get_relname_relid("tenant", space) : InvalidOid;
+void guard_directory_init(void) { CacheRegisterRelcacheCallback(forget_directory, (Datum)0); }
+
+static Oid directory_table(void) {
+  Oid space;
+  if (OidIsValid(directory)) return directory;
+  space = get_namespace_oid("domicile", true);
+  directory = OidIsValid(space) ? get_relname_relid("tenant", space) : InvalidOid;
+  if (!OidIsValid(directory))
+    ereport(ERROR, (errcode(GUARD_ERRCODE('2')), errmsg("write refused: there is no table domicile.tenant"),
+                    errhint("Run domicile apply.")));
+  return directory;
+}
+
+/* ---- the memory: each tenant has one place, which the next one that belongs there takes over */
+
+static GuardKnownTenant* place_of(const char* tenant, size_t length) {
+  return &guard_shared->known[hash_bytes((const unsigned char*)tenant, (int)length) % GUARD_KNOWN_TENANTS];
+}
+
+/* A writer makes the version odd meanwhile: what a reader copied counts only if it was even and is the same afterwards.
+ */
+static bool recall(const char* tenant, size_t length, Oid table, uint64 generation, GuardKnownTenant* out) {
+  GuardKnownTenant* place = place_of(tenant, length);
+  uint32 version = pg_atomic_read_u32(&place->version);
+  pg_read_barrier();
+  out->generation = place->generation;
+  out->database = place->database;
+  out->table = place->table;
+  out->slot = place->slot;
+  out->tombstone = place->tombstone;
+  memcpy(out->tenant, place->tenant, length + 1);
+  pg_read_barrier();
+  return (version & 1) == 0 && version == pg_atomic_read_u32(&place->version) && out->table == table &&
+         out->database == MyDatabaseId && out->generation == generation && out->tenant[length] == '\0' &&
+         memcmp(out->tenant, tenant, length) == 0;
+}
+
+static void keep(const char* tenant, size_t length, Oid table, uint64 generation, int slot, bool tombstone) {
+  GuardKnownTenant* place = place_of(tenant, length);
+  uint32 version = pg_atomic_read_u32(&place->version);
+  /* Whoever is writing here has an answer as good as ours. */
+  if ((version & 1) || !pg_atomic_compare_exchange_u32(&place->version, &version, version + 1)) return;
+  place->generation = generation;
+  place->database = MyDatabaseId;
+  place->table = table;
+  place->slot = slot;
+  place->tombstone = tombstone;
+  memcpy(place->tenant, tenant, length);
+  place->tenant[length] = '\0';
+  pg_write_barrier();
+  pg_atomic_write_u32(&place->version, version + 2);
+}
+
+/* False: no such tenant. `slot` is -1 when its residency is none that was ever opened here. */
+static bool look_up(const char* tenant, size_t length, Oid table, int* slot, bool* tombstone) {
   text* key_text = cstring_to_text_with_len(tenant, (int)length);
   Snapshot snapshot;
   Relation relation;
@@ -64,9 +104,6 @@ static bool look_up(const char* tenant, size_t length, TenantEntry* out) {
   HeapTuple tuple;
   bool found = false;
 
-  if (!OidIsValid(table))
-    ereport(ERROR, (errcode(GUARD_ERRCODE('2')), errmsg("write refused: there is no table domicile.tenant"),
-                    errhint("Run domicile apply.")));
   relation = table_open(table, AccessShareLock);
   (void)RelationGetIndexList(relation); /* fills in the primary key's index */
   ScanKeyEntryInitialize(&key, 0, get_attnum(table, "tenant_id"), BTEqualStrategyNumber, InvalidOid,
@@ -79,14 +116,13 @@ static bool look_up(const char* tenant, size_t length, TenantEntry* out) {
     bool null_residency, null_tombstone;
     TupleDesc shape = RelationGetDescr(relation);
     Datum residency = heap_getattr(tuple, get_attnum(table, "residency"), shape, &null_residency);
-    Datum tombstone = heap_getattr(tuple, get_attnum(table, "tombstone"), shape, &null_tombstone);
+    Datum is_tombstone = heap_getattr(tuple, get_attnum(table, "tombstone"), shape, &null_tombstone);
     found = !null_residency && !null_tombstone;
     if (found) {
-      char* text_residency = TextDatumGetCString(residency);
-      memset(out->residency, 0, GUARD_NAME);
-      if (strlen(text_residency) < GUARD_NAME) strlcpy(out->residency, text_residency, GUARD_NAME);
-      out->tombstone = DatumGetBool(tombstone);
-      pfree(text_residency);
+      char* name = TextDatumGetCString(residency);
+      *slot = guard_find(name, strlen(name));
+      *tombstone = DatumGetBool(is_tombstone);
+      pfree(name);
     }
   }
   systable_endscan(scan);
@@ -96,34 +132,23 @@ static bool look_up(const char* tenant, size_t length, TenantEntry* out) {
   return found;
 }
 
-static GuardTenant judge(const TenantEntry* entry, const char* residency) {
-  if (strcmp(entry->residency, residency) != 0) return TENANT_ELSEWHERE;
-  return entry->tombstone ? TENANT_TOMBSTONE : TENANT_OK;
+static GuardTenant judge(int slot, bool tombstone, int wanted) {
+  if (slot != wanted) return TENANT_ELSEWHERE;
+  return tombstone ? TENANT_TOMBSTONE : TENANT_OK;
 }
 
-GuardTenant guard_tenant(const char* tenant, size_t length, const char* residency) {
-  TenantEntry entry;
-  TenantEntry* kept;
+GuardTenant guard_tenant(const char* tenant, size_t length, int wanted) {
   uint64 generation = pg_atomic_read_u64(&guard_shared->directory_generation);
+  Oid table = directory_table();
+  bool may_keep = !changed_here && length < GUARD_NAME;
+  GuardKnownTenant known;
+  int slot = -1;
+  bool tombstone = false;
 
   pg_memory_barrier(); /* the generation before the snapshot, see above */
-  if (changed_here || length >= GUARD_NAME)
-    return look_up(tenant, length, &entry) ? judge(&entry, residency) : TENANT_UNKNOWN;
-  if (generation != remembered_generation || !remembered || hash_get_num_entries(remembered) >= REMEMBERED_TENANTS) {
-    forget_all();
-    remembered_generation = generation;
-  }
-  if (last_valid && memcmp(last.tenant, tenant, length) == 0 && last.tenant[length] == '\0')
-    return judge(&last, residency);
-  memset(entry.tenant, 0, GUARD_NAME);
-  memcpy(entry.tenant, tenant, length);
-  kept = hash_search(remembered, entry.tenant, HASH_FIND, NULL);
-  if (!kept) {
-    if (!look_up(tenant, length, &entry)) return TENANT_UNKNOWN;
-    kept = hash_search(remembered, entry.tenant, HASH_ENTER, NULL);
-    memcpy(kept, &entry, sizeof(entry));
-  }
-  last = *kept;
-  last_valid = true;
-  return judge(kept, residency);
+  if (may_keep && recall(tenant, length, table, generation, &known)) return judge(known.slot, known.tombstone, wanted);
+  if (!look_up(tenant, length, table, &slot, &tombstone)) return TENANT_UNKNOWN;
+  /* A residency without a slot may get one without any change of the directory. */
+  if (may_keep && slot >= 0) keep(tenant, length, table, generation, slot, tombstone);
+  return judge(slot, tombstone, wanted);
 }

@@ -191,6 +191,7 @@ void guard_state_startup(void) {
     pg_atomic_init_u32(&guard_shared->observe, 0);
     pg_atomic_init_u64(&guard_shared->directory_generation, 1);
     pg_atomic_init_u32(&guard_shared->count, 0);
+    for (int i = 0; i < GUARD_KNOWN_TENANTS; i++) pg_atomic_init_u32(&guard_shared->known[i].version, 0);
     for (int i = 0; i < GUARD_SLOTS; i++) {
       pg_atomic_init_u32(&guard_shared->slots[i].mode, GUARD_CLOSED);
       pg_atomic_init_u64(&guard_shared->slots[i].epoch, 0);
