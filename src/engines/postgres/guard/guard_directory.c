@@ -28,6 +28,7 @@
 
 static Oid directory = InvalidOid; /* domicile.tenant, as long as this backend knows that it is still the same */
 static bool changed_here = false;
+static GuardKnownTenant last; /* a bulk load asks for the same tenant again and again */
 
 void guard_directory_touched(void) { changed_here = true; }
 
@@ -60,12 +61,18 @@ static GuardKnownTenant* place_of(const char* tenant, size_t length) {
   return &guard_shared->known[hash_bytes((const unsigned char*)tenant, (int)length) % GUARD_KNOWN_TENANTS];
 }
 
+static bool answers(const GuardKnownTenant* known, const char* tenant, size_t length, Oid table, uint64 generation) {
+  return known->generation == generation && known->table == table && known->database == MyDatabaseId &&
+         known->tenant[length] == '\0' && memcmp(known->tenant, tenant, length) == 0;
+}
+
 /* A writer makes the version odd meanwhile: what a reader copied counts only if it was even and is the same afterwards.
  */
 static bool recall(const char* tenant, size_t length, Oid table, uint64 generation, GuardKnownTenant* out) {
   GuardKnownTenant* place = place_of(tenant, length);
   uint32 version = pg_atomic_read_u32(&place->version);
   pg_read_barrier();
+  pg_atomic_init_u32(&out->version, version);
   out->generation = place->generation;
   out->database = place->database;
   out->table = place->table;
@@ -73,9 +80,8 @@ static bool recall(const char* tenant, size_t length, Oid table, uint64 generati
   out->tombstone = place->tombstone;
   memcpy(out->tenant, place->tenant, length + 1);
   pg_read_barrier();
-  return (version & 1) == 0 && version == pg_atomic_read_u32(&place->version) && out->table == table &&
-         out->database == MyDatabaseId && out->generation == generation && out->tenant[length] == '\0' &&
-         memcmp(out->tenant, tenant, length) == 0;
+  return (version & 1) == 0 && version == pg_atomic_read_u32(&place->version) &&
+         answers(out, tenant, length, table, generation);
 }
 
 static void keep(const char* tenant, size_t length, Oid table, uint64 generation, int slot, bool tombstone) {
@@ -145,8 +151,12 @@ GuardTenant guard_tenant(const char* tenant, size_t length, int wanted) {
   int slot = -1;
   bool tombstone = false;
 
+  if (may_keep && answers(&last, tenant, length, table, generation)) return judge(last.slot, last.tombstone, wanted);
+  if (may_keep && recall(tenant, length, table, generation, &known)) {
+    last = known; /* only what was recalled whole */
+    return judge(last.slot, last.tombstone, wanted);
+  }
   pg_memory_barrier(); /* the generation before the snapshot, see above */
-  if (may_keep && recall(tenant, length, table, generation, &known)) return judge(known.slot, known.tombstone, wanted);
   if (!look_up(tenant, length, table, &slot, &tombstone)) return TENANT_UNKNOWN;
   /* A residency without a slot may get one without any change of the directory. */
   if (may_keep && slot >= 0) keep(tenant, length, table, generation, slot, tombstone);
