@@ -329,6 +329,15 @@ TEST_P(Guard, AnswersOfTheDirectoryAreEverySessionsAndEndWithTheTable) {
   EXPECT_EQ(both(), "");
 }
 
+TEST_P(Guard, ATableWhoseColumnsHaveOtherNamesNowIsClosedInEverySession) {
+  auto app = as("app"), owner = as("table_owner");
+  EXPECT_EQ(code(app, kInsert), "");
+  must(owner.exec("ALTER TABLE app.orders RENAME tenant_id TO customer"));
+  EXPECT_EQ(code(app, "INSERT INTO app.orders (residency, customer) VALUES ('us', 't-us')"), c() ? "DM002" : "42703");
+  must(owner.exec("ALTER TABLE app.orders RENAME customer TO tenant_id"));
+  EXPECT_EQ(code(app, kInsert), "");
+}
+
 TEST_P(Guard, NewAttachedAndInheritedTablesAreGuardedAtOnce) {
   auto owner = as("table_owner");
   must(owner.exec("CREATE TABLE app.events_high PARTITION OF app.events FOR VALUES FROM (1000) TO (2000)"));

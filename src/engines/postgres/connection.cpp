@@ -70,6 +70,7 @@ bool wait_socket(int socket, short events, Micros deadline) {
 struct Connection::State {
   PGconn* connection = nullptr;
   const Log* log = nullptr;
+  bool ended = false;  // the server has said so; that its socket closes comes later
   ~State() { PQfinish(connection); }
 };
 
@@ -122,12 +123,15 @@ Result<Connection> Connection::open(const std::string& conninfo, const OpenOptio
   if (!connection) return fail(Kind::unavailable, "no memory for a PostgreSQL connection");
   PQsetNoticeReceiver(
       connection,
-      [](void* log, const PGresult* notice) {
-        if (log)
-          static_cast<const Log*>(log)->write(Level::debug, "postgres.notice", field(notice, PG_DIAG_MESSAGE_PRIMARY),
-                                              {{Field::code, field(notice, PG_DIAG_SQLSTATE)}});
+      [](void* argument, const PGresult* notice) {
+        auto* of = static_cast<State*>(argument);
+        const auto severity = field(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+        of->ended = of->ended || severity == "FATAL" || severity == "PANIC";
+        if (of->log)
+          of->log->write(Level::debug, "postgres.notice", field(notice, PG_DIAG_MESSAGE_PRIMARY),
+                         {{Field::code, field(notice, PG_DIAG_SQLSTATE)}});
       },
-      const_cast<Log*>(options.log));
+      state.get());
   const Micros deadline = options.connect_timeout > 0 ? monotonic_now() + options.connect_timeout : 0;
   // Where libpq stands after PQconnectStart: as if it had asked to write.
   for (auto next = PGRES_POLLING_WRITING; next != PGRES_POLLING_OK; next = PQconnectPoll(connection)) {
@@ -310,9 +314,12 @@ bool Connection::alive() const {
   if (PQtransactionStatus(connection) != PQTRANS_IDLE) return true;
   // What comes to an idle session is its end (terminated, server gone) or a notice; the end is the last to be read.
   pollfd entry{PQsocket(connection), POLLIN, 0};
-  for (int looks = 0; looks < 4 && ::poll(&entry, 1, 0) > 0; ++looks)
+  for (int looks = 0; looks < 4 && ::poll(&entry, 1, 0) > 0; ++looks) {
     if (PQconsumeInput(connection) == 0 || PQstatus(connection) != CONNECTION_OK) return false;
-  return true;
+    (void)PQisBusy(connection);  // reads what has come
+    if (state_->ended) return false;
+  }
+  return !state_->ended;
 }
 bool Connection::in_transaction() const { return alive() && PQtransactionStatus(state_->connection) != PQTRANS_IDLE; }
 int Connection::backend_pid() const { return alive() ? PQbackendPID(state_->connection) : 0; }

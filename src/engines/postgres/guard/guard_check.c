@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "replication/logicalworker.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 
 #define LOCK_CLASS 0xD0
@@ -119,7 +120,8 @@ static Words words_of(HeapTuple tuple, TupleDesc shape, int column) {
   Oid type = TupleDescAttr(shape, column - 1)->atttypid;
   if (out.null) return out;
   if (type == TEXTOID || type == VARCHAROID) {
-    text* packed = DatumGetTextPP(value);
+    text* packed = (text*)DatumGetPointer(value);
+    if (VARATT_IS_COMPRESSED(packed) || VARATT_IS_EXTERNAL(packed)) packed = DatumGetTextPP(value);
     out.data = VARDATA_ANY(packed);
     out.length = VARSIZE_ANY_EXHDR(packed);
   } else {
@@ -159,6 +161,28 @@ static TriggerData* trigger_of(FunctionCallInfo fcinfo, TriggerEvent want) {
   return data;
 }
 
+/* Which columns the trigger names, of the table that was written last: a bulk load asks for each row. Numbers never
+ * change, names do, and then forget_columns is told. */
+static struct {
+  Oid relation, trigger;
+  int tenant, residency;
+} columns;
+
+static void forget_columns(Datum unused, Oid relation) {
+  (void)unused;
+  if (relation == columns.relation || !OidIsValid(relation)) columns.relation = InvalidOid;
+}
+
+static void find_columns(const TriggerData* data) {
+  TupleDesc shape = RelationGetDescr(data->tg_relation);
+  if (columns.relation == RelationGetRelid(data->tg_relation) && columns.trigger == data->tg_trigger->tgoid) return;
+  if (data->tg_trigger->tgnargs != 2) elog(ERROR, "the guard's trigger needs two arguments");
+  columns.tenant = SPI_fnumber(shape, data->tg_trigger->tgargs[0]);
+  columns.residency = SPI_fnumber(shape, data->tg_trigger->tgargs[1]);
+  columns.relation = RelationGetRelid(data->tg_relation);
+  columns.trigger = data->tg_trigger->tgoid;
+}
+
 PG_FUNCTION_INFO_V1(domicile_guard_row);
 Datum domicile_guard_row(PG_FUNCTION_ARGS) {
   TriggerData* data = trigger_of(fcinfo, TRIGGER_EVENT_ROW | TRIGGER_EVENT_AFTER);
@@ -170,9 +194,9 @@ Datum domicile_guard_row(PG_FUNCTION_ARGS) {
   bool import;
   Words residency;
 
-  if (data->tg_trigger->tgnargs != 2) elog(ERROR, "the guard's trigger needs two arguments");
-  tenant_column = SPI_fnumber(shape, data->tg_trigger->tgargs[0]);
-  residency_column = SPI_fnumber(shape, data->tg_trigger->tgargs[1]);
+  find_columns(data);
+  tenant_column = columns.tenant;
+  residency_column = columns.residency;
   if (tenant_column <= 0 || residency_column <= 0) {
     refuse('2', table, "the guard's columns are missing", "Run domicile apply.");
     return PointerGetDatum(NULL);
@@ -296,5 +320,6 @@ static void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTran
 void guard_check_init(void) {
   RegisterXactCallback(on_transaction, NULL);
   RegisterSubXactCallback(on_subtransaction, NULL);
+  CacheRegisterRelcacheCallback(forget_columns, (Datum)0);
   guard_directory_init();
 }
