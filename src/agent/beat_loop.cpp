@@ -56,7 +56,6 @@ void BeatLoop::run(const std::stop_token& stop) {
         allowed.erase(allow->residency);
     }
     life_.begin_pass();
-    glimpse();
     beat_once();
     // From the start of this beat, not from its end: slow rounds must not stretch the period.
     next = std::max(next + setup_.timing.beat, monotonic_now());

@@ -144,7 +144,7 @@ Result<Stopped> disable_inbound(const Sql& sql, const LinkSpec& link, bool fence
       if (waited >= timeout)
         return fail(Kind::unavailable, "the workers of link " + link.name + " did not end",
                     "the switch must not go on: they may still apply the old epoch");
-      if (!TRY(workers_idle(sql, link)))
+      if (fence_known || !TRY(workers_idle(sql, link)))
         idle_since = 0;
       else if (idle_since == 0)
         idle_since = monotonic_now();
