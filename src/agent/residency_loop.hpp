@@ -107,8 +107,8 @@ class ResidencyLoop {
   std::string
       terminate_for_;  // the switch whose holders may be ended; forgotten with the process, which then rolls back
   std::optional<Micros> no_majority_since_;  // monotonic: the sites do not agree to our epoch
-  bool stands_ = false;      // the copy was seen stopped,
-  Micros stands_since_ = 0;  // since then
+  bool stands_ = false;                      // the copy was seen stopped,
+  Micros stands_since_ = 0;                  // since then
   Micros follow_at_ = 0, follow_pause_ = 0;  // of a link that an error ended
   Micros retry_at_ = 0;                      // after trouble: not before
   authority::Epoch glass_kept_ = 0;          // that this process lets the beat loop keep
