@@ -6,7 +6,7 @@ using authority::Copy;
 
 namespace {
 constexpr Micros kPeriod = 300 * kMillisecond;
-constexpr int kSlotRounds = 4;  // slots are kept every so many rounds
+constexpr int kSlotRounds = 10;  // slots are kept every so many rounds
 }  // namespace
 
 LinkLoop::LinkLoop(LinkSetup setup, Published<CopiesSeen>& board) : setup_(std::move(setup)), board_(board) {}
@@ -67,7 +67,7 @@ void LinkLoop::keep_slots(const topology::Residency& residency) {
   const Copy copy = setup_.disk->copy(name);
   const bool quiet = record.mode == authority::Mode::serving && record.owner != setup_.region;
   if (!quiet || copy.state != Copy::State::following) return;
-  const auto kept = setup_.store->keep_reverse_slots(name);
+  const auto kept = setup_.slots->keep_reverse_slots(name);
   if (!kept) trouble(name, "cannot keep the reverse slots", kept.error());
 }
 

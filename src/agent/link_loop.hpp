@@ -11,7 +11,8 @@ namespace domicile::agent {
 struct LinkSetup {
   std::string region;
   const topology::Topology* topology = nullptr;
-  std::unique_ptr<replication::Store> store;
+  // A session that advances slots forgets all that it has planned each time, so the looks have another.
+  std::unique_ptr<replication::Store> store, slots;
   const SiteDisk* disk = nullptr;
   const Published<QuorumSeen>* quorum = nullptr;
   std::map<std::string, const Published<ResidencySeen>*> residencies;

@@ -10,10 +10,23 @@ namespace {
 
 using Answer = std::unique_ptr<PGresult, decltype(&PQclear)>;
 
-Answer query(pg_conn* connection, const char* sql, const std::vector<std::string>& parameters) {
+using Session = Pool::Session;
+
+// Prepared once in each session, as most drivers do.
+Answer query(Session& session, const char* sql, const std::vector<std::string>& parameters) {
   std::vector<const char*> values;
   for (const auto& parameter : parameters) values.push_back(parameter.c_str());
-  return {PQexecParams(connection, sql, static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr, 0),
+  pg_conn* connection = session.connection.get();
+  const auto [known, fresh] = session.statements.try_emplace(sql, std::to_string(session.statements.size()));
+  if (fresh) {
+    Answer prepared{PQprepare(connection, known->second.c_str(), sql, 0, nullptr), &PQclear};
+    if (PQresultStatus(prepared.get()) != PGRES_COMMAND_OK) {
+      session.statements.erase(known);
+      return prepared;
+    }
+  }
+  return {PQexecPrepared(connection, known->second.c_str(), static_cast<int>(values.size()), values.data(), nullptr,
+                         nullptr, 0),
           &PQclear};
 }
 
@@ -38,10 +51,10 @@ int status_of(const std::string& sqlstate) {
 }
 
 // `writing`: with the connection gone nobody knows whether the write was committed.
-HttpReply failure(pg_conn* connection, const PGresult* result, bool writing) {
+HttpReply failure(const Session& session, const PGresult* result, bool writing) {
   const char* code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
   const std::string sqlstate = code == nullptr ? "" : code;
-  if (PQstatus(connection) != CONNECTION_OK || sqlstate.starts_with("57P"))
+  if (PQstatus(session.connection.get()) != CONNECTION_OK || sqlstate.starts_with("57P"))
     return writing ? refusal(504, "unknown", "the database went away while it wrote: read before you repeat")
                    : refusal(503, "unavailable", "the database does not answer");
   // Only our own class speaks to people; other messages may quote values.
@@ -64,9 +77,7 @@ bool died_while_idle(pg_conn* connection) {
 
 }  // namespace
 
-Pool::~Pool() {
-  for (pg_conn* connection : idle_) PQfinish(connection);
-}
+void Pool::End::operator()(pg_conn* connection) const { PQfinish(connection); }
 
 void Pool::open_all() {
   std::vector<Lease> all;
@@ -83,32 +94,34 @@ Result<Pool::Lease> Pool::take() {
   if (!freed_.wait_for(lock, std::chrono::seconds(5), free))
     return fail(Kind::unavailable, "all database connections are in use");
   while (!idle_.empty()) {
-    pg_conn* connection = idle_.back();
+    auto session = std::move(idle_.back());
     idle_.pop_back();
-    if (!died_while_idle(connection)) return Lease(*this, connection);
-    PQfinish(connection);
+    if (!died_while_idle(session->connection.get())) return Lease(*this, std::move(session));
     --open_;
   }
   ++open_;
   lock.unlock();
-  Lease made(*this, PQconnectdb(conninfo_.c_str()));
-  if (PQstatus(made.get()) != CONNECTION_OK) return fail(Kind::unavailable, "the database cannot be reached");
+  auto session = std::make_unique<Session>();
+  session->connection.reset(PQconnectdb(conninfo_.c_str()));
+  Lease made(*this, std::move(session));
+  if (PQstatus(made->connection.get()) != CONNECTION_OK) return fail(Kind::unavailable, "the database cannot be reached");
   return made;
 }
 
-void Pool::give_back(pg_conn* connection) {
+void Pool::give_back(std::unique_ptr<Session> session) {
+  pg_conn* connection = session->connection.get();
   const bool good = PQstatus(connection) == CONNECTION_OK && PQtransactionStatus(connection) == PQTRANS_IDLE;
-  if (!good) PQfinish(connection);
+  if (!good) session.reset();
   const std::lock_guard lock(mutex_);
   if (good)
-    idle_.push_back(connection);
+    idle_.push_back(std::move(session));
   else
     --open_;
   freed_.notify_one();
 }
 
 Pool::Lease::~Lease() {
-  if (connection_ != nullptr) pool_->give_back(connection_);
+  if (session_) pool_->give_back(std::move(session_));
 }
 
 HttpReply Orders::answer(const HttpCall& call) {
@@ -126,8 +139,8 @@ HttpReply Orders::answer(const HttpCall& call) {
 HttpReply Orders::health() {
   const auto lease = pool_.take();
   if (!lease) return refusal(503, "unavailable", lease.error().what);
-  const Answer result = query(lease->get(), "select 1", {});
-  if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) return failure(lease->get(), result.get(), false);
+  const Answer result = query(**lease, "select 1", {});
+  if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) return failure(**lease, result.get(), false);
   return json_reply(200, {{"ok", true}});
 }
 
@@ -151,21 +164,21 @@ HttpReply Orders::create(const HttpCall& call) {
   }
   if (residency.empty()) {
     const Answer found =
-        query(lease->get(), "select residency from domicile.tenant where tenant_id = $1 and not tombstone", {*tenant});
-    if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failure(lease->get(), found.get(), false);
+        query(**lease, "select residency from domicile.tenant where tenant_id = $1 and not tombstone", {*tenant});
+    if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failure(**lease, found.get(), false);
     if (PQntuples(found.get()) == 0) return refusal(403, "DM002", "the tenant is unknown");
     residency = PQgetvalue(found.get(), 0, 0);
     const std::lock_guard lock(mutex_);
     residency_of_[*tenant] = residency;
   }
-  const Answer made = query(lease->get(),
+  const Answer made = query(**lease,
                             "insert into app.orders (id, residency, tenant_id, customer_name, customer_email, amount) "
                             "values ($1, $2, $3, nullif($4, ''), nullif($5, ''), $6)",
                             {*id, residency, *tenant, *name, *email, dump(amount)});
   if (PQresultStatus(made.get()) != PGRES_COMMAND_OK) {
     const std::lock_guard lock(mutex_);
     residency_of_.erase(*tenant);  // it may have moved
-    return failure(lease->get(), made.get(), true);
+    return failure(**lease, made.get(), true);
   }
   return json_reply(201, {{"id", *id}});
 }
@@ -174,11 +187,11 @@ HttpReply Orders::show(const HttpCall& call, const std::string& id) {
   const auto lease = pool_.take();
   if (!lease) return refusal(503, "unavailable", lease.error().what);
   const auto tenant = call.headers.find("x-tenant");
-  const Answer found = query(lease->get(),
+  const Answer found = query(**lease,
                              "select id, tenant_id as tenant, residency, customer_name, customer_email, amount, "
                              "created_at from app.orders where id = $1 and ($2 = '' or tenant_id = $2)",
                              {id, tenant == call.headers.end() ? "" : tenant->second});
-  if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failure(lease->get(), found.get(), false);
+  if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failure(**lease, found.get(), false);
   if (PQntuples(found.get()) == 0) return refusal(404, "id", "there is no such order");
   return json_reply(200, row_of(found.get(), 0));
 }
@@ -186,11 +199,11 @@ HttpReply Orders::show(const HttpCall& call, const std::string& id) {
 HttpReply Orders::list(const std::string& tenant) {
   const auto lease = pool_.take();
   if (!lease) return refusal(503, "unavailable", lease.error().what);
-  const Answer found = query(lease->get(),
+  const Answer found = query(**lease,
                              "select id, residency, amount, created_at from app.orders where tenant_id = $1 "
                              "order by created_at desc limit 100",
                              {tenant});
-  if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failure(lease->get(), found.get(), false);
+  if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failure(**lease, found.get(), false);
   Json orders = Json::array();
   for (int row = 0; row < PQntuples(found.get()); ++row) orders.push_back(row_of(found.get(), row));
   return json_reply(200, {{"orders", orders}});

@@ -25,18 +25,25 @@ namespace domicile::demo {
 // Connections to one database, given back after use; one that broke is opened again when it is needed.
 class Pool {
  public:
+  struct End {
+    void operator()(pg_conn* connection) const;
+  };
+  struct Session {
+    std::unique_ptr<pg_conn, End> connection;
+    std::map<std::string, std::string> statements;  // prepared: text -> name
+  };
   Pool(std::string conninfo, std::size_t size) : conninfo_(std::move(conninfo)), size_(size) {}
-  ~Pool();
   class Lease {
    public:
-    Lease(Pool& pool, pg_conn* connection) : pool_(&pool), connection_(connection) {}
-    Lease(Lease&& other) noexcept : pool_(other.pool_), connection_(std::exchange(other.connection_, nullptr)) {}
+    Lease(Pool& pool, std::unique_ptr<Session> session) : pool_(&pool), session_(std::move(session)) {}
+    Lease(Lease&& other) noexcept = default;
     ~Lease();
-    pg_conn* get() const { return connection_; }
+    Session& operator*() const { return *session_; }
+    Session* operator->() const { return session_.get(); }
 
    private:
     Pool* pool_;
-    pg_conn* connection_;
+    std::unique_ptr<Session> session_;
   };
   // As far as the database answers: whoever is asked first after a switch should not wait for sessions to start.
   void open_all();
@@ -44,12 +51,12 @@ class Pool {
   Result<Lease> take();
 
  private:
-  void give_back(pg_conn* connection);
+  void give_back(std::unique_ptr<Session> session);
   std::string conninfo_;
   std::size_t size_, open_ = 0;
   std::mutex mutex_;
   std::condition_variable freed_;
-  std::vector<pg_conn*> idle_;
+  std::vector<std::unique_ptr<Session>> idle_;
 };
 
 class Orders {

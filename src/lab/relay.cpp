@@ -41,6 +41,7 @@ struct Listener {
   Route route;
   Fd fd;
   Fd plug;  // made in the listener's network; see shut
+  const Path *there = nullptr, *back = nullptr;
   bool is_shut = false;
 };
 
@@ -74,9 +75,9 @@ struct Connection {
   bool aborted = false;
 };
 
-// Arrivals from afar are gathered on a grid of half a millisecond: one wake-up delivers what hundreds would have.
+// Arrivals from afar are gathered on a grid of a millisecond: one wake-up delivers what hundreds would have.
 Micros arrival(Micros now, Micros latency) {
-  constexpr Micros kGrid = kMillisecond / 2;
+  constexpr Micros kGrid = kMillisecond;
   return latency == 0 ? now : (now + latency + kGrid - 1) / kGrid * kGrid;
 }
 
@@ -328,8 +329,7 @@ bool Relay::Loop::apply_cuts(Micros now) {
   }
   for (auto& [id, listener] : listeners) {
     // A lost SYN and a lost answer to it look the same.
-    const bool drop = path(listener->route.from, listener->route.to).state.cut ||
-                      path(listener->route.to, listener->route.from).state.cut;
+    const bool drop = listener->there->state.cut || listener->back->state.cut;
     if (drop && !listener->is_shut) shut(id, *listener);
     if (!drop && listener->is_shut) open(id, *listener);
   }
@@ -441,10 +441,10 @@ Result<int> Relay::add(const Route& route) {
   socklen_t size = sizeof address;
   ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
   const std::lock_guard lock(loop_->mutex);
-  loop_->path(route.from, route.to), loop_->path(route.to, route.from);
+  const Path *there = &loop_->path(route.from, route.to), *back = &loop_->path(route.to, route.from);
   const std::uint64_t id = loop_->next_id++;
   loop_->watch(fd.get(), id, Loop::listening, EPOLLIN);
-  loop_->listeners.emplace(id, std::make_unique<Listener>(Listener{route, std::move(fd), std::move(plug)}));
+  loop_->listeners.emplace(id, std::make_unique<Listener>(Listener{route, std::move(fd), std::move(plug), there, back}));
   loop_->ring();
   return ntohs(address.sin_port);
 }

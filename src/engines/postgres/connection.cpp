@@ -5,11 +5,16 @@
 
 #include <charconv>
 #include <cstring>
+#include <unordered_map>
 
 namespace domicile::postgres {
 namespace {
 
 constexpr Micros kCancelGrace = 2 * kSecond;
+// What is asked over and over is parsed and planned once; text that is made anew each time must not fill the server.
+constexpr int kUsesToPrepare = 3;
+constexpr std::size_t kStatements = 128;
+constexpr std::string_view kPlanIsOld = "0A000";
 
 struct ResultEnd {
   void operator()(PGresult* result) const { PQclear(result); }
@@ -71,6 +76,12 @@ struct Connection::State {
   PGconn* connection = nullptr;
   const Log* log = nullptr;
   bool ended = false;  // the server has said so; that its socket closes comes later
+  struct Statement {
+    int uses = 0;
+    std::string name;  // of the prepared one; empty: not prepared
+  };
+  std::unordered_map<std::string, Statement> statements;  // by their text
+  int prepared = 0;
   ~State() { PQfinish(connection); }
 };
 
@@ -221,14 +232,43 @@ Result<Rows> Connection::exec(const std::string& sql, Micros deadline) {
   return finish("a statement", deadline);
 }
 
+// The name to execute `sql` by; empty: as text.
+Result<std::string> Connection::prepared(const std::string& sql, Micros deadline) {
+  auto& statements = state_->statements;
+  auto known = statements.find(sql);
+  if (known == statements.end()) {
+    if (statements.size() == kStatements) return std::string();
+    known = statements.try_emplace(sql).first;
+  }
+  auto& [uses, name] = known->second;
+  if (name.empty() && ++uses >= kUsesToPrepare) {
+    std::string made = fmt::format("domicile_{}", ++state_->prepared);
+    if (PQsendPrepare(state_->connection, made.c_str(), sql.c_str(), 0, nullptr) != 1)
+      return tl::unexpected<Error>(lost("preparing a statement"));
+    CHECK_OK(finish("a statement", deadline));
+    name = std::move(made);
+  }
+  return name;
+}
+
 Result<Rows> Connection::exec_params(const std::string& sql, const std::vector<Param>& params, Micros deadline) {
   if (!state_->connection) return fail(Kind::unavailable, "the PostgreSQL session was closed");
   std::vector<const char*> values;
   for (const auto& param : params) values.push_back(param ? param->c_str() : nullptr);
-  if (PQsendQueryParams(state_->connection, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
-                        nullptr, nullptr, 0) != 1)
-    return tl::unexpected<Error>(lost("sending a statement"));
-  return finish("a statement", deadline);
+  const int count = static_cast<int>(values.size());
+  const std::string name = TRY(prepared(sql, deadline));
+  const int sent = name.empty() ? PQsendQueryParams(state_->connection, sql.c_str(), count, nullptr, values.data(),
+                                                    nullptr, nullptr, 0)
+                                : PQsendQueryPrepared(state_->connection, name.c_str(), count, values.data(), nullptr,
+                                                      nullptr, 0);
+  if (sent != 1) return tl::unexpected<Error>(lost("sending a statement"));
+  auto rows = finish("a statement", deadline);
+  // Its columns are of other types since: refused before it did anything, so it may be asked again.
+  if (!rows && !name.empty() && sqlstate_of(rows.error()) == kPlanIsOld) {
+    state_->statements.erase(sql);
+    if (alive() && !in_transaction()) return exec_params(sql, params, deadline);
+  }
+  return rows;
 }
 
 Result<void> Connection::begin_copy_in(const std::string& sql) {

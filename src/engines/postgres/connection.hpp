@@ -65,7 +65,7 @@ class Connection {
 
   // One or several statements without parameters. The result of the last one; the first error ends it.
   Result<Rows> exec(const std::string& sql, Micros deadline = 0);
-  // One statement with $1, $2, …
+  // One statement with $1, $2, … Asked for the third time it is prepared.
   Result<Rows> exec_params(const std::string& sql, const std::vector<Param>& params, Micros deadline = 0);
 
   // COPY … FROM STDIN: begin, put any number of chunks, end (rows copied) or abort. Nothing else in between.
@@ -94,6 +94,7 @@ class Connection {
   struct State;
   explicit Connection(std::unique_ptr<State> state);
   Result<Rows> finish(const std::string& sql, Micros deadline);
+  Result<std::string> prepared(const std::string& sql, Micros deadline);
   Result<void> flush_send(Micros deadline);
   Error lost(const std::string& doing);
   std::unique_ptr<State> state_;
