@@ -1,5 +1,7 @@
 #include "agent/gateway_settings.hpp"
 
+#include <algorithm>
+
 namespace domicile::agent {
 
 Result<edge::GatewayConfig> gateway_settings(const AgentConfig& config, const topology::Topology& topology) {
@@ -32,6 +34,13 @@ Result<edge::GatewayConfig> gateway_settings(const AgentConfig& config, const to
                               config.region),
                   "remove it from gateway.certificates, and the key from this host", "DOM-E611");
     out.certificates.push_back({residency, files.certificate, files.key});
+  }
+  for (const auto& [region, site] : config.sites) {
+    const bool next = std::ranges::any_of(topology.residencies, [&](const topology::Residency& residency) {
+      return residency.name != topology::kDirectory && topology::may_own(residency, region) &&
+             topology::form_at(topology, residency, config.region) == topology::Form::full;
+    });
+    if (next && region != config.region && !site.forward.empty()) out.peers.push_back({region, site.forward});
   }
   for (const auto& residency : topology.residencies)
     if (residency.name != topology::kDirectory && topology::may_own(residency, config.region) &&

@@ -110,6 +110,10 @@ Result<std::string> render(const GatewayConfig& config) {
       geteuid() == 0 && !config.user.empty() ? "user " + config.user + ";\n" : "", config.workers, config.directory,
       config.region, config.hold_requests, config.hold_bytes, config.hold_ms, config.retry_after_s, config.wind_down_ms,
       config.warm_connections, config.released_at_once, config.worker_connections);
+  for (const auto& peer : config.peers) {
+    TRY(quoted(peer.region + peer.forward));
+    text += fmt::format("domicile_warm \"{}\" \"{}\";\n", peer.region, peer.forward);
+  }
   text += stream_part(config);
   text +=
       "http {\n  log_format domicile escape=json '{\"time\":\"$time_iso8601\",\"tenant\":\"$domicile_tenant\","

@@ -20,6 +20,11 @@ struct ResidencyCertificate {
   std::string residency, certificate, key;  // PEM files, the key readable by whoever starts nginx
 };
 
+// Another region that may own what is held in full here: its gateway gets requests that were decrypted here.
+struct GatewayPeer {
+  std::string region, forward;  // forward: ip:port
+};
+
 struct GatewayConfig {
   std::string directory;
   std::string region;
@@ -31,6 +36,7 @@ struct GatewayConfig {
   std::string forward;       // ip:port where peers' decrypted requests arrive; may be empty
   std::string application;   // ip:port of the plain HTTP service behind the gateway
   std::vector<ResidencyCertificate> certificates;
+  std::vector<GatewayPeer> peers;
   TlsFiles region_tls;  // this region's certificate (subjectAltName DNS:<region>) and the authority of all regions
   std::string user;     // workers' user when started by root; "user group" or empty
   std::string tenant_header = "X-Tenant";  // must agree with the host's tenant where it is sent

@@ -194,19 +194,24 @@ void open_one(Peer* peer) {
   if (rc == NGX_OK) on_opening(c->write);
 }
 
+void warm_up(Peer* peer) {
+  for (ngx_uint_t n = 0; peer != nullptr && n < kOpenedAtOnce && peer->opening < kOpenedAtOnce &&
+                         peer->idle_count + peer->lent + peer->opening < core_conf().warm_connections;
+       ++n)
+    open_one(peer);
+}
+
 void on_tick(ngx_event_t* event) {
   if (ngx_exiting) return;
   ngx_add_timer(event, kTick);
+  // Whoever may be the next owner, or the first requests after a switch would each wait for a handshake.
+  const auto* next = static_cast<const WarmPeer*>(core_conf().warm_peers.elts);
+  for (ngx_uint_t i = 0; i < core_conf().warm_peers.nelts; ++i) warm_up(peer_of(next[i].address, next[i].region));
   const sn::AuthorityView* authority = world().authority();
   for (std::uint16_t i = 0; authority != nullptr && i < authority->residencies(); ++i) {
     const sn::AuthorityEntry& entry = authority->entry(i);
     if (entry.forward[0] == 0 || entry.form_here() != sn::Form::full || world().owned_here(entry)) continue;
-    Peer* peer = peer_of(entry.forward, entry.owner);
-    if (peer == nullptr) continue;
-    for (ngx_uint_t n = 0; n < kOpenedAtOnce && peer->opening < kOpenedAtOnce &&
-                           peer->idle_count + peer->lent + peer->opening < core_conf().warm_connections;
-         ++n)
-      open_one(peer);
+    warm_up(peer_of(entry.forward, entry.owner));
   }
 }
 

@@ -54,7 +54,20 @@ void* create_conf(ngx_cycle_t* cycle) {
   conf->retry_after = NGX_CONF_UNSET;
   conf->wind_down = NGX_CONF_UNSET_MSEC;
   conf->warm_connections = conf->released_at_once = NGX_CONF_UNSET_UINT;
+  if (ngx_array_init(&conf->warm_peers, cycle->pool, 4, sizeof(WarmPeer)) != NGX_OK) return nullptr;
   return conf;
+}
+
+char* add_warm_peer(ngx_conf_t* cf, ngx_command_t*, void* data) {
+  static char too_long[] = "has a name or an address that is too long";
+  const auto* values = static_cast<const ngx_str_t*>(cf->args->elts);
+  auto* peer = static_cast<WarmPeer*>(ngx_array_push(&static_cast<CoreConf*>(data)->warm_peers));
+  if (peer == nullptr) return static_cast<char*>(NGX_CONF_ERROR);
+  *peer = {};
+  if (values[1].len >= sizeof peer->region || values[2].len >= sizeof peer->address) return too_long;
+  std::memcpy(peer->region, values[1].data, values[1].len);
+  std::memcpy(peer->address, values[2].data, values[2].len);
+  return NGX_CONF_OK;
 }
 
 char* init_conf(ngx_cycle_t*, void* data) {
@@ -86,6 +99,8 @@ ngx_command_t commands[] = {{literal("domicile_directory"), NGX_MAIN_CONF | NGX_
                              ngx_conf_set_msec_slot, 0, offsetof(CoreConf, wind_down), nullptr},
                             {literal("domicile_warm_connections"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
                              ngx_conf_set_num_slot, 0, offsetof(CoreConf, warm_connections), nullptr},
+                            {literal("domicile_warm"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE2, add_warm_peer,
+                             0, 0, nullptr},
                             {literal("domicile_released_at_once"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
                              ngx_conf_set_num_slot, 0, offsetof(CoreConf, released_at_once), nullptr},
                             ngx_null_command};

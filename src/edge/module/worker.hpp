@@ -6,6 +6,11 @@
 
 namespace domicile::edge {
 
+// A region that may own what is held in full here, and the address of its gateway for decrypted requests.
+struct WarmPeer {
+  char address[snapshot::kAddressSize], region[snapshot::kNameSize];
+};
+
 // Directives of the main context.
 struct CoreConf {
   ngx_str_t directory;  // where the snapshots and edge.state are
@@ -16,6 +21,7 @@ struct CoreConf {
   time_t retry_after;
   ngx_msec_t wind_down;         // over which kept connections end after a move
   ngx_uint_t warm_connections;  // kept open to each peer, in each worker
+  ngx_array_t warm_peers;       // of WarmPeer
   ngx_uint_t released_at_once;  // held requests on their way to peers at the same time, in each worker
 };
 const CoreConf& core_conf();
