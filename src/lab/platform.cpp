@@ -85,7 +85,20 @@ std::string yaml_tls(const TlsFiles& tls) {
   return fmt::format("ca: {}, certificate: {}, key: {}", tls.ca, tls.certificate, tls.key);
 }
 
-std::string agent_yaml(const Lab& lab, const Site& site, const fs::path& topology) {
+std::string gateway_yaml(const Lab& lab, const Site& site, const fs::path& modules) {
+  const std::string& name = site.name;
+  std::string yaml = fmt::format(
+      "gateway:\n  directory: {}\n  modules: {}\n  user: \"\"\n  listen: {}\n  tunnel: {}\n  forward: {}\n  application: {}\n"
+      "  certificates:\n",
+      (lab.folder(name) / "gateway").string(), modules.string(), endpoint(lab, name, name, gateway),
+      endpoint(lab, name, name, tunnel), endpoint(lab, name, name, forward), endpoint(lab, name, name, demo));
+  for (const auto& residency : site.full_residencies)
+    yaml += fmt::format("    {0}: {{certificate: {1}/{0}.pem, key: {1}/{0}.key}}\n", residency,
+                        lab.certificates(name).string());
+  return yaml;
+}
+
+std::string agent_yaml(const Lab& lab, const Site& site, const fs::path& topology, const fs::path& modules) {
   const std::string& name = site.name;
   const fs::path folder = lab.folder(name);
   std::string endpoints;
@@ -103,7 +116,7 @@ std::string agent_yaml(const Lab& lab, const Site& site, const fs::path& topolog
   yaml +=
       "  roles: {view: [view], operate: [view, operate], approve: [view, approve], break-glass: [view, break-glass]}\n";
   yaml += fmt::format("  revoked_file: {}\n", (folder / "revoked").string());
-  if (!site.voter) yaml += fmt::format("gateway: {{directory: {}}}\n", (folder / "gateway").string());
+  if (!site.voter) yaml += gateway_yaml(lab, site, modules);
   yaml += "sites:\n";
   for (const auto& other : lab.spec().sites) {
     if (other.name == name) continue;
@@ -116,34 +129,27 @@ std::string agent_yaml(const Lab& lab, const Site& site, const fs::path& topolog
   return yaml;
 }
 
-Result<void> start_agent(Lab& lab, const Site& site, const fs::path& topology) {
+Result<void> start_agent(Lab& lab, const Site& site, const fs::path& topology, const fs::path& modules) {
   const fs::path folder = lab.folder(site.name);
   for (const char* part : {"agent", "stall"}) CHECK_OK(make_directories(folder / part, 0700));
   CHECK_OK(write_file(folder / "revoked", ""));
-  CHECK_OK(write_file(folder / "agent.yaml", agent_yaml(lab, site, topology)));
+  CHECK_OK(write_file(folder / "agent.yaml", agent_yaml(lab, site, topology, modules)));
   CHECK_OK(lab.give(folder / "agent"));
   CHECK_OK(lab.give(folder / "stall"));
   return lab.launch(site.name, "agent",
                     {{lab.binary("domicile").string(), "agent", "--config", (folder / "agent.yaml").string()}});
 }
 
-Result<void> start_gateway(Lab& lab, const Site& site, const PlatformSpec& spec) {
-  const std::string& name = site.name;
+Result<void> start_gateway(Lab& lab, const Site& site) {
+  const fs::path folder = lab.folder(site.name);
+  const auto made = TRY(run({{lab.binary("domicile").string(), "gateway", "config", "--write", "--config",
+                              (folder / "agent.yaml").string()}},
+                            30 * kSecond));
+  if (made.exit_code != 0) return fail(Kind::failed, "cannot write nginx.conf of " + site.name + ": " + made.err);
+  CHECK_OK(lab.give(folder / "gateway"));
   edge::GatewayConfig config;
-  config.directory = lab.folder(name) / "gateway";
-  config.region = name;
-  config.modules = spec.modules;
-  config.listen = endpoint(lab, name, name, gateway);
-  config.tunnel = endpoint(lab, name, name, tunnel);
-  config.forward = endpoint(lab, name, name, forward);
-  config.application = endpoint(lab, name, name, demo);
-  for (const auto& residency : site.full_residencies)
-    config.certificates.push_back(
-        {residency, lab.certificates(name) / (residency + ".pem"), lab.certificates(name) / (residency + ".key")});
-  config.region_tls = tls_of(lab, name, "site");
-  CHECK_OK(edge::prepare(config));
-  CHECK_OK(lab.give(config.directory));
-  return lab.launch(name, "gateway", edge::start_command(config));
+  config.directory = folder / "gateway";
+  return lab.launch(site.name, "gateway", edge::start_command(config));
 }
 
 Result<void> start_demo(Lab& lab, const Site& site) {
@@ -242,10 +248,10 @@ Result<void> install_platform(Lab& lab, const PlatformSpec& spec) {
     if (!made[i]) return wrap("cannot install the schema in " + lab.spec().sites[i].name, made[i].error());
   lab.say("agents, gateways and the demo service start");
   for (const auto& site : lab.spec().sites) {
-    CHECK_OK(start_agent(lab, site, copy));
+    CHECK_OK(start_agent(lab, site, copy, spec.modules));
     if (site.voter) continue;
     CHECK_OK(start_demo(lab, site));
-    CHECK_OK(start_gateway(lab, site, spec));
+    CHECK_OK(start_gateway(lab, site));
   }
   CHECK_OK(add_tenants(lab, topology, spec.tenants_per_residency));
   lab.say("first owners and copies");
