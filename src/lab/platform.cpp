@@ -88,7 +88,8 @@ std::string yaml_tls(const TlsFiles& tls) {
 std::string gateway_yaml(const Lab& lab, const Site& site, const fs::path& modules) {
   const std::string& name = site.name;
   std::string yaml = fmt::format(
-      "gateway:\n  directory: {}\n  modules: {}\n  user: \"\"\n  listen: {}\n  tunnel: {}\n  forward: {}\n  application: {}\n"
+      "gateway:\n  directory: {}\n  modules: {}\n  user: \"\"\n  listen: {}\n  tunnel: {}\n  forward: {}\n  "
+      "application: {}\n"
       "  certificates:\n",
       (lab.folder(name) / "gateway").string(), modules.string(), endpoint(lab, name, name, gateway),
       endpoint(lab, name, name, tunnel), endpoint(lab, name, name, forward), endpoint(lab, name, name, demo));
@@ -129,26 +130,31 @@ std::string agent_yaml(const Lab& lab, const Site& site, const fs::path& topolog
   return yaml;
 }
 
-Result<void> start_agent(Lab& lab, const Site& site, const fs::path& topology, const fs::path& modules) {
-  const fs::path folder = lab.folder(site.name);
+// Before any of its processes runs: what they write there meanwhile would be given away under their hands.
+Result<void> write_settings(Lab& lab, const Site& site, const fs::path& topology, const fs::path& modules) {
+  const fs::path folder = lab.folder(site.name), settings = folder / "agent.yaml";
   for (const char* part : {"agent", "stall"}) CHECK_OK(make_directories(folder / part, 0700));
   CHECK_OK(write_file(folder / "revoked", ""));
-  CHECK_OK(write_file(folder / "agent.yaml", agent_yaml(lab, site, topology, modules)));
+  CHECK_OK(write_file(settings, agent_yaml(lab, site, topology, modules)));
   CHECK_OK(lab.give(folder / "agent"));
   CHECK_OK(lab.give(folder / "stall"));
-  return lab.launch(site.name, "agent",
-                    {{lab.binary("domicile").string(), "agent", "--config", (folder / "agent.yaml").string()}});
+  if (site.voter) return {};
+  const auto made =
+      TRY(run({{lab.binary("domicile").string(), "gateway", "config", "--write", "--config", settings.string()}},
+              30 * kSecond));
+  if (made.exit_code != 0) return fail(Kind::failed, "cannot write nginx.conf of " + site.name + ": " + made.err);
+  return lab.give(folder / "gateway");
+}
+
+Result<void> start_agent(Lab& lab, const Site& site) {
+  return lab.launch(
+      site.name, "agent",
+      {{lab.binary("domicile").string(), "agent", "--config", (lab.folder(site.name) / "agent.yaml").string()}});
 }
 
 Result<void> start_gateway(Lab& lab, const Site& site) {
-  const fs::path folder = lab.folder(site.name);
-  const auto made = TRY(run({{lab.binary("domicile").string(), "gateway", "config", "--write", "--config",
-                              (folder / "agent.yaml").string()}},
-                            30 * kSecond));
-  if (made.exit_code != 0) return fail(Kind::failed, "cannot write nginx.conf of " + site.name + ": " + made.err);
-  CHECK_OK(lab.give(folder / "gateway"));
   edge::GatewayConfig config;
-  config.directory = folder / "gateway";
+  config.directory = lab.folder(site.name) / "gateway";
   return lab.launch(site.name, "gateway", edge::start_command(config));
 }
 
@@ -248,7 +254,8 @@ Result<void> install_platform(Lab& lab, const PlatformSpec& spec) {
     if (!made[i]) return wrap("cannot install the schema in " + lab.spec().sites[i].name, made[i].error());
   lab.say("agents, gateways and the demo service start");
   for (const auto& site : lab.spec().sites) {
-    CHECK_OK(start_agent(lab, site, copy, spec.modules));
+    CHECK_OK(write_settings(lab, site, copy, spec.modules));
+    CHECK_OK(start_agent(lab, site));
     if (site.voter) continue;
     CHECK_OK(start_demo(lab, site));
     CHECK_OK(start_gateway(lab, site));

@@ -55,11 +55,20 @@ extern GuardShared* guard_shared; /* NULL when the library was not preloaded */
 extern void guard_state_request(void);
 extern void guard_state_startup(void);
 extern GuardShared* guard_require(void);
-extern int guard_find(const char* name, size_t length); /* -1: unknown */
-extern int guard_find_or_add(const char* name);         /* under lock */
-extern void guard_write_file(void);                     /* under lock; ERROR when it is not on the disk */
+extern int guard_find_slot(const char* name, size_t length); /* -1: unknown */
+extern int guard_find_or_add(const char* name);              /* under lock */
+extern void guard_write_file(void);                          /* under lock; ERROR when it is not on the disk */
 extern const char* guard_boot_id(void);
 extern int64 guard_now(void);
+
+/* -1: unknown. A slot stays for ever, and one row's residency is mostly the next one's. */
+static inline int guard_find(const char* name, size_t length) {
+  static int slot = -1;
+  if (slot >= 0 && length < GUARD_NAME && memcmp(guard_shared->slots[slot].residency, name, length) == 0 &&
+      guard_shared->slots[slot].residency[length] == '\0')
+    return slot;
+  return slot = guard_find_slot(name, length);
+}
 
 /* guard_check.c */
 extern char* guard_test_stop;
@@ -70,6 +79,22 @@ extern void guard_permit(int slot);
 /* guard_directory.c */
 typedef enum GuardTenant { TENANT_OK, TENANT_UNKNOWN, TENANT_ELSEWHERE, TENANT_TOMBSTONE } GuardTenant;
 extern GuardTenant guard_tenant(const char* tenant, size_t length, int slot);
+/* This backend's last answer of the directory, good or not, and whether it may be used. */
+typedef struct GuardLastAnswer {
+  uint64 generation;
+  size_t length;
+  int slot;
+  bool usable, tombstone;
+  char tenant[GUARD_NAME];
+} GuardLastAnswer;
+extern GuardLastAnswer guard_last;
+
+/* True: that very tenant was asked for last, belongs to `slot`, and the directory has not changed since. */
+static inline bool guard_tenant_again(const char* tenant, size_t length, int slot) {
+  return guard_last.usable && guard_last.length == length && guard_last.slot == slot && !guard_last.tombstone &&
+         guard_last.generation == pg_atomic_read_u64(&guard_shared->directory_generation) &&
+         memcmp(guard_last.tenant, tenant, length) == 0;
+}
 extern void guard_directory_init(void);
 extern void guard_directory_touched(void);
 extern void guard_directory_end(bool committed);

@@ -14,16 +14,19 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "executor/tuptable.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "replication/logicalworker.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 
 #define LOCK_CLASS 0xD0
+#define ROWS_PER_CLOCK 64
 
 /* What this transaction has done with a residency. `level` is the nesting level that it belongs to, 0 for nothing:
  * ROLLBACK TO gives the lock back, so what was entered inside must be forgotten with it. */
@@ -68,16 +71,33 @@ static void refuse(char code, const char* table, const char* what, const char* h
 
 static bool owned(int slot) { return pg_atomic_read_u32(&guard_shared->slots[slot].mode) == GUARD_OPEN; }
 
-/* NULL when the lease covers this moment of this transaction. The end is read before the epoch: epochs only grow, so an
+/* NULL when the lease covers `now` of this transaction. The end is read before the epoch: epochs only grow, so an
  * unchanged epoch proves that the end belongs to it. */
-static const char* lease_fault(int slot, const Touch* touch) {
+static const char* lease_fault(int slot, const Touch* touch, int64 now) {
   GuardSlot* s = &guard_shared->slots[slot];
   int64 until = (int64)pg_atomic_read_u64(&s->open_until);
   pg_read_barrier();
   if (pg_atomic_read_u64(&s->epoch) != touch->epoch) return "the residency's epoch has changed";
   if (until == 0) return "this site does not own the residency";
-  if (until <= guard_now()) return "this site's lease of the residency is over";
+  if (until <= now) return "this site's lease of the residency is over";
   return NULL;
+}
+
+/* The clock as of at most some rows of this command ago: a bulk load would read it for each. Whatever comes in between
+ * is refused before the commit, where it is read again. */
+static int64 now_of_row(void) {
+  static int64 read_at;
+  static CommandId command = InvalidCommandId;
+  static LocalTransactionId transaction = InvalidLocalTransactionId;
+  static int rows;
+  CommandId current = GetCurrentCommandId(false);
+  if (++rows >= ROWS_PER_CLOCK || current != command || MyProc->lxid != transaction) {
+    rows = 0;
+    command = current;
+    transaction = MyProc->lxid;
+    read_at = guard_now();
+  }
+  return read_at;
 }
 
 /* True: the row passes on a lease. False: it was refused (observe mode), or it is an import. */
@@ -93,16 +113,16 @@ static bool pass_lease(const char* table, int slot, bool import) {
   if (!touch->level || touch->import) {
     Touch now = {GetCurrentTransactionNestLevel(), false, pg_atomic_read_u64(&guard_shared->slots[slot].epoch)};
     LOCKTAG tag;
-    fault = lease_fault(slot, &now);
+    fault = lease_fault(slot, &now, guard_now());
     if (!fault && !pg_atomic_read_u32(&guard_shared->observe)) {
       guard_lock_tag(&tag, slot);
       (void)LockAcquire(&tag, ShareLock, false, false); /* waits while a fence is under way */
-      fault = lease_fault(slot, &now);
+      fault = lease_fault(slot, &now, guard_now());
     }
     if (!fault) *touch = now;
     touched_any = true;
   } else {
-    fault = lease_fault(slot, touch);
+    fault = lease_fault(slot, touch, now_of_row());
   }
   if (fault) refuse('1', table, fault, HINT_OWNER);
   return fault == NULL;
@@ -114,10 +134,11 @@ typedef struct Words {
   bool null;
 } Words;
 
-static Words words_of(HeapTuple tuple, TupleDesc shape, int column) {
+/* Taken from the row's slot, which takes a row apart once for all of its columns. */
+static inline Words words_of(TupleTableSlot* row, int column) {
   Words out = {NULL, 0, false};
-  Datum value = heap_getattr(tuple, column, shape, &out.null);
-  Oid type = TupleDescAttr(shape, column - 1)->atttypid;
+  Datum value = slot_getattr(row, column, &out.null);
+  Oid type = TupleDescAttr(row->tts_tupleDescriptor, column - 1)->atttypid;
   if (out.null) return out;
   if (type == TEXTOID || type == VARCHAROID) {
     text* packed = (text*)DatumGetPointer(value);
@@ -139,6 +160,7 @@ static bool same(Words a, Words b) {
 }
 
 static void check_tenant(const char* table, Words tenant, int slot) {
+  if (!tenant.null && guard_tenant_again(tenant.data, tenant.length, slot)) return;
   switch (tenant.null ? TENANT_UNKNOWN : guard_tenant(tenant.data, tenant.length, slot)) {
     case TENANT_OK:
       return;
@@ -186,10 +208,9 @@ static void find_columns(const TriggerData* data) {
 PG_FUNCTION_INFO_V1(domicile_guard_row);
 Datum domicile_guard_row(PG_FUNCTION_ARGS) {
   TriggerData* data = trigger_of(fcinfo, TRIGGER_EVENT_ROW | TRIGGER_EVENT_AFTER);
-  TupleDesc shape = RelationGetDescr(data->tg_relation);
   const char* table = RelationGetRelationName(data->tg_relation);
   bool update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
-  HeapTuple row = update ? data->tg_newtuple : data->tg_trigtuple;
+  TupleTableSlot* row = update ? data->tg_newslot : data->tg_trigslot;
   int tenant_column, residency_column, slot;
   bool import;
   Words residency;
@@ -201,8 +222,9 @@ Datum domicile_guard_row(PG_FUNCTION_ARGS) {
     refuse('2', table, "the guard's columns are missing", "Run domicile apply.");
     return PointerGetDatum(NULL);
   }
-  residency = words_of(row, shape, residency_column);
-  if (update && !same(residency, words_of(data->tg_trigtuple, shape, residency_column)))
+  slot_getsomeattrs(row, Max(tenant_column, residency_column));
+  residency = words_of(row, residency_column);
+  if (update && !same(residency, words_of(data->tg_trigslot, residency_column)))
     refuse('3', table, "a row's residency cannot be changed", "Move the tenant: domicile tenant move.");
   slot = residency.null ? -1 : guard_find(residency.data, residency.length);
   if (slot < 0) {
@@ -212,10 +234,10 @@ Datum domicile_guard_row(PG_FUNCTION_ARGS) {
   }
   import = IsLogicalWorker() || (permits[slot] && !owned(slot));
   if (!pass_lease(table, slot, import)) return PointerGetDatum(NULL);
-  check_tenant(table, words_of(row, shape, tenant_column), slot);
+  check_tenant(table, words_of(row, tenant_column), slot);
   if (update) {
-    Words old = words_of(data->tg_trigtuple, shape, tenant_column);
-    if (!same(old, words_of(row, shape, tenant_column))) check_tenant(table, old, slot);
+    Words old = words_of(data->tg_trigslot, tenant_column);
+    if (!same(old, words_of(row, tenant_column))) check_tenant(table, old, slot);
   }
   return PointerGetDatum(NULL);
 }
@@ -258,7 +280,7 @@ static void before_commit(void) {
     if (touches[i].import)
       fault = owned(i) ? "rows from elsewhere for a residency that this site owns" : NULL;
     else
-      fault = lease_fault(i, &touches[i]);
+      fault = lease_fault(i, &touches[i], guard_now());
     if (fault) refuse('1', guard_shared->slots[i].residency, fault, HINT_OWNER);
   }
   stop_for_test("pre_commit");
@@ -268,7 +290,7 @@ static void before_commit(void) {
  * told yet: cut it off, so that nobody ever takes this write for acknowledged; the LSN finds it as salvage. */
 static void after_commit(void) {
   for (int i = 0, count = slots_in_use(); i < count; i++) {
-    if (!touches[i].level || touches[i].import || lease_fault(i, &touches[i]) == NULL) continue;
+    if (!touches[i].level || touches[i].import || lease_fault(i, &touches[i], guard_now()) == NULL) continue;
     if (pg_atomic_read_u32(&guard_shared->observe)) continue;
     ereport(LOG, (errcode(GUARD_ERRCODE('1')), errhidestmt(true),
                   errmsg("domicile: late commit of residency \"%s\" ends at %X/%X and is not acknowledged",

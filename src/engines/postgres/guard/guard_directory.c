@@ -28,9 +28,12 @@
 
 static Oid directory = InvalidOid; /* domicile.tenant, as long as this backend knows that it is still the same */
 static bool changed_here = false;
-static GuardKnownTenant last; /* a bulk load asks for the same tenant again and again */
+GuardLastAnswer guard_last; /* a bulk load asks for the same tenant again and again */
 
-void guard_directory_touched(void) { changed_here = true; }
+void guard_directory_touched(void) {
+  changed_here = true;
+  guard_last.usable = false;
+}
 
 void guard_directory_end(bool committed) {
   if (changed_here && committed && guard_shared) pg_atomic_fetch_add_u64(&guard_shared->directory_generation, 1);
@@ -39,7 +42,9 @@ void guard_directory_end(bool committed) {
 
 static void forget_directory(Datum unused, Oid relation) {
   (void)unused;
-  if (relation == directory || !OidIsValid(relation)) directory = InvalidOid;
+  if (relation != directory && OidIsValid(relation)) return;
+  directory = InvalidOid;
+  guard_last.usable = false;
 }
 
 void guard_directory_init(void) { CacheRegisterRelcacheCallback(forget_directory, (Datum)0); }
@@ -151,10 +156,14 @@ GuardTenant guard_tenant(const char* tenant, size_t length, int wanted) {
   int slot = -1;
   bool tombstone = false;
 
-  if (may_keep && answers(&last, tenant, length, table, generation)) return judge(last.slot, last.tombstone, wanted);
   if (may_keep && recall(tenant, length, table, generation, &known)) {
-    last = known; /* only what was recalled whole */
-    return judge(last.slot, last.tombstone, wanted);
+    guard_last.generation = generation;
+    guard_last.length = length;
+    guard_last.slot = known.slot;
+    guard_last.tombstone = known.tombstone;
+    memcpy(guard_last.tenant, tenant, length);
+    guard_last.usable = true;
+    return judge(known.slot, known.tombstone, wanted);
   }
   pg_memory_barrier(); /* the generation before the snapshot, see above */
   if (!look_up(tenant, length, table, &slot, &tombstone)) return TENANT_UNKNOWN;

@@ -49,7 +49,7 @@ GuardShared* guard_require(void) {
   return guard_shared;
 }
 
-int guard_find(const char* name, size_t length) {
+int guard_find_slot(const char* name, size_t length) {
   uint32 count = pg_atomic_read_u32(&guard_shared->count);
   if (length >= GUARD_NAME) return -1;
   pg_read_barrier(); /* pairs with guard_find_or_add: a counted slot has its name */
@@ -66,7 +66,7 @@ static bool plain_name(const char* text) {
 }
 
 int guard_find_or_add(const char* name) {
-  int found = guard_find(name, strlen(name));
+  int found = guard_find_slot(name, strlen(name));
   uint32 count = pg_atomic_read_u32(&guard_shared->count);
   if (found >= 0) return found;
   if (!plain_name(name)) ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("not a residency's name")));
