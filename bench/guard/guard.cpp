@@ -119,26 +119,35 @@ double bulk_seconds(test::PostgresCluster& cluster, const std::string& variant) 
   return took;
 }
 
-// Guarded over unguarded, in rounds of one insert each, whose order changes: what slows a minute falls on both sides of
-// a round's ratio. The portable form takes five times as long and has no bar here: a few rounds are enough for it.
+double tenth(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 10];
+}
+
+// Guarded over unguarded, in rounds of one insert each, whose order changes. The same insert takes 0.47 s or 0.80 s of
+// a processor here, whatever it inserts into: as fast as it can, or beside a neighbour on the same core. A median falls
+// on one or the other by luck (A/A 0.89 to 1.12), so each side is its tenth percentile, which is always the former; the
+// medians are told beside it. The portable form takes five times as long and has no bar here: some rounds are enough.
 Ratios bulk(test::PostgresCluster& cluster) {
-  std::vector<double> c, portable, aa;
-  // Segments of the log, which later rounds use again: to make one takes as long as half an insert.
+  std::vector<double> took[std::size(kVariants)];
+  // Segments of the log, which later rounds use again.
   for (int warm = 0; warm < 4; ++warm) (void)bulk_seconds(cluster, kVariants[0]);
   for (std::size_t round = 0; round < kBulkRounds; ++round) {
     const std::size_t variants = round % 5 == 0 ? 4 : 3;
-    double took[std::size(kVariants)] = {};
     for (std::size_t i = 0; i < variants; ++i) {
       const auto which = (i + round) % variants;
-      took[which] = bulk_seconds(cluster, kVariants[which]);
+      took[which].push_back(bulk_seconds(cluster, kVariants[which]));
     }
-    const double plain = (took[0] + took[1]) / 2;
-    c.push_back(took[2] / plain), aa.push_back(took[0] / took[1]);
-    if (variants == 4) portable.push_back(took[3] / plain);
-    fmt::print(stderr, "{} rows, round {}: plain {:.2f} {:.2f} s, C {:.2f} ({:.3f})\n", kBulkRows, round + 1, took[0],
-               took[1], took[2], c.back());
+    fmt::print(stderr, "{} rows, round {}: plain {:.2f} {:.2f} s, C {:.2f}\n", kBulkRows, round + 1, took[0].back(),
+               took[1].back(), took[2].back());
   }
-  return {median(c), median(portable), median(aa)};
+  const auto ratios = [&](double (*of)(std::vector<double>)) {
+    const double plain = (of(took[0]) + of(took[1])) / 2;
+    return Ratios{of(took[2]) / plain, of(took[3]) / plain, of(took[0]) / of(took[1])};
+  };
+  const Ratios middle = ratios(median);
+  fmt::print(stderr, "medians: C {:.3f}, portable {:.3f}, A/A {:.3f}\n", middle.c, middle.portable, middle.aa);
+  return ratios(tenth);
 }
 
 double off(double ratio) { return std::abs(std::log(ratio)); }
@@ -159,8 +168,7 @@ int main() try {
   const auto eight = single_rows(cluster, 8);
 
   const double aa = off(one.aa) > off(eight.aa) ? one.aa : eight.aa;
-  // A bulk insert lasts a second and is alone in it, so its two unguarded tables may differ by more.
-  const bool known = aa >= 0.97 && aa <= 1.03 && bulky.aa >= 0.93 && bulky.aa <= 1.07;
+  const bool known = aa >= 0.97 && aa <= 1.03 && bulky.aa >= 0.97 && bulky.aa <= 1.03;
   const bool held =
       one.c >= 0.94 && eight.c >= 0.97 && one.portable >= 0.70 && eight.portable >= 0.88 && bulky.c <= 1.15;
   const auto round = [](double value) { return std::round(value * 1000) / 1000; };
