@@ -120,8 +120,8 @@ BEGIN
   RETURN NULL;
 END $f$;
 
--- PL/pgSQL reaches a column by name only at compile time: one trigger function per pair of column names. An INSERT that
--- passes is recognised at once: PL/pgSQL prepares each expression anew in each transaction, and a query costs most of
+-- PL/pgSQL reaches a column by name only at compile time: one trigger function per pair of column names. An INSERT or
+-- UPDATE that passes is recognised at once: PL/pgSQL prepares each expression anew in each transaction, and a query costs most of
 -- all, so the residencies' numbers and sequences, which never change, are constants of the function, and the directory
 -- is the only table read. This way only ever lets pass what guard_check would; everything else goes on to guard_check.
 -- So a function that was made before a residency was known is slow for it, not wrong.
@@ -137,18 +137,19 @@ BEGIN
   EXECUTE format($g$CREATE OR REPLACE FUNCTION {{schema}}.%1$I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $b$
 DECLARE n int;
 BEGIN
-  IF TG_OP OPERATOR(pg_catalog.=) 'INSERT'
-     AND pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.<>) 'replica' THEN
-    n := pg_catalog.array_position(%4$L::pg_catalog.text[], NEW.%3$I::pg_catalog.text COLLATE pg_catalog."default");
-    IF pg_catalog.pg_sequence_last_value((%7$L::pg_catalog.oid[])[n]) OPERATOR(pg_catalog.<=)
-         (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::bigint
-       AND pg_catalog.pg_sequence_last_value((%6$L::pg_catalog.oid[])[n]) OPERATOR(pg_catalog.>)
-         (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::bigint
-       FROM {{schema}}.tenant t WHERE t.tenant_id OPERATOR(pg_catalog.=) NEW.%2$I::pg_catalog.text
-         AND t.residency OPERATOR(pg_catalog.=) NEW.%3$I::pg_catalog.text COLLATE pg_catalog."default" AND NOT t.tombstone
-         AND pg_catalog.pg_advisory_xact_lock_shared(4476749, (%5$L::pg_catalog.int4[])[n]) IS NOT NULL
-      THEN RETURN NULL; END IF;
-  END IF;
+  n := pg_catalog.array_position(%4$L::pg_catalog.text[], NEW.%3$I::pg_catalog.text COLLATE pg_catalog."default");
+  IF pg_catalog.pg_sequence_last_value((%7$L::pg_catalog.oid[])[n]) OPERATOR(pg_catalog.<=)
+       (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::bigint
+     AND pg_catalog.pg_sequence_last_value((%6$L::pg_catalog.oid[])[n]) OPERATOR(pg_catalog.>)
+       (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::bigint
+     AND pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.<>) 'replica'
+     AND (TG_OP OPERATOR(pg_catalog.=) 'INSERT'
+          OR OLD.%3$I::pg_catalog.text OPERATOR(pg_catalog.=) NEW.%3$I::pg_catalog.text
+             AND OLD.%2$I::pg_catalog.text OPERATOR(pg_catalog.=) NEW.%2$I::pg_catalog.text)
+     FROM {{schema}}.tenant t WHERE t.tenant_id OPERATOR(pg_catalog.=) NEW.%2$I::pg_catalog.text
+       AND t.residency OPERATOR(pg_catalog.=) NEW.%3$I::pg_catalog.text COLLATE pg_catalog."default" AND NOT t.tombstone
+       AND pg_catalog.pg_advisory_xact_lock_shared(4476749, (%5$L::pg_catalog.int4[])[n]) IS NOT NULL
+    THEN RETURN NULL; END IF;
   IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
     IF {{schema}}.guard_check(OLD.%3$I::text COLLATE pg_catalog."default", OLD.%2$I::text, TG_TABLE_NAME::text, false) THEN END IF;
     RETURN NULL;
