@@ -9,14 +9,14 @@ namespace {
 constexpr std::string_view kSearchPath = "SELECT pg_catalog.set_config('search_path', '', false);";
 constexpr std::string_view kIdentify = "IDENTIFY_SYSTEM";
 
-// PostgreSQL 15 as recorded (src/backend/commands/subscriptioncmds.c): the blanks are part of it. What another major
-// version sends is one more of these.
+// PostgreSQL 15 as recorded on the wire (src/backend/commands/subscriptioncmds.c): the blanks are part of it, and the
+// tabs that its log shows are not. What another major version sends is one more of these.
 struct Wording {
   std::string_view publication, tables, slot, options;
 };
 constexpr Wording kVersion15{
-    "SELECT t.pubname FROM\n\t pg_catalog.pg_publication t WHERE\n\t t.pubname IN ('{}')",
-    "SELECT DISTINCT t.schemaname, t.tablename \n\t, t.attnames\n\tFROM pg_catalog.pg_publication_tables t\n\t WHERE "
+    "SELECT t.pubname FROM\n pg_catalog.pg_publication t WHERE\n t.pubname IN ('{}')",
+    "SELECT DISTINCT t.schemaname, t.tablename \n, t.attnames\nFROM pg_catalog.pg_publication_tables t\n WHERE "
     "t.pubname IN ('{}')",
     "START_REPLICATION SLOT \"{}\" LOGICAL ", " (proto_version '3', publication_names '\"{}\"')"};
 constexpr const Wording* kVersions[] = {&kVersion15};

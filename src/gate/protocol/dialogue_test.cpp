@@ -30,11 +30,11 @@ std::string judged(const std::string& text) {
 TEST(Dialogue, WhatASubscriptionOfPostgres15SendsPasses) {
   EXPECT_EQ(judged("SELECT pg_catalog.set_config('search_path', '', false);"), "ask");
   EXPECT_EQ(judged("IDENTIFY_SYSTEM"), "ask");
-  EXPECT_EQ(judged("SELECT t.pubname FROM\n\t pg_catalog.pg_publication t WHERE\n\t t.pubname IN ('" + kLink + "')"),
+  EXPECT_EQ(judged("SELECT t.pubname FROM\n pg_catalog.pg_publication t WHERE\n t.pubname IN ('" + kLink + "')"),
             "ask");
   EXPECT_EQ(
       judged(
-          "SELECT DISTINCT t.schemaname, t.tablename \n\t, t.attnames\n\tFROM pg_catalog.pg_publication_tables t\n\t "
+          "SELECT DISTINCT t.schemaname, t.tablename \n, t.attnames\nFROM pg_catalog.pg_publication_tables t\n "
           "WHERE t.pubname IN ('" +
           kLink + "')"),
       "ask");
@@ -89,12 +89,12 @@ TEST(Dialogue, EverythingElseIsRefusedByName) {
       {"START_REPLICATION SLOT \"" + kLink + "\" LOGICAL zero (proto_version '3')", "statement"},
       {"START_REPLICATION SLOT \"" + kLink + "\" LOGICAL 100000000/0 (proto_version '3')", "statement"},
       {"START_REPLICATION SLOT " + kLink + " LOGICAL 0/0 (proto_version '3')", "physical"},
-      {"SELECT t.pubname FROM\n\t pg_catalog.pg_publication t WHERE\n\t t.pubname IN ('" + kOther + "')",
+      {"SELECT t.pubname FROM\n pg_catalog.pg_publication t WHERE\n t.pubname IN ('" + kOther + "')",
        "publication"},
-      {"SELECT t.pubname FROM\n\t pg_catalog.pg_publication t WHERE\n\t t.pubname IN ('x') OR t.pubname IN ('" + kLink +
+      {"SELECT t.pubname FROM\n pg_catalog.pg_publication t WHERE\n t.pubname IN ('x') OR t.pubname IN ('" + kLink +
            "')",
        "publication"},
-      {"SELECT t.pubname FROM\n\t pg_catalog.pg_publication t WHERE\n\t t.pubname IN ('" + kLink + "'); SELECT ('x')",
+      {"SELECT t.pubname FROM\n pg_catalog.pg_publication t WHERE\n t.pubname IN ('" + kLink + "'); SELECT ('x')",
        "publication"},
   };
   for (const auto& c : cases) EXPECT_EQ(judged(c.text), c.rule) << c.text;
