@@ -1,7 +1,5 @@
 #include "settings/section.hpp"
 
-#include <yaml-cpp/yaml.h>
-
 namespace domicile::settings {
 
 tl::unexpected<Error> Section::bad(const YAML::Node& at, const std::string& what) const {

@@ -1,7 +1,7 @@
 // Reads a daemon's YAML settings: each is asked for by name and checked where it stands, and a name that nobody asked
 // for is an error. Errors are DOM-E600 (no YAML) and DOM-E601, with file, line and column.
 #pragma once
-#include <yaml-cpp/node/node.h>
+#include <yaml-cpp/yaml.h>
 
 #include <functional>
 #include <set>
