@@ -55,6 +55,12 @@ std::optional<Refused> Book::take(const std::string& link, Lsn from) {
   return {};
 }
 
+bool Book::in_use(const std::string& link) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = in_use_.find(link);
+  return at != in_use_.end() && at->second;
+}
+
 void Book::give_back(const std::string& link) {
   const std::lock_guard lock(mutex_);
   in_use_[link] = false;

@@ -41,6 +41,8 @@ class Book {
 
   std::vector<std::string> links_to(const std::string& region) const;
   const GateLink* link(const std::string& name) const;
+  const std::vector<GateLink>& links() const { return links_; }
+  bool in_use(const std::string& link) const;
   // One session at a time streams a link. `held`, `busy`, or `message` when its subscriber says that it has more than
   // it was ever sent.
   std::optional<Refused> take(const std::string& link, Lsn from);

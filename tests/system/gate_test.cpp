@@ -8,6 +8,8 @@
 #include <libpq-fe.h>
 #include <sys/socket.h>
 
+#include <csignal>
+
 #include "base/temp_dir.hpp"
 #include "engines/postgres/links/copy.hpp"
 #include "engines/postgres/links/health.hpp"
@@ -442,6 +444,64 @@ TEST_F(GateBetween, WhatIsNoSessionIsRefusedInTheClear) {
   // Half open: it says nothing, and nobody waits for it.
   const Raw silent(port_);
   EXPECT_TRUE(Session(as("peer", "replication=database")).open());
+}
+
+// The daemon as an operator starts it.
+TEST_F(GateBetween, TheDaemonListsItsLinksCountsAndLetsAPersonResume) {
+  gate_.reset();
+  const fs::path folder = state_.path();
+  must(write_file(folder / "topology.yaml", R"(domicile: 1
+regions:
+  us-east-1: {jurisdiction: US}
+  us-west-2: {jurisdiction: US}
+  eu-central-1: {jurisdiction: EU}
+  eu-west-1: {jurisdiction: EU}
+voters: {eu-north-1: {}}
+residencies:
+  directory: {home: us-east-1, standby: [eu-central-1, eu-west-1], holds: {US: full, EU: full}}
+  us: {home: us-east-1, standby: [us-west-2], holds: {US: full, EU: reduced}}
+  eu: {home: eu-central-1, standby: [eu-west-1], holds: {EU: full, US: reduced}}
+data:
+  app.orders: {tenant: tenant, residency: residency, personal: [email], shared: [id, amount]}
+)"));
+  const std::string settings = fmt::format(
+      "region: us-east-1\ntopology: {0}/topology.yaml\nstate: {0}/gate\nsocket: {0}/gate.sock\nlisten: 127.0.0.1:{1}\n"
+      "ca: {2}\ncertificate: {3}\nkey: {4}\ndatabase: \"{5}\"\ndatabase_name: postgres\nlog: json\n",
+      folder.string(), port_, (certificates_ / "ca.pem").string(), (certificates_ / "gate.pem").string(),
+      (certificates_ / "gate.key").string(), source_.conninfo("domicile_gate"));
+  must(write_file(folder / "gate.yaml", settings));
+  Command command{{DOMICILE_BINARY, "gate", "--config", (folder / "gate.yaml").string()}};
+  command.output = (folder / "daemon.log").string();
+  Process daemon = must(Process::start(command));
+  const auto ask = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), DOMICILE_BINARY);
+    words.insert(words.end(), {"--gate", (folder / "gate.sock").string()});
+    return must(run({words}, 20 * kSecond));
+  };
+  ASSERT_TRUE(test::eventually([&] {
+    return ask({"link", "list"}).exit_code == 0;
+  })) << must(read_file(folder / "daemon.log"));
+  bring_up();
+  write("INSERT INTO app.orders (residency, tenant, amount, email) VALUES ('us', 't', 1, 'canary@example.org')");
+  ASSERT_TRUE(caught_up());
+  const auto listed = ask({"link", "list"});
+  EXPECT_NE(listed.out.find(kLinkName), std::string::npos) << listed.out;
+  EXPECT_NE(listed.out.find("streams"), std::string::npos) << listed.out;
+  EXPECT_NE(ask({"transfers"}).out.find("app.orders"), std::string::npos);
+
+  EXPECT_EQ(ask({"link", "resume", kLinkName, "--reason", "nothing"}).exit_code, 1) << "it is not held";
+  write("ALTER PUBLICATION " + kLinkName + " SET TABLE app.orders, domicile.marker WHERE (residency = 'us')");
+  write("INSERT INTO app.orders (residency, tenant, amount, email) VALUES ('us', 't', 2, 'canary@example.org')");
+  ASSERT_TRUE(test::eventually([&] { return ask({"link", "list"}).exit_code == 4; }));
+  EXPECT_NE(ask({"link", "list"}).out.find("rule column"), std::string::npos);
+  const auto resumed = ask({"link", "resume", kLinkName, "--reason", "looked"});
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  daemon.signal(SIGTERM);
+  EXPECT_EQ(daemon.wait(), 0);
+  const auto said = must(read_file(folder / "daemon.log"));
+  EXPECT_NE(said.find("gate.resumed"), std::string::npos);
+  EXPECT_EQ(said.find("canary"), std::string::npos);
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
 }
 
 }  // namespace
