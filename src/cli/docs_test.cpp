@@ -1,8 +1,10 @@
 // docs/reference says what the code says.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <regex>
 #include <set>
+#include <sstream>
 
 #include "agent/config.hpp"
 #include "agent/gateway_settings.hpp"
@@ -146,6 +148,30 @@ TEST(ApiPage, HasEveryRouteAndNoOther) {
   const auto routes = all(text_of("src/agent/api.cpp"), "\"(/(?:v1/[a-z/-]*[a-z]|healthz|readyz|metrics))/?\"");
   EXPECT_GT(routes.size(), 8u);
   EXPECT_EQ(all(text_of("docs/reference/api.md"), "`(?:GET|PUT|POST) (/(?:v1/)?[a-z/-]*[a-z])(?:/[A-Z]+)?`"), routes);
+}
+
+// Two types of one name in one namespace are one type to the linker, which takes either's code for both.
+TEST(House, NoTwoTypesOfANamespaceShareAName) {
+  const std::regex opened("^namespace ([A-Za-z_:]+) \\{"), hidden("^namespace \\{"), shown("^\\}  // namespace$");
+  const std::regex type("^(?:struct|class|enum class) (\\w+)(?: final)?(?: :[^:].*)? \\{");
+  std::map<std::string, fs::path> first;
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / "src")) {
+    if (entry.path().extension() != ".hpp" && entry.path().extension() != ".cpp") continue;
+    std::istringstream lines(text_of(fs::relative(entry.path(), kRoot)));
+    std::string space;
+    bool inside = false;  // of an unnamed namespace
+    std::smatch match;
+    for (std::string line; std::getline(lines, line);) {
+      if (std::regex_search(line, match, opened)) space = match[1];
+      if (std::regex_search(line, hidden)) inside = true;
+      if (std::regex_search(line, shown)) inside = false;
+      if (inside || !std::regex_search(line, match, type)) continue;
+      const auto [known, fresh] = first.try_emplace(space + "::" + match[1].str(), entry.path());
+      EXPECT_TRUE(fresh || known->second == entry.path())
+          << known->first << " in " << known->second << " and " << entry.path();
+    }
+  }
+  EXPECT_GT(first.size(), 100u);
 }
 
 }  // namespace

@@ -86,15 +86,15 @@ std::vector<Option> with_explain_options(std::vector<Option> own) {
   return own;
 }
 
-std::string layers_text(const std::vector<Layer>& layers, bool colour) {
+std::string layers_text(const std::vector<LayerDecision>& layers, bool colour) {
   std::vector<std::vector<std::string>> rows = {{"LAYER", "DECISION", "RULE"}};
-  for (const Layer& each : layers) rows.push_back({each.layer, each.decision, each.rule});
+  for (const LayerDecision& each : layers) rows.push_back({each.layer, each.decision, each.rule});
   return columns_text(rows, {colour, 0});
 }
 
-Json layers_json(const std::vector<Layer>& layers) {
+Json layers_json(const std::vector<LayerDecision>& layers) {
   Json out = Json::array();
-  for (const Layer& each : layers)
+  for (const LayerDecision& each : layers)
     out.push_back({{"layer", each.layer}, {"decision", each.decision}, {"rule", each.rule}});
   return out;
 }
@@ -179,19 +179,19 @@ const topology::Residency* Explainer::residency_of(const Subject& subject) const
   return topology::residency_of(topology_, subject.residency);
 }
 
-Layer Explainer::directory(const Subject& subject) const {
+LayerDecision Explainer::directory(const Subject& subject) const {
   return {"directory",
           fmt::format("tenant {} has residency {}, {} host{}", subject.tenant, subject.residency, subject.host_count,
                       subject.host_count == 1 ? "" : "s"),
           subject.source};
 }
 
-Layer Explainer::unknown_host(std::string_view host) const {
+LayerDecision Explainer::unknown_host(std::string_view host) const {
   return {"directory", fmt::format("no tenant has the host {}", host),
           database_.empty() ? tenants_source(files_.tenants()) : "domicile.tenant, domicile.host"};
 }
 
-Layer Explainer::law(const Subject& subject, const topology::Region& region) const {
+LayerDecision Explainer::law(const Subject& subject, const topology::Region& region) const {
   const auto* residency = residency_of(subject);
   if (subject.residency.empty()) return {"law", "nothing may be held anywhere", "no tenant, no residency"};
   if (residency == nullptr)
@@ -203,7 +203,7 @@ Layer Explainer::law(const Subject& subject, const topology::Region& region) con
           fmt::format("residencies.{}.holds.{}", subject.residency, region.jurisdiction.str())};
 }
 
-Layer Explainer::owners(const Subject& subject) const {
+LayerDecision Explainer::owners(const Subject& subject) const {
   const auto* residency = residency_of(subject);
   if (residency == nullptr) return {"ownership", "nobody may ever own it", "no such residency"};
   std::string all;
@@ -211,7 +211,7 @@ Layer Explainer::owners(const Subject& subject) const {
   return {"ownership", "may be owned by " + all, fmt::format("residencies.{}.home, .standby", subject.residency)};
 }
 
-Layer Explainer::authority(const Subject& subject) const {
+LayerDecision Explainer::authority(const Subject& subject) const {
   const auto* entry = entry_of(subject);
   const std::string rule =
       fmt::format("authority.snap of {}, generation {}", files_.authority().region(), files_.authority().generation());
@@ -222,8 +222,8 @@ Layer Explainer::authority(const Subject& subject) const {
           rule};
 }
 
-std::vector<Layer> Explainer::links(const Subject& subject) const {
-  std::vector<Layer> out;
+std::vector<LayerDecision> Explainer::links(const Subject& subject) const {
+  std::vector<LayerDecision> out;
   const auto* entry = entry_of(subject);
   if (entry == nullptr) return out;
   for (const auto& link : residency::active_links(topology_, {{subject.residency, entry->owner}}))
@@ -233,7 +233,7 @@ std::vector<Layer> Explainer::links(const Subject& subject) const {
   return out;
 }
 
-Layer Explainer::guard(const Subject& subject) const {
+LayerDecision Explainer::guard(const Subject& subject) const {
   if (subject.tenant.empty()) return {"database", "no row of an unknown tenant is written", "guard: DM002"};
   return {"database",
           fmt::format("rows of {} are written at the owner only, while its lease lasts, and only as {}", subject.tenant,
@@ -271,17 +271,18 @@ Result<void> Explainer::seen_from(const std::string& region, const Subject& subj
   return world.open(TRY(snapshot::compile(tenants)), own ? authority_bytes_ : TRY(snapshot::compile(snap)), boot);
 }
 
-std::optional<Layer> Explainer::assumed(const std::string& region) const {
+std::optional<LayerDecision> Explainer::assumed(const std::string& region) const {
   const std::string_view own = files_.authority().region();
   if (region == own) return {};
-  return Layer{"assumed",
-               fmt::format("{} has the records and the tenants that {} has, its topology is this one, a lease that it "
-                           "owns is open, its peers answer; not known: its load and what its workers obey",
-                           region, own),
-               fmt::format("ask there: domicile explain request --from {} at {}", region, region)};
+  return LayerDecision{
+      "assumed",
+      fmt::format("{} has the records and the tenants that {} has, its topology is this one, a lease that it "
+                  "owns is open, its peers answer; not known: its load and what its workers obey",
+                  region, own),
+      fmt::format("ask there: domicile explain request --from {} at {}", region, region)};
 }
 
-Result<Layer> Explainer::connection(const Subject& subject, const std::string& region) const {
+Result<LayerDecision> Explainer::connection(const Subject& subject, const std::string& region) const {
   GatewayWorld world;
   CHECK_OK(seen_from(region, subject, world));
   const auto decision = snapshot::decide_connection(world.world(), "subject.invalid", false);
@@ -290,10 +291,12 @@ Result<Layer> Explainer::connection(const Subject& subject, const std::string& r
                            : decision.action == Action::misdirected_421
                                ? "the TLS alert unrecognized_name"
                                : sentence(decision.action, entry == nullptr ? "" : entry->owner);
-  return Layer{"connection", fmt::format("at {}: {}", region, text), std::string(snapshot::name_of(decision.reason))};
+  return LayerDecision{"connection", fmt::format("at {}: {}", region, text),
+                       std::string(snapshot::name_of(decision.reason))};
 }
 
-Result<Layer> Explainer::request(const Subject& subject, const std::string& region, const std::string& method) const {
+Result<LayerDecision> Explainer::request(const Subject& subject, const std::string& region,
+                                         const std::string& method) const {
   GatewayWorld world;
   CHECK_OK(seen_from(region, subject, world));
   snapshot::Question question;
@@ -303,13 +306,13 @@ Result<Layer> Explainer::request(const Subject& subject, const std::string& regi
   question.now = boottime_now();
   const auto decision = snapshot::decide(world.world(), question);
   const auto* entry = entry_of(subject);
-  return Layer{"request",
-               fmt::format("{} decrypted at {}: {}", method, region,
-                           sentence(decision.action, entry == nullptr ? "" : entry->owner)),
-               std::string(snapshot::name_of(decision.reason))};
+  return LayerDecision{"request",
+                       fmt::format("{} decrypted at {}: {}", method, region,
+                                   sentence(decision.action, entry == nullptr ? "" : entry->owner)),
+                       std::string(snapshot::name_of(decision.reason))};
 }
 
-void Explainer::print(const Json& head, const std::vector<Layer>& layers, const Args& args, Io& io) const {
+void Explainer::print(const Json& head, const std::vector<LayerDecision>& layers, const Args& args, Io& io) const {
   const std::string hash = residency::policy_hash(topology_), used(files_.authority().policy_hash());
   // The gateway keeps one byte less than all of it.
   const bool same = hash.starts_with(used) && !used.empty();

@@ -20,11 +20,11 @@ struct Subject {
   std::string source;
 };
 
-struct Layer {
+struct LayerDecision {
   std::string layer, decision, rule;
 };
-std::string layers_text(const std::vector<Layer>& layers, bool colour);
-Json layers_json(const std::vector<Layer>& layers);
+std::string layers_text(const std::vector<LayerDecision>& layers, bool colour);
+Json layers_json(const std::vector<LayerDecision>& layers);
 
 // A gateway's view: its own files for the region that wrote them, the same records seen from elsewhere otherwise.
 class GatewayWorld {
@@ -50,21 +50,21 @@ class Explainer {
   // `refused` where the directory does not know it: an unknown tenant has no place where it may be.
   Result<Subject> tenant(const std::string& id);
   Result<Subject> host(const std::string& name);  // normalised
-  Layer directory(const Subject& subject) const;
-  Layer unknown_host(std::string_view host) const;
-  Layer law(const Subject& subject, const topology::Region& region) const;
-  Layer owners(const Subject& subject) const;
-  Layer authority(const Subject& subject) const;
-  std::vector<Layer> links(const Subject& subject) const;  // from the current owner
-  Layer guard(const Subject& subject) const;
+  LayerDecision directory(const Subject& subject) const;
+  LayerDecision unknown_host(std::string_view host) const;
+  LayerDecision law(const Subject& subject, const topology::Region& region) const;
+  LayerDecision owners(const Subject& subject) const;
+  LayerDecision authority(const Subject& subject) const;
+  std::vector<LayerDecision> links(const Subject& subject) const;  // from the current owner
+  LayerDecision guard(const Subject& subject) const;
   // What the gateway of `region` does with a new TLS connection, and with a decrypted request.
-  Result<Layer> connection(const Subject& subject, const std::string& region) const;
-  Result<Layer> request(const Subject& subject, const std::string& region, const std::string& method) const;
+  Result<LayerDecision> connection(const Subject& subject, const std::string& region) const;
+  Result<LayerDecision> request(const Subject& subject, const std::string& region, const std::string& method) const;
   // What is assumed about a gateway that is not the one whose files are read; empty for that one itself.
-  std::optional<Layer> assumed(const std::string& region) const;
+  std::optional<LayerDecision> assumed(const std::string& region) const;
   const topology::Topology& topology() const { return topology_; }
   // Prints layers as a table or JSON, with the policy hash, and says when the gateway works by another policy.
-  void print(const Json& head, const std::vector<Layer>& layers, const Args& args, Io& io) const;
+  void print(const Json& head, const std::vector<LayerDecision>& layers, const Args& args, Io& io) const;
 
  private:
   Result<void> seen_from(const std::string& region, const Subject& subject, GatewayWorld& world) const;

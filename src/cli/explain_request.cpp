@@ -22,8 +22,8 @@ Result<Exit> run(const Args& args, Io& io) {
   const auto found = explain->host(std::string(host.view()));
   if (!found && found.error().kind != Kind::refused) return tl::unexpected<Error>(found.error());
   const Subject subject = found ? *found : Subject{};
-  std::vector<Layer> layers = {found ? explain->directory(subject) : explain->unknown_host(host.view()),
-                               explain->law(subject, *region)};
+  std::vector<LayerDecision> layers = {found ? explain->directory(subject) : explain->unknown_host(host.view()),
+                                       explain->law(subject, *region)};
   if (found) layers.push_back(explain->authority(subject));
   layers.push_back(TRY(explain->connection(subject, from)));
   layers.push_back(TRY(explain->request(subject, from, method)));

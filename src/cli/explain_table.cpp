@@ -16,8 +16,8 @@ std::string listed(const topology::Table& table, topology::Form form) {
 }
 
 // The law of each residency and region, then what a link lets out, with every residency at home, then the database.
-std::vector<Layer> layers_of(const topology::Topology& topology, const topology::Table& table) {
-  std::vector<Layer> out;
+std::vector<LayerDecision> layers_of(const topology::Topology& topology, const topology::Table& table) {
+  std::vector<LayerDecision> out;
   residency::Owners homes;
   for (const auto& residency : topology.residencies) {
     if (residency.name == topology::kDirectory) continue;

@@ -8,7 +8,8 @@ namespace {
 Result<Exit> run(const Args& args, Io& io) {
   const auto explain = TRY(Explainer::of(args));
   const Subject subject = TRY(explain->tenant(args.words[0]));
-  std::vector<Layer> layers = {explain->directory(subject), explain->owners(subject), explain->authority(subject)};
+  std::vector<LayerDecision> layers = {explain->directory(subject), explain->owners(subject),
+                                       explain->authority(subject)};
   for (const auto& region : explain->topology().regions) layers.push_back(explain->law(subject, region));
   for (auto& link : explain->links(subject)) layers.push_back(std::move(link));
   for (const auto& region : explain->topology().regions)
