@@ -214,8 +214,8 @@ class Daemon {
         std::make_unique<DriftLoop>(DriftSetup{config_.region, config_.drift_period, topology_.get(), store_,
                                                make_store, disk_.get(), &peers_, residency_boards_, &events_, log_},
                                     drift_seen_);
-    links_ = std::make_unique<LinkLoop>(LinkSetup{config_.region, topology_.get(), make_store(), make_store(), disk_.get(),
-                                                  &beat_.seen(), residency_boards_, &drift_seen_, log_},
+    links_ = std::make_unique<LinkLoop>(LinkSetup{config_.region, topology_.get(), make_store(), make_store(),
+                                                  disk_.get(), &beat_.seen(), residency_boards_, &drift_seen_, log_},
                                         copies_);
     if (!config_.gateway) return;
     gateway_ = std::make_unique<GatewayLoop>(

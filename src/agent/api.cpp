@@ -4,14 +4,12 @@
 
 #include "agent/bodies.hpp"
 #include "agent/precheck.hpp"
-#include "agent/revoked.hpp"
 
 namespace domicile::agent {
 
 namespace {
 
-constexpr Micros kRevokedFor = 10 * kSecond;  // how old the list of revoked certificates may be
-constexpr Micros kLayers = 6 * kSecond;       // a member of the quorum that does not answer is waited for
+constexpr Micros kLayers = 6 * kSecond;    // a member of the quorum that does not answer is waited for
 constexpr Micros kPrecheck = 3 * kSecond;  // a copy that has just begun to follow needs a moment until its lag is known
 
 int status_of(Kind kind) {
@@ -55,32 +53,9 @@ std::optional<Role> role_of(const std::string& name) {
 
 }  // namespace
 
-void Roles::read_again() {
-  const auto text = read_file(config_.api.revoked_file);
-  auto list = text ? parse_revoked(*text) : Result<std::set<std::string>>(tl::unexpect, text.error());
-  trouble_ = list ? "" : fmt::format("{}: {}", config_.api.revoked_file.string(), one_line(list.error()));
-  // A list that cannot be read or understood keeps the last one: it must not let a revoked certificate in again.
-  if (list) revoked_ = std::move(*list);
-  read_at_ = monotonic_now();
-}
-
-bool Roles::revoked(const std::string& serial) {
-  if (config_.api.revoked_file.empty()) return false;
-  const std::lock_guard lock(mutex_);
-  if (read_at_ == 0 || monotonic_now() - read_at_ > kRevokedFor) read_again();
-  return !revoked_ || revoked_->contains(serial_of(serial));
-}
-
-std::string Roles::trouble() {
-  if (config_.api.revoked_file.empty()) return "";
-  const std::lock_guard lock(mutex_);
-  if (read_at_ == 0 || monotonic_now() - read_at_ > kRevokedFor) read_again();
-  return trouble_;
-}
-
 std::set<Role> Roles::of(const HttpCall& call) {
   if (call.local) return {Role::view, Role::operate, Role::approve, Role::break_glass};
-  if (call.peer_name.empty() || revoked(call.peer_serial)) return {};
+  if (call.peer_name.empty() || revoked_.contains(call.peer_serial)) return {};
   // Sites pass planned switches on to the owner; an approval is only ever given where the switch waits.
   if (config_.sites.contains(call.peer_name)) return {Role::agent, Role::view, Role::operate};
   std::set<Role> roles;

@@ -11,6 +11,7 @@
 #include "agent/peers.hpp"
 #include "agent/residency_loop.hpp"
 #include "base/http_server.hpp"
+#include "base/revoked.hpp"
 
 namespace domicile::agent {
 
@@ -26,20 +27,15 @@ enum class Role {
 // that is configured was never read, nobody from elsewhere has a role.
 class Roles {
  public:
-  explicit Roles(const AgentConfig& config) : config_(config) {}
+  explicit Roles(const AgentConfig& config) : config_(config), revoked_(config.api.revoked_file) {}
   // The caller's roles; empty: nobody whom we know, or revoked.
   std::set<Role> of(const HttpCall& call);
-  std::string trouble();  // why the list of revoked certificates is an old one, or none; empty: it is as it should be
+  std::string trouble() { return revoked_.trouble(); }  // with the list of revoked certificates
   static std::string who(const HttpCall& call) { return call.local ? "local" : call.peer_name; }
 
  private:
-  bool revoked(const std::string& serial);
-  void read_again();
   const AgentConfig& config_;
-  std::mutex mutex_;
-  std::optional<std::set<std::string>> revoked_;
-  std::string trouble_;
-  Micros read_at_ = 0;
+  RevokedFile revoked_;
 };
 
 struct ApiSetup {

@@ -1,103 +1,19 @@
 #include "agent/config.hpp"
 
-#include <yaml-cpp/yaml.h>
-
 #include <array>
 #include <charconv>
 #include <set>
 
 #include "agent/transport.hpp"
 #include "core/topology/reader.hpp"
+#include "settings/section.hpp"
 
 namespace domicile::agent {
+
+using settings::read_tls;
+using settings::Section;
+
 namespace {
-
-// Reads one mapping: what was asked for by name; a name that nobody asked for is an error at the end.
-class Section {
- public:
-  Section(YAML::Node node, std::string file, std::string path)
-      : node_(std::move(node)), file_(std::move(file)), path_(std::move(path)) {}
-
-  tl::unexpected<Error> bad(const YAML::Node& at, const std::string& what) const {
-    Error error{Kind::invalid_input, what, "see docs/reference/agent.md", "DOM-E601"};
-    const YAML::Mark mark = at.IsDefined() && !at.Mark().is_null() ? at.Mark() : node_.Mark();
-    error.where = fmt::format("{}:{}:{}", file_, mark.line + 1, mark.column + 1);
-    return tl::unexpected<Error>(error);
-  }
-
-  // `error`, at the place where `key` stands.
-  tl::unexpected<Error> at(const char* key, Error error) const {
-    auto placed = bad(node_[key], fmt::format("'{}{}': {}", path_, key, error.what)).value();
-    error.what = placed.what;
-    error.where = placed.where;
-    return tl::unexpected<Error>(std::move(error));
-  }
-
-  Result<std::string> text(const char* key) {
-    asked_.insert(key);
-    const YAML::Node value = node_[key];
-    if (!value || !value.IsScalar() || value.Scalar().empty())
-      return bad(value, fmt::format("'{}{}' is missing", path_, key));
-    return value.Scalar();
-  }
-  Result<bool> yes(const char* key) {
-    const auto text = TRY(text_or(key, "false"));
-    if (text != "true" && text != "false") return bad(node_[key], fmt::format("'{}{}' is true or false", path_, key));
-    return text == "true";
-  }
-  Result<std::string> text_or(const char* key, std::string otherwise) {
-    asked_.insert(key);
-    const YAML::Node value = node_[key];
-    if (!value) return otherwise;
-    if (!value.IsScalar()) return bad(value, fmt::format("'{}{}' must be text", path_, key));
-    return value.Scalar();
-  }
-  Result<std::vector<std::string>> list(const char* key) {
-    asked_.insert(key);
-    const YAML::Node value = node_[key];
-    if (!value || !value.IsSequence()) return bad(value, fmt::format("'{}{}' must be a list", path_, key));
-    std::vector<std::string> out;
-    for (const auto& entry : value) {
-      if (!entry.IsScalar()) return bad(entry, fmt::format("'{}{}' must be a list of texts", path_, key));
-      out.push_back(entry.Scalar());
-    }
-    return out;
-  }
-  bool has(const char* key) const { return static_cast<bool>(node_[key]); }
-  Result<Section> section(const char* key) {
-    asked_.insert(key);
-    const YAML::Node value = node_[key];
-    if (!value || !value.IsMap()) return bad(value, fmt::format("'{}{}' must be a mapping", path_, key));
-    return Section(value, file_, path_ + key + ".");
-  }
-  std::vector<std::string> keys() const {
-    std::vector<std::string> out;
-    for (const auto& entry : node_)
-      if (entry.first.IsScalar()) out.push_back(entry.first.Scalar());
-    return out;
-  }
-  // Every key of this mapping must have been asked for.
-  Result<void> finish() const {
-    for (const auto& entry : node_)
-      if (!entry.first.IsScalar() || !asked_.contains(entry.first.Scalar()))
-        return bad(entry.first,
-                   fmt::format("'{}{}' is no setting", path_, entry.first.IsScalar() ? entry.first.Scalar() : "?"));
-    return {};
-  }
-
- private:
-  YAML::Node node_;
-  std::string file_, path_;
-  std::set<std::string> asked_;
-};
-
-Result<TlsFiles> read_tls(Section& s) {
-  TlsFiles tls;
-  tls.ca = TRY(s.text("ca"));
-  tls.certificate = TRY(s.text("certificate"));
-  tls.key = TRY(s.text("key"));
-  return tls;
-}
 
 Result<EtcdConfig> read_etcd(Section s) {
   EtcdConfig etcd;
@@ -191,7 +107,7 @@ Result<std::map<std::string, SiteConfig>> read_sites(Section s) {
   return sites;
 }
 
-Result<AgentConfig> read_root(Section s) {
+Result<AgentConfig> read_root(Section& s) {
   AgentConfig config;
   config.region = TRY(s.text("region"));
   config.topology = TRY(s.text("topology"));
@@ -209,7 +125,6 @@ Result<AgentConfig> read_root(Section s) {
   config.drift_period = topology::duration_of(TRY(s.text_or("drift_period", "5s"))).value_or(0);
   if (config.drift_period < 100 * kMillisecond) return s.bad({}, "'drift_period' must be a duration of at least 100ms");
   config.stall_directory = TRY(s.text_or("stall_directory", ""));
-  CHECK_OK(s.finish());
   return config;
 }
 
@@ -245,17 +160,12 @@ Result<void> check_fits(const AgentConfig& config, const topology::Topology& top
 }
 
 Result<AgentConfig> read_agent_config(const fs::path& file) {
-  const std::string text = TRY(read_file(file));
-  try {
-    const YAML::Node root = YAML::Load(text);
-    Section section(root, file.string(), "");
-    if (!root.IsMap()) return section.bad(root, "an agent's configuration is a mapping");
-    return read_root(section);
-  } catch (const YAML::Exception& e) {  // yaml-cpp speaks by exceptions; they end here
-    Error error{Kind::invalid_input, "not valid YAML: " + e.msg, "", "DOM-E600"};
-    error.where = fmt::format("{}:{}:{}", file.string(), e.mark.line + 1, e.mark.column + 1);
-    return tl::unexpected<Error>(error);
-  }
+  AgentConfig config;
+  CHECK_OK(settings::read_settings(file, "docs/reference/agent.md", [&](Section& s) -> Result<void> {
+    config = TRY(read_root(s));
+    return {};
+  }));
+  return config;
 }
 
 }  // namespace domicile::agent

@@ -27,7 +27,7 @@ struct ApiConfig {
   std::string socket;  // the same API for this host's operators
   TlsFiles tls;
   std::map<std::string, std::vector<std::string>> roles;  // certificate name -> view, operate, approve, break-glass
-  fs::path revoked_file;                                  // see agent/revoked.hpp; read again at least every 10 s
+  fs::path revoked_file;                                  // see base/revoked.hpp; read again at least every 10 s
 };
 
 struct KeyPair {

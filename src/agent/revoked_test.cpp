@@ -1,4 +1,4 @@
-#include "agent/revoked.hpp"
+#include "base/revoked.hpp"
 
 #include <gtest/gtest.h>
 

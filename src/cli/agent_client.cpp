@@ -55,6 +55,17 @@ Result<AgentClient> AgentClient::of(const Args& args) {
   return AgentClient(HttpClient({}, socket), "http://agent", socket);
 }
 
+std::vector<Option> with_gate_option(std::vector<Option> own) {
+  own.push_back({"gate", "PATH", std::string("The gate's Unix socket (DOMICILE_GATE; ") + kGateSocket + ")."});
+  return own;
+}
+
+AgentClient AgentClient::of_gate(const Args& args) {
+  const char* set = std::getenv("DOMICILE_GATE");
+  const std::string socket = args.get("gate", set == nullptr ? kGateSocket : set);
+  return AgentClient(HttpClient({}, socket), "http://gate", socket, "gate");
+}
+
 Result<Json> AgentClient::send(const std::string& method, const std::string& path, std::string body, Micros timeout) {
   HttpRequest request{.method = method, .url = base_ + path, .body = std::move(body), .timeout = timeout};
   const auto response = http_.send(request);
@@ -63,17 +74,17 @@ Result<Json> AgentClient::send(const std::string& method, const std::string& pat
     // A read has no outcome that could be unknown.
     if (method == "GET") error.kind = Kind::unavailable;
     if (error.kind == Kind::unknown_outcome) error.fix = "domicile status shows whether it happened";
-    if (error.fix.empty()) error.fix = "is the agent running, and is this its address?";
-    return wrap("the agent at " + place_ + " does not answer", error);
+    if (error.fix.empty()) error.fix = fmt::format("is the {} running, and is this its address?", who_);
+    return wrap(fmt::format("the {} at {} does not answer", who_, place_), error);
   }
-  const auto json = parse_json(response->body, "the agent's answer");
+  const auto json = parse_json(response->body, "the answer");
   if (response->status < 400) {
-    if (!json) return wrap("the agent at " + place_ + " answered something else than JSON", json.error());
+    if (!json) return wrap(fmt::format("the {} at {} answered something else than JSON", who_, place_), json.error());
     return *json;
   }
   if (!json || !json->is_object() || !json->contains("what"))
     return fail(Kind::failed, fmt::format("{} answered {} to {} {}", place_, response->status, method, path),
-                "is this an agent's address?");
+                fmt::format("is this the {}'s address?", who_));
   const Error error{kind_of(member_or<std::string>(*json, "kind", "").value_or("")),
                     member_or<std::string>(*json, "what", "").value_or(""),
                     member_or<std::string>(*json, "fix", "").value_or(""),

@@ -1,31 +1,15 @@
 // domicile agent: the daemon of one region.
-#include <signal.h>
-
-#include <thread>
-
 #include "agent/agent.hpp"
 #include "cli/registry.hpp"
+#include "cli/until_signal.hpp"
 
 namespace domicile::cli {
-
 namespace {
 
-// SIGTERM and SIGINT become a stop request; everything is then ended in order.
 Result<Exit> run(const Args& args, Io&) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  const auto stop = stop_at_signal();
   const auto config = TRY(agent::read_agent_config(args.get("config")));
-  std::stop_source stop;
-  std::thread([signals, stop]() mutable {
-    int number = 0;
-    sigwait(&signals, &number);
-    stop.request_stop();
-  }).detach();
-  CHECK_OK(agent::run_agent(config, DOMICILE_VERSION, stop.get_token()));
+  CHECK_OK(agent::run_agent(config, DOMICILE_VERSION, stop));
   return Exit::ok;
 }
 

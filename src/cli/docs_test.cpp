@@ -12,6 +12,7 @@
 #include "base/temp_dir.hpp"
 #include "core/topology/codes.hpp"
 #include "core/topology/parse.hpp"
+#include "gate/config.hpp"
 
 namespace domicile {
 namespace {
@@ -49,6 +50,14 @@ TEST(ErrorsPage, HasEveryCodeOfTheSourcesAndNoOther) {
 #undef X
 }
 
+// Those that a daemon's reader asks for, the three of mutual TLS among them.
+std::set<std::string> settings_in(const char* reader) {
+  std::set<std::string> asked;
+  for (const char* file : {reader, "src/settings/section.cpp"})
+    asked.merge(all(text_of(file), "\\.(?:text|text_or|yes|list|section)\\(\"([a-z_]+)\""));
+  return asked;
+}
+
 TEST(AgentPage, ItsExampleHasEverySettingAndIsRead) {
   const std::string page = text_of("docs/reference/agent.md");
   const auto begin = page.find("```yaml\n") + 8, end = page.find("```", begin);
@@ -61,11 +70,36 @@ TEST(AgentPage, ItsExampleHasEverySettingAndIsRead) {
   EXPECT_EQ(config->sites.size(), 2u);
   EXPECT_EQ(config->api.roles.at("grafana"), std::vector<std::string>{"view"});
 
-  const auto asked = all(text_of("src/agent/config.cpp"), "\\.(?:text|text_or|yes|list|section)\\(\"([a-z_]+)\"");
+  const auto asked = settings_in("src/agent/config.cpp");
   EXPECT_GT(asked.size(), 15u);
   const auto rows = all(page, "\\n\\| `(?:[a-z*]+\\.)*([a-z_]+)` \\|");
   EXPECT_EQ(rows, asked) << "the table";
   for (const auto& key : asked) EXPECT_TRUE(std::regex_search(example, std::regex("(^|\\s)" + key + ":"))) << key;
+}
+
+TEST(GatePage, ItsExampleIsReadAndItsTableHasEverySetting) {
+  const std::string page = text_of("docs/reference/gate.md");
+  const auto begin = page.find("```yaml\n") + 8, end = page.find("```", begin);
+  ASSERT_LT(begin, end);
+  const TempDir directory;
+  ASSERT_TRUE(write_file(directory.path() / "gate.yaml", page.substr(begin, end - begin)));
+  const auto file = gate::read_gate_file(directory.path() / "gate.yaml");
+  ASSERT_TRUE(file) << render(file.error());
+  EXPECT_EQ(file->port, 5433);
+  std::set<std::string> rows;
+  for (const auto& row : all(page, "\\n\\| (`[a-z_`, ]+`) \\|")) rows.merge(all(row, "`([a-z_]+)`"));
+  EXPECT_EQ(rows, settings_in("src/gate/config.cpp"));
+}
+
+TEST(GatePage, EveryRuleIsExplained) {
+  const std::string page = text_of("docs/gate.md");
+  const auto explained = [&](std::string_view rule) {
+    return page.find(fmt::format("`{}`", rule)) != std::string::npos;
+  };
+  for (int rule = 0; rule <= static_cast<int>(gate::Refusal::busy); ++rule)
+    EXPECT_TRUE(explained(gate::name_of(static_cast<gate::Refusal>(rule)))) << rule;
+  for (int rule = 0; rule <= static_cast<int>(gate::Rule::truncate); ++rule)
+    EXPECT_TRUE(explained(gate::name_of(static_cast<gate::Rule>(rule)))) << rule;
 }
 
 TEST(Readme, ItsAgentYamlIsOneThatStarts) {

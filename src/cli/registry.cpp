@@ -16,6 +16,7 @@ const std::vector<Verb>& verbs() {
       explain_request_verb(),
       explain_table_verb(),
       explain_tenant_verb(),
+      gate_verb(),
       gateway_config_verb(),
       help_verb(),
       lab_cut_verb(),
@@ -31,6 +32,8 @@ const std::vector<Verb>& verbs() {
       lab_start_verb(),
       lab_status_verb(),
       lab_up_verb(),
+      link_list_verb(),
+      link_resume_verb(),
       plan_verb(),
       quorum_adopt_verb(),
       quorum_init_verb(),
@@ -42,6 +45,7 @@ const std::vector<Verb>& verbs() {
       tenant_import_verb(),
       tenant_list_verb(),
       tenant_show_verb(),
+      transfers_verb(),
       version_verb(),
   };
   return all;

@@ -77,6 +77,20 @@ std::string policy_text(const Topology& topology) {
   return dump(policy);
 }
 
+std::vector<CarriedTable> carried_tables(const Topology& topology, std::string_view residency, Form form) {
+  if (residency == topology::kDirectory)
+    return {{"domicile", "tenant", "", {"tenant_id", "residency", "tombstone"}},
+            {"domicile", "host", "", {"host", "tenant_id"}}};
+  std::vector<CarriedTable> tables;
+  for (const auto& table : topology.tables)
+    tables.push_back({table.schema, table.name, table.residency, columns_for(table, form)});
+  return tables;
+}
+
+CarriedTable marker_table() {
+  return {"domicile", "marker", "residency", {"residency", "clock_us", "epoch", "lsn", "sequences"}};
+}
+
 std::string policy_hash(const Topology& topology) {
   const std::string text = policy_text(topology);
   unsigned char digest[EVP_MAX_MD_SIZE];

@@ -32,6 +32,20 @@ using Owners = std::map<std::string, std::string>;  // residency -> current owne
 // Those whose `from` owns their residency now; the others are the reverse slots. A residency without owner has none.
 std::vector<Link> active_links(const topology::Topology& topology, const Owners& owners);
 
+// A table as a link carries it.
+struct CarriedTable {
+  std::string schema, name;
+  std::string residency_column;      // of type text, NOT NULL, part of the replica identity; empty: every row belongs
+  std::vector<std::string> columns;  // what this link's form lets out; the residency is one of them
+  std::string qualified() const { return schema + "." + name; }
+  bool operator==(const CarriedTable&) const = default;
+};
+// What a link of that residency carries beside the marker table. Those of the reserved residency `directory` name
+// residencies as data, so none of their rows is filtered.
+std::vector<CarriedTable> carried_tables(const topology::Topology& topology, std::string_view residency, Form form);
+// domicile.marker is one more table of each link.
+CarriedTable marker_table();
+
 // The columns that `form` lets out: residency and tenant first, then shared, then (full only) personal, in the file's
 // order. None for Form::none.
 std::vector<std::string> columns_for(const topology::Table& table, Form form);

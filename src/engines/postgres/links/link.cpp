@@ -2,10 +2,6 @@
 
 namespace domicile::postgres::links {
 
-MappedTable marker_table() {
-  return {"domicile", "marker", "residency", {"residency", "clock_us", "epoch", "lsn", "sequences"}};
-}
-
 Result<std::optional<LinkJournal>> read_link_journal(const Sql& sql, const std::string& link, bool outbound) {
   const auto rows =
       TRY(sql.query("SELECT session, system_id, timeline, lsn, state, reason FROM domicile.link_journal WHERE link = "

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/authority/record.hpp"
+#include "core/residency/links.hpp"
 #include "engines/postgres/links/sql.hpp"
 
 namespace domicile::postgres::links {
@@ -16,13 +17,7 @@ using authority::Epoch;
 using authority::Marker;
 using authority::Position;
 
-struct MappedTable {
-  std::string schema, name;
-  std::string residency_column;      // of type text, NOT NULL, part of the replica identity; empty: every row belongs
-  std::vector<std::string> columns;  // what this link's form lets out; the residency is one of them
-  std::string qualified() const { return schema + "." + name; }
-  bool operator==(const MappedTable&) const = default;
-};
+using MappedTable = residency::CarriedTable;
 
 struct LinkSpec {
   std::string residency, from, to;
@@ -30,9 +25,8 @@ struct LinkSpec {
   std::vector<MappedTable> tables;  // without the marker table, which every link carries
 };
 
-// domicile.marker as one more table of each link: its rows are in the first rows as well, since an UPDATE whose row is
-// missing at the receiver is skipped silently.
-MappedTable marker_table();
+// Its rows are in the first rows as well, since an UPDATE whose row is missing at the receiver is skipped silently.
+using residency::marker_table;
 
 // One row of link_journal.
 struct LinkJournal {

@@ -26,16 +26,6 @@ using replication::StoreClock;
 
 namespace {
 
-links::MappedTable mapped(const topology::Table& table, topology::Form form) {
-  return {table.schema, table.name, table.residency, residency::columns_for(table, form)};
-}
-
-std::vector<links::MappedTable> directory_tables() {
-  // The residency that these tables name is data: no filter, see is_directory in links.
-  return {{"domicile", "tenant", "", {"tenant_id", "residency", "tombstone"}},
-          {"domicile", "host", "", {"host", "tenant_id"}}};
-}
-
 std::int64_t integer_of(const links::Cell& cell) {
   std::int64_t value = 0;
   if (cell) std::from_chars(cell->data(), cell->data() + cell->size(), value);
@@ -293,10 +283,7 @@ class PostgresStore final : public replication::Store {
 
  private:
   std::vector<links::MappedTable> tables_of(const std::string& residency, topology::Form form) const {
-    if (residency == topology::kDirectory) return directory_tables();
-    std::vector<links::MappedTable> tables;
-    for (const auto& table : settings_.topology->tables) tables.push_back(mapped(table, form));
-    return tables;
+    return residency::carried_tables(*settings_.topology, residency, form);
   }
 
   std::vector<LinkName> outbound(const std::string& residency) const {
@@ -354,12 +341,8 @@ class PostgresStore final : public replication::Store {
 LinkSpec link_spec(const topology::Topology& topology, const LinkName& name) {
   LinkSpec link{name.residency, name.from, name.to, residency::link_name(name.residency, name.from, name.to), {}};
   const auto* residency = topology::residency_of(topology, name.residency);
-  if (name.residency == topology::kDirectory) {
-    link.tables = directory_tables();
-  } else if (residency != nullptr) {
-    const auto form = topology::form_at(topology, *residency, name.to);
-    for (const auto& table : topology.tables) link.tables.push_back(mapped(table, form));
-  }
+  if (residency != nullptr)
+    link.tables = residency::carried_tables(topology, name.residency, topology::form_at(topology, *residency, name.to));
   return link;
 }
 

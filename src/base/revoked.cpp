@@ -1,9 +1,11 @@
-#include "agent/revoked.hpp"
+#include "base/revoked.hpp"
 
 #include <cctype>
 
-namespace domicile::agent {
+namespace domicile {
 namespace {
+
+constexpr Micros kFresh = 10 * kSecond;
 
 std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r");
@@ -51,4 +53,28 @@ Result<std::set<std::string>> parse_revoked(std::string_view text) {
   return out;
 }
 
-}  // namespace domicile::agent
+void RevokedFile::refresh() {
+  if (read_at_ != 0 && monotonic_now() - read_at_ <= kFresh) return;
+  const auto text = read_file(path_);
+  auto list = text ? parse_revoked(*text) : Result<std::set<std::string>>(tl::unexpect, text.error());
+  trouble_ = list ? "" : fmt::format("{}: {}", path_.string(), one_line(list.error()));
+  // A list that cannot be read or understood keeps the last one: it must not let a revoked certificate in again.
+  if (list) serials_ = std::move(*list);
+  read_at_ = monotonic_now();
+}
+
+bool RevokedFile::contains(const std::string& serial) {
+  if (path_.empty()) return false;
+  const std::lock_guard lock(mutex_);
+  refresh();
+  return !serials_ || serials_->contains(serial_of(serial));
+}
+
+std::string RevokedFile::trouble() {
+  if (path_.empty()) return "";
+  const std::lock_guard lock(mutex_);
+  refresh();
+  return trouble_;
+}
+
+}  // namespace domicile

@@ -1,0 +1,37 @@
+// domicile link resume: a person has looked at why a link was cut.
+#include <pwd.h>
+#include <unistd.h>
+
+#include "cli/agent_client.hpp"
+#include "cli/registry.hpp"
+
+namespace domicile::cli {
+namespace {
+
+std::string whoever_asks() {
+  const passwd* user = ::getpwuid(::getuid());
+  return user == nullptr ? std::to_string(::getuid()) : user->pw_name;
+}
+
+Result<Exit> run(const Args& args, Io& io) {
+  const Json order{{"link", args.words[0]}, {"reason", args.get("reason")}, {"by", whoever_asks()}};
+  const Json was = TRY(AgentClient::of_gate(args).post("/v1/links/resume", order));
+  if (args.has("json")) io.out << dump(was) << "\n";
+  io.err << args.words[0] << " may go on. The same log is judged again: what was unlawful in it cuts the link again\n";
+  return Exit::ok;
+}
+
+}  // namespace
+
+Verb link_resume_verb() {
+  return {
+      "link resume",
+      "Let a link go on that the gate has cut.",
+      {"LINK"},
+      with_gate_option({{"reason", "TEXT", "What you have looked at; it is logged with your name.", true},
+                        {"json", "", "Print one JSON object."}}),
+      {"domicile link resume domicile_us_us_east_1_eu_central_1 --reason 'publication was altered by hand, mended'"},
+      run};
+}
+
+}  // namespace domicile::cli

@@ -1,0 +1,77 @@
+// What all sessions of a gate share: which links there are, which of them are in use or held, and what was refused.
+//
+// A link is held from the first violation until a person has looked: STATE/held.json says why, survives restarts, and
+// is written before the peer is cut off.
+#pragma once
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "gate/protocol/check.hpp"
+#include "gate/protocol/dialogue.hpp"
+#include "gate/register.hpp"
+
+namespace domicile::gate {
+
+struct GateLink {
+  LinkRule rule;
+  std::string to, form;  // the peer's region; full or reduced
+};
+
+struct Held {
+  std::string link, rule, what;
+  Micros at = 0;  // wall clock
+};
+
+struct Denial {        // something that was refused
+  std::string id;      // the peer sees it too
+  std::string region;  // empty: not known yet
+  std::string rule, what;
+  Micros at = 0;
+};
+
+class Book {
+ public:
+  static Result<std::unique_ptr<Book>> open(const fs::path& state, std::vector<GateLink> links, Log log);
+
+  std::vector<std::string> links_to(const std::string& region) const;
+  const GateLink* link(const std::string& name) const;
+  const std::vector<GateLink>& links() const { return links_; }
+  bool in_use(const std::string& link) const;
+  // One session at a time streams a link. `held`, `busy`, or `message` when its subscriber says that it has more than
+  // it was ever sent.
+  std::optional<Refused> take(const std::string& link, Lsn from);
+  void give_back(const std::string& link);
+  void sent(const std::string& link, Lsn position);  // after it was forwarded
+
+  // From here on nothing of the link passes. Fails when that cannot be kept on the disk; it is held all the same.
+  Result<void> hold(const std::string& link, const Violation& violation);
+  Result<Held> resume(const std::string& link);  // `conflict` when it is not held
+  std::vector<Held> held() const;
+
+  std::string deny(const std::string& region, std::string_view rule, const std::string& what);  // its id
+  std::vector<Denial> denials() const;                                                          // the last thousand
+  Register& transfers() { return transfers_; }
+
+ private:
+  Book(fs::path state, std::vector<GateLink> links, Register transfers, Log log);
+  Result<void> keep() const;  // the lock is held
+
+  fs::path state_;
+  std::vector<GateLink> links_;
+  Register transfers_;
+  Log log_;
+  mutable std::mutex mutex_;  // all below
+  std::map<std::string, Held> held_;
+  std::map<std::string, bool> in_use_;
+  std::map<std::string, Lsn> sent_;
+  std::deque<Denial> denials_;
+  std::uint64_t denied_ = 0;
+};
+
+}  // namespace domicile::gate

@@ -1,0 +1,16 @@
+// The gate's control API, on a Unix socket: whoever may open it operates this gate.
+//
+//   GET  /healthz              200
+//   GET  /v1/links             [{link, to, form, tables, held: {rule, what, at_us} or null}]
+//   POST /v1/links/resume      {link, reason, by}: a person has looked; 409 when it is not held
+//   GET  /v1/transfers         [{link, table, form, rows, bytes, first_at_us, last_at_us, position}]
+//   GET  /v1/denials           [{id, region, rule, what, at_us}], the last thousand, oldest first
+#pragma once
+#include "base/http_server.hpp"
+#include "gate/gate.hpp"
+
+namespace domicile::gate {
+
+HttpReply answer(Gate& gate, const Log& log, const HttpCall& call);
+
+}  // namespace domicile::gate

@@ -1,0 +1,46 @@
+#include "gate/upstream.hpp"
+
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include "gate/protocol/frames.hpp"
+
+namespace domicile::gate {
+
+void Upstream::End::operator()(pg_conn* connection) const { PQfinish(connection); }
+
+Result<Upstream> Upstream::open(const std::string& conninfo, const std::string& name, Micros deadline) {
+  // What libpqwalreceiver asks for, so that rows read the same as without a gate between.
+  const char* keys[] = {"dbname", "replication", "application_name", "client_encoding", "options", nullptr};
+  const char* values[] = {conninfo.c_str(),
+                          "database",
+                          name.c_str(),
+                          "UTF8",
+                          "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3",
+                          nullptr};
+  Upstream out;
+  out.connection_.reset(PQconnectStartParams(keys, values, 1));
+  pg_conn* connection = out.connection_.get();
+  if (connection == nullptr) return fail(Kind::unavailable, "no memory for a PostgreSQL connection");
+  for (auto next = PGRES_POLLING_WRITING; next != PGRES_POLLING_OK; next = PQconnectPoll(connection)) {
+    if (PQstatus(connection) == CONNECTION_BAD || next == PGRES_POLLING_FAILED)
+      return fail(Kind::unavailable,
+                  fmt::format("PostgreSQL does not let the gate in: {}", PQerrorMessage(connection)));
+    if (!Wire(PQsocket(connection)).wait(next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
+      return fail(Kind::unavailable, "PostgreSQL did not answer the gate in time");
+  }
+  auto* tls = PQsslInUse(connection) != 0 ? static_cast<ssl_st*>(PQsslStruct(connection, "OpenSSL")) : nullptr;
+  out.wire_ = Wire(PQsocket(connection), tls);
+  return out;
+}
+
+std::string Upstream::parameters() const {
+  std::string out;
+  for (const char* name : {"server_version", "server_encoding", "client_encoding", "DateStyle", "IntervalStyle",
+                           "integer_datetimes", "standard_conforming_strings"})
+    if (const char* value = PQparameterStatus(connection_.get(), name))
+      out += frame('S', std::string(name) + '\0' + value + '\0');
+  return out;
+}
+
+}  // namespace domicile::gate
