@@ -104,7 +104,8 @@ Result<Pool::Lease> Pool::take() {
   auto session = std::make_unique<Session>();
   session->connection.reset(PQconnectdb(conninfo_.c_str()));
   Lease made(*this, std::move(session));
-  if (PQstatus(made->connection.get()) != CONNECTION_OK) return fail(Kind::unavailable, "the database cannot be reached");
+  if (PQstatus(made->connection.get()) != CONNECTION_OK)
+    return fail(Kind::unavailable, "the database cannot be reached");
   return made;
 }
 

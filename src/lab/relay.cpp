@@ -444,7 +444,8 @@ Result<int> Relay::add(const Route& route) {
   const Path *there = &loop_->path(route.from, route.to), *back = &loop_->path(route.to, route.from);
   const std::uint64_t id = loop_->next_id++;
   loop_->watch(fd.get(), id, Loop::listening, EPOLLIN);
-  loop_->listeners.emplace(id, std::make_unique<Listener>(Listener{route, std::move(fd), std::move(plug), there, back}));
+  loop_->listeners.emplace(id,
+                           std::make_unique<Listener>(Listener{route, std::move(fd), std::move(plug), there, back}));
   loop_->ring();
   return ntohs(address.sin_port);
 }

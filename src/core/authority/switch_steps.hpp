@@ -32,8 +32,8 @@ enum class OpenStep {
 std::string_view name_of(DrainStep step);
 std::string_view name_of(OpenStep step);
 
-// Does it change anything? What only waits, reads or publishes leaves nothing behind that a journal must outlive, and an
-// fsync less is milliseconds less of a pause.
+// Does it change anything? What only waits, reads or publishes leaves nothing behind that a journal must outlive, and
+// an fsync less is milliseconds less of a pause.
 bool changes_state(DrainStep step);
 bool changes_state(OpenStep step);
 

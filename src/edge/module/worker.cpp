@@ -83,27 +83,27 @@ char* init_conf(ngx_cycle_t*, void* data) {
   return NGX_CONF_OK;
 }
 
-ngx_command_t commands[] = {{literal("domicile_directory"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
-                             ngx_conf_set_str_slot, 0, offsetof(CoreConf, directory), nullptr},
-                            {literal("domicile_region"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
-                             ngx_conf_set_str_slot, 0, offsetof(CoreConf, region), nullptr},
-                            {literal("domicile_hold_requests"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
-                             ngx_conf_set_num_slot, 0, offsetof(CoreConf, hold_requests), nullptr},
-                            {literal("domicile_hold_bytes"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
-                             ngx_conf_set_size_slot, 0, offsetof(CoreConf, hold_bytes), nullptr},
-                            {literal("domicile_hold_time"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
-                             ngx_conf_set_msec_slot, 0, offsetof(CoreConf, hold_time), nullptr},
-                            {literal("domicile_retry_after"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
-                             ngx_conf_set_sec_slot, 0, offsetof(CoreConf, retry_after), nullptr},
-                            {literal("domicile_wind_down"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
-                             ngx_conf_set_msec_slot, 0, offsetof(CoreConf, wind_down), nullptr},
-                            {literal("domicile_warm_connections"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
-                             ngx_conf_set_num_slot, 0, offsetof(CoreConf, warm_connections), nullptr},
-                            {literal("domicile_warm"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE2, add_warm_peer,
-                             0, 0, nullptr},
-                            {literal("domicile_released_at_once"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
-                             ngx_conf_set_num_slot, 0, offsetof(CoreConf, released_at_once), nullptr},
-                            ngx_null_command};
+ngx_command_t commands[] = {
+    {literal("domicile_directory"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot, 0,
+     offsetof(CoreConf, directory), nullptr},
+    {literal("domicile_region"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot, 0,
+     offsetof(CoreConf, region), nullptr},
+    {literal("domicile_hold_requests"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot, 0,
+     offsetof(CoreConf, hold_requests), nullptr},
+    {literal("domicile_hold_bytes"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_size_slot, 0,
+     offsetof(CoreConf, hold_bytes), nullptr},
+    {literal("domicile_hold_time"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_msec_slot, 0,
+     offsetof(CoreConf, hold_time), nullptr},
+    {literal("domicile_retry_after"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_sec_slot, 0,
+     offsetof(CoreConf, retry_after), nullptr},
+    {literal("domicile_wind_down"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_msec_slot, 0,
+     offsetof(CoreConf, wind_down), nullptr},
+    {literal("domicile_warm_connections"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot, 0,
+     offsetof(CoreConf, warm_connections), nullptr},
+    {literal("domicile_warm"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE2, add_warm_peer, 0, 0, nullptr},
+    {literal("domicile_released_at_once"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot, 0,
+     offsetof(CoreConf, released_at_once), nullptr},
+    ngx_null_command};
 
 ngx_core_module_t module_context = {literal("domicile_core"), create_conf, init_conf};
 

@@ -257,10 +257,10 @@ Result<Rows> Connection::exec_params(const std::string& sql, const std::vector<P
   for (const auto& param : params) values.push_back(param ? param->c_str() : nullptr);
   const int count = static_cast<int>(values.size());
   const std::string name = TRY(prepared(sql, deadline));
-  const int sent = name.empty() ? PQsendQueryParams(state_->connection, sql.c_str(), count, nullptr, values.data(),
-                                                    nullptr, nullptr, 0)
-                                : PQsendQueryPrepared(state_->connection, name.c_str(), count, values.data(), nullptr,
-                                                      nullptr, 0);
+  const int sent =
+      name.empty()
+          ? PQsendQueryParams(state_->connection, sql.c_str(), count, nullptr, values.data(), nullptr, nullptr, 0)
+          : PQsendQueryPrepared(state_->connection, name.c_str(), count, values.data(), nullptr, nullptr, 0);
   if (sent != 1) return tl::unexpected<Error>(lost("sending a statement"));
   auto rows = finish("a statement", deadline);
   // Its columns are of other types since: refused before it did anything, so it may be asked again.

@@ -33,10 +33,9 @@ TEST(Dialogue, WhatASubscriptionOfPostgres15SendsPasses) {
   EXPECT_EQ(judged("SELECT t.pubname FROM\n pg_catalog.pg_publication t WHERE\n t.pubname IN ('" + kLink + "')"),
             "ask");
   EXPECT_EQ(
-      judged(
-          "SELECT DISTINCT t.schemaname, t.tablename \n, t.attnames\nFROM pg_catalog.pg_publication_tables t\n "
-          "WHERE t.pubname IN ('" +
-          kLink + "')"),
+      judged("SELECT DISTINCT t.schemaname, t.tablename \n, t.attnames\nFROM pg_catalog.pg_publication_tables t\n "
+             "WHERE t.pubname IN ('" +
+             kLink + "')"),
       "ask");
   const auto verdict = judge_statement(kPeer, start(kLink));
   ASSERT_TRUE(std::holds_alternative<Statement>(verdict));
@@ -89,8 +88,7 @@ TEST(Dialogue, EverythingElseIsRefusedByName) {
       {"START_REPLICATION SLOT \"" + kLink + "\" LOGICAL zero (proto_version '3')", "statement"},
       {"START_REPLICATION SLOT \"" + kLink + "\" LOGICAL 100000000/0 (proto_version '3')", "statement"},
       {"START_REPLICATION SLOT " + kLink + " LOGICAL 0/0 (proto_version '3')", "physical"},
-      {"SELECT t.pubname FROM\n pg_catalog.pg_publication t WHERE\n t.pubname IN ('" + kOther + "')",
-       "publication"},
+      {"SELECT t.pubname FROM\n pg_catalog.pg_publication t WHERE\n t.pubname IN ('" + kOther + "')", "publication"},
       {"SELECT t.pubname FROM\n pg_catalog.pg_publication t WHERE\n t.pubname IN ('x') OR t.pubname IN ('" + kLink +
            "')",
        "publication"},
