@@ -1,8 +1,8 @@
 #include "gate/config.hpp"
 
-#include <algorithm>
 #include <charconv>
 
+#include "core/desired/desired.hpp"
 #include "core/residency/links.hpp"
 #include "settings/section.hpp"
 
@@ -72,11 +72,7 @@ std::vector<GateLink> gate_links(const topology::Topology& topology, const std::
 
 std::map<std::string, std::string> gate_peers(const std::vector<GateLink>& links) {
   std::map<std::string, std::string> peers;
-  for (const auto& link : links) {
-    std::string role = "domicile_link_" + link.to;
-    std::ranges::replace(role, '-', '_');
-    peers[role] = link.to;
-  }
+  for (const auto& link : links) peers[desired::link_role(link.to)] = link.to;
   return peers;
 }
 

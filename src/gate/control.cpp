@@ -1,6 +1,7 @@
 #include "gate/control.hpp"
 
 #include "base/json.hpp"
+#include "core/authority/record.hpp"
 
 namespace domicile::gate {
 namespace {
@@ -12,8 +13,6 @@ HttpReply refuse(const Error& error) {
   return reply({{"what", one_line(error)}, {"fix", error.fix}, {"code", error.id}, {"kind", name_of(error.kind)}},
                status);
 }
-
-std::string position_text(Lsn lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xffffffffU); }
 
 Json links(Gate& gate) {
   const auto held = gate.book().held();
@@ -45,7 +44,7 @@ Json transfers(Gate& gate) {
                    {"bytes", one.bytes},
                    {"first_at_us", one.first_at},
                    {"last_at_us", one.last_at},
-                   {"position", position_text(one.position)}});
+                   {"position", authority::lsn_text(one.position)}});
   return out;
 }
 

@@ -247,12 +247,14 @@ Result<char> Session::answer() {
     if (passed > kAnswer) return fail(Kind::corrupt, "PostgreSQL's answer is too long");
     const char type = taken->type;
     if (type == 'E') {
-      const auto at = taken->body.find('\0');
+      const auto code = sqlstate_of_error(taken->body);
       setup_.log.warn("gate.server", "PostgreSQL refused a peer's statement",
-                      {{Field::peer, rule_.region},
-                       {Field::code, std::string(taken->body.substr(0, std::min<std::size_t>(at, 16)))}});
+                      {{Field::peer, rule_.region}, {Field::code, code}});
+      CHECK_OK(peer_.write_all(
+          error_frame(code, "the server behind the gate refused it; its log says why", {}, "ERROR"), deadline));
+    } else if (type != 'N') {
+      CHECK_OK(peer_.write_all(taken->whole, deadline));
     }
-    if (type != 'N') CHECK_OK(peer_.write_all(taken->whole, deadline));
     from_server_.drop(before - view.size());
     if (type == 'Z' || type == 'W') return type;
   }

@@ -372,6 +372,17 @@ TEST_F(GateBetween, AHostilePeerWithItsCertificateGetsNothingButItsLink) {
   EXPECT_EQ(must(source_.connect().exec("SELECT count(*) FROM pg_replication_slots")).text(0, 0), "2");
 }
 
+TEST_F(GateBetween, OfAServersErrorThePeerLearnsTheCodeAlone) {
+  const Session session(as("peer", "replication=database"));
+  ASSERT_TRUE(session.open()) << session.message();
+  EXPECT_EQ(session.ask("START_REPLICATION SLOT \"" + kLinkName +
+                        "\" LOGICAL 0/0 (proto_version '3', publication_names '\"" + kLinkName + "\"')"),
+            "42704")
+      << "there is no such slot yet";
+  EXPECT_EQ(session.message().find(kLinkName), std::string::npos) << session.message();
+  EXPECT_EQ(session.ask("IDENTIFY_SYSTEM"), "ok") << "the session goes on";
+}
+
 TEST_F(GateBetween, ARevokedCertificateIsRefused) {
   const auto outcome = must(
       run({{"openssl", "x509", "-noout", "-serial", "-in", (certificates_ / "revoked.pem").string()}}, 10 * kSecond));

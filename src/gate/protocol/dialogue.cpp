@@ -1,7 +1,8 @@
 #include "gate/protocol/dialogue.hpp"
 
 #include <algorithm>
-#include <charconv>
+
+#include "core/authority/record.hpp"
 
 namespace domicile::gate {
 namespace {
@@ -33,20 +34,6 @@ bool of_peer(const PeerRule& peer, std::string_view name) {
   return std::ranges::find(peer.links, name) != peer.links.end();
 }
 
-std::optional<Lsn> lsn_in(std::string_view text) {
-  const auto slash = text.find('/');
-  if (slash == std::string_view::npos) return {};
-  Lsn halves[2] = {};
-  const std::string_view parts[] = {text.substr(0, slash), text.substr(slash + 1)};
-  for (int i = 0; i < 2; ++i) {
-    const auto& part = parts[i];
-    if (part.empty() || part.size() > 8) return {};
-    const auto [end, problem] = std::from_chars(part.data(), part.data() + part.size(), halves[i], 16);
-    if (problem != std::errc{} || end != part.data() + part.size()) return {};
-  }
-  return halves[0] << 32 | halves[1];
-}
-
 // A slot's name ends at its quote; our links' names hold none.
 Judged judge_start(const PeerRule& peer, std::string_view text, const Wording& words) {
   const auto head = words.slot.substr(0, words.slot.find("{}"));
@@ -61,7 +48,7 @@ Judged judge_start(const PeerRule& peer, std::string_view text, const Wording& w
   if (!text.starts_with(tail)) return Refused{Refusal::option, "only logical replication by a link's slot"};
   text.remove_prefix(tail.size());
   const auto blank = text.find(' ');
-  const auto from = lsn_in(text.substr(0, blank));
+  const auto from = authority::lsn_of(text.substr(0, blank));
   if (blank == std::string_view::npos || !from) return Refused{Refusal::statement, "no position to start from"};
   text.remove_prefix(blank);
   const auto published = name_in(text, words.options);

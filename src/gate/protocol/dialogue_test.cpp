@@ -176,6 +176,14 @@ TEST(Frames, TheFirstMessageIsOneOfFour) {
   EXPECT_FALSE(of(""));
 }
 
+TEST(Frames, OfAServersErrorOnlyItsCodeIsTaken) {
+  const std::string quoting = error_frame("22P02", "invalid input: canary", "canary");
+  std::string_view left = quoting;
+  EXPECT_EQ(sqlstate_of_error((*take_frame(left, 200))->body), "22P02");
+  for (const std::string& body : {std::string(), std::string("C"), text("Mx"), std::string("C12\0", 4) + '\0'})
+    EXPECT_EQ(sqlstate_of_error(body), "XX000");
+}
+
 TEST(Feedback, ConfirmsNoMoreThanWasSent) {
   Feedback feedback;
   const StatusUpdate all{~0ULL, ~0ULL, ~0ULL, 5, true};

@@ -58,18 +58,28 @@ std::string frame(char type, std::string_view body) {
   return out.append(body);
 }
 
-std::string error_frame(std::string_view sqlstate, std::string_view message, std::string_view hint) {
+std::string error_frame(std::string_view sqlstate, std::string_view message, std::string_view hint,
+                        std::string_view severity) {
   std::string body;
   const auto field = [&](char code, std::string_view text) {
     body += code;
     body.append(text.substr(0, text.find('\0'))) += '\0';
   };
-  field('S', "FATAL");
-  field('V', "FATAL");
+  field('S', severity);
+  field('V', severity);
   field('C', sqlstate);
   field('M', message);
   if (!hint.empty()) field('H', hint);
   return frame('E', body += '\0');
+}
+
+std::string sqlstate_of_error(std::string_view body) {
+  Reader in(body);
+  for (char field = static_cast<char>(in.u8()); in.good() && field != '\0'; field = static_cast<char>(in.u8())) {
+    const auto text = in.text();
+    if (field == 'C' && text.size() == 5) return std::string(text);
+  }
+  return "XX000";
 }
 
 std::string ready_frame() { return frame('Z', "I"); }

@@ -34,7 +34,10 @@ Result<std::optional<FirstMessage>> take_first(std::string_view& received);
 
 std::string frame(char type, std::string_view body);
 // An ErrorResponse; SQLSTATE of five characters.
-std::string error_frame(std::string_view sqlstate, std::string_view message, std::string_view hint = {});
+std::string error_frame(std::string_view sqlstate, std::string_view message, std::string_view hint = {},
+                        std::string_view severity = "FATAL");
+// The SQLSTATE of an ErrorResponse's body; XX000 when it tells none. Everything else in it may quote rows.
+std::string sqlstate_of_error(std::string_view body);
 // A ReadyForQuery outside of a transaction.
 std::string ready_frame();
 
