@@ -112,11 +112,10 @@ SELECT n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner),
   (SELECT coalesce(pg_catalog.json_agg(r.rolname ORDER BY r.rolname), '[]') FROM pg_catalog.pg_roles r
    WHERE r.rolcanlogin AND NOT r.rolsuper AND r.rolname !~ '^domicile_'
      AND pg_catalog.has_table_privilege(r.oid, c.oid, 'TRUNCATE')),
-  -- Row trigger (tgtype bit 1) and TRUNCATE trigger (bit 32) of ours, both ENABLE ALWAYS.
+  -- Ours, by tgtype: INSERT 4, DELETE 8, UPDATE 16, TRUNCATE 32, all covered by triggers that are ENABLE ALWAYS.
   (SELECT count(*) FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
    JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE t.tgrelid = c.oid AND pn.nspname = 'domicile'),
-  (SELECT pg_catalog.bool_or(t.tgtype & 1 = 1 AND t.tgenabled = 'A')
-     AND pg_catalog.bool_or(t.tgtype & 32 = 32 AND t.tgenabled = 'A') AND pg_catalog.bool_and(t.tgenabled = 'A')
+  (SELECT pg_catalog.bit_or(t.tgtype) & 60 = 60 AND pg_catalog.bool_and(t.tgenabled = 'A')
    FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
    JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE t.tgrelid = c.oid AND pn.nspname = 'domicile'),
   (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(r.oid, c.oid, p)) AND

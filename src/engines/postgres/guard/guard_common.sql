@@ -25,10 +25,9 @@ WITH RECURSIVE named AS (
 SELECT m.relid, m.depth, f.trigger, f.type, f.function, f.arguments
 FROM member m
 JOIN pg_catalog.pg_class c ON c.oid = m.relid AND c.relkind IN ('r', 'p')
-CROSS JOIN LATERAL (VALUES
-  ('domicile_guard_row', 29, m.row_function,
-   CASE WHEN m.tenant_column IS NULL THEN '' ELSE
-     pg_catalog.quote_literal(m.tenant_column) || ', ' || pg_catalog.quote_literal(m.residency_column) END),
+CROSS JOIN LATERAL (SELECT CASE WHEN m.tenant_column IS NULL THEN '' ELSE
+  pg_catalog.quote_literal(m.tenant_column) || ', ' || pg_catalog.quote_literal(m.residency_column) END) AS a(columns)
+CROSS JOIN LATERAL (VALUES {{row_triggers}},
   ('domicile_guard_truncate', 34, 'guard_truncate', '')) AS f(trigger, type, function, arguments);
 
 -- What is missing or switched off; empty when every table is guarded. Never raises: the reconciler reads it.
@@ -55,8 +54,9 @@ BEGIN
     -- A partition's row trigger is a clone of its parent's: it can be enabled, not replaced.
     IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = w.relid AND tgname = w.trigger AND tgparentid <> 0) THEN
       EXECUTE format('CREATE OR REPLACE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION {{schema}}.%I(%s)', w.trigger,
-                     CASE w.type WHEN 29 THEN 'AFTER INSERT OR UPDATE OR DELETE' ELSE 'BEFORE TRUNCATE' END,
-                     w.relid::regclass, CASE w.type WHEN 29 THEN 'ROW' ELSE 'STATEMENT' END, w.function, w.arguments);
+                     CASE w.type WHEN 29 THEN 'AFTER INSERT OR UPDATE OR DELETE' WHEN 5 THEN 'AFTER INSERT'
+                       WHEN 25 THEN 'AFTER UPDATE OR DELETE' WHEN 34 THEN 'BEFORE TRUNCATE' END,
+                     w.relid::regclass, CASE w.type WHEN 34 THEN 'STATEMENT' ELSE 'ROW' END, w.function, w.arguments);
     END IF;
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', w.relid::regclass, w.trigger);
   END LOOP;

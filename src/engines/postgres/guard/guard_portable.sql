@@ -120,52 +120,58 @@ BEGIN
   RETURN NULL;
 END $f$;
 
--- PL/pgSQL reaches a column by name only at compile time: one trigger function per pair of column names. An INSERT or
--- UPDATE that passes is recognised at once: PL/pgSQL prepares each expression anew in each transaction, and a query costs most of
--- all, so the residencies' numbers and sequences, which never change, are constants of the function, and the directory
--- is the only table read. This way only ever lets pass what guard_check would; everything else goes on to guard_check.
--- So a function that was made before a residency was known is slow for it, not wrong.
--- The order matters: the lock, then each sequence before the clock. WHERE comes before what is selected.
+-- PL/pgSQL reaches a column by name only at compile time: two trigger functions per pair of column names, one for INSERT,
+-- one for UPDATE and DELETE. A write that passes is recognised at once: PL/pgSQL sets up each expression anew in each
+-- transaction, node by node, and a query costs most of all, so the residencies' numbers and sequences, which never
+-- change, are constants of the function, the directory is the only table read, and the lease's begin and end are compared
+-- in one call. This way only ever lets pass what guard_check would; everything else goes on to guard_check. So a function
+-- that was made before a residency was known is slow for it, not wrong.
+-- The lock comes first: WHERE is evaluated before what is selected. width_bucket is 1 from the first bound, inclusive, to
+-- the second, exclusive. A residency's number is its place in the arrays.
 CREATE OR REPLACE FUNCTION {{schema}}.guard_row_function(tenant_column text, residency_column text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
 DECLARE name text := 'guard_row_' || md5(format('%I %I', tenant_column, residency_column));
-  residencies text[]; ids int[]; ends oid[]; sets oid[];
+  residencies text[]; ends oid[]; sets oid[]; made record;
 BEGIN
-  SELECT coalesce(array_agg(l.residency ORDER BY l.id), '{}'), coalesce(array_agg(l.id ORDER BY l.id), '{}'),
-      coalesce(array_agg(l.end_sequence ORDER BY l.id), '{}'), coalesce(array_agg(l.set_sequence ORDER BY l.id), '{}')
-    INTO residencies, ids, ends, sets FROM {{schema}}.guard_lease l;
-  EXECUTE format($g$CREATE OR REPLACE FUNCTION {{schema}}.%1$I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $b$
-DECLARE n int;
-BEGIN
-  n := pg_catalog.array_position(%4$L::pg_catalog.text[], NEW.%3$I::pg_catalog.text COLLATE pg_catalog."default");
-  IF pg_catalog.pg_sequence_last_value((%7$L::pg_catalog.oid[])[n]) OPERATOR(pg_catalog.<=)
-       (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::bigint
-     AND pg_catalog.pg_sequence_last_value((%6$L::pg_catalog.oid[])[n]) OPERATOR(pg_catalog.>)
-       (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::bigint
-     AND pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.<>) 'replica'
-     AND (TG_OP OPERATOR(pg_catalog.=) 'INSERT'
-          OR OLD.%3$I::pg_catalog.text OPERATOR(pg_catalog.=) NEW.%3$I::pg_catalog.text
-             AND OLD.%2$I::pg_catalog.text OPERATOR(pg_catalog.=) NEW.%2$I::pg_catalog.text)
-     FROM {{schema}}.tenant t WHERE t.tenant_id OPERATOR(pg_catalog.=) NEW.%2$I::pg_catalog.text
-       AND t.residency OPERATOR(pg_catalog.=) NEW.%3$I::pg_catalog.text COLLATE pg_catalog."default" AND NOT t.tombstone
-       AND pg_catalog.pg_advisory_xact_lock_shared(4476749, (%5$L::pg_catalog.int4[])[n]) IS NOT NULL
-    THEN RETURN NULL; END IF;
-  IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-    IF {{schema}}.guard_check(OLD.%3$I::text COLLATE pg_catalog."default", OLD.%2$I::text, TG_TABLE_NAME::text, false) THEN END IF;
-    RETURN NULL;
-  END IF;
-  IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-    IF (OLD.%3$I::text OPERATOR(pg_catalog.=) NEW.%3$I::text) IS NOT TRUE THEN
+  SELECT coalesce(array_agg(l.residency ORDER BY n), '{}'), coalesce(array_agg(l.end_sequence ORDER BY n), '{}'),
+      coalesce(array_agg(l.set_sequence ORDER BY n), '{}')
+    INTO residencies, ends, sets
+    FROM generate_series(1, (SELECT max(id) FROM {{schema}}.guard_lease)) n LEFT JOIN {{schema}}.guard_lease l ON l.id = n;
+  FOR made IN VALUES
+    (name, 'NEW', '', ''),
+    (name || '_change', 'OLD',
+     format($c$AND (TG_OP OPERATOR(pg_catalog.=) 'DELETE'
+       OR OLD.%2$I::pg_catalog.text OPERATOR(pg_catalog.=) NEW.%2$I::pg_catalog.text
+          AND OLD.%1$I::pg_catalog.text OPERATOR(pg_catalog.=) NEW.%1$I::pg_catalog.text)$c$, tenant_column, residency_column),
+     format($c$IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+    IF (OLD.%2$I::text OPERATOR(pg_catalog.=) NEW.%2$I::text) IS NOT TRUE THEN
       PERFORM {{schema}}.guard_refuse('DM003', TG_TABLE_NAME::text, 'a row''s residency cannot be changed');
     END IF;
-    IF (OLD.%2$I::text OPERATOR(pg_catalog.=) NEW.%2$I::text) IS NOT TRUE THEN
-      IF {{schema}}.guard_check(OLD.%3$I::text COLLATE pg_catalog."default", OLD.%2$I::text, TG_TABLE_NAME::text, false) THEN END IF;
+    IF (OLD.%1$I::text OPERATOR(pg_catalog.=) NEW.%1$I::text) IS NOT TRUE THEN
+      IF {{schema}}.guard_check(NEW.%2$I::text COLLATE pg_catalog."default", NEW.%1$I::text, TG_TABLE_NAME::text, false) THEN END IF;
     END IF;
-  END IF;
-  IF {{schema}}.guard_check(NEW.%3$I::text COLLATE pg_catalog."default", NEW.%2$I::text, TG_TABLE_NAME::text, false) THEN END IF;
+  END IF;$c$, tenant_column, residency_column))
+  LOOP
+    EXECUTE format($g$CREATE OR REPLACE FUNCTION {{schema}}.%1$I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $b$
+DECLARE n int;
+BEGIN
+  n := pg_catalog.array_position(%4$L::pg_catalog.text[], %7$s.%3$I::pg_catalog.text COLLATE pg_catalog."default");
+  IF pg_catalog.width_bucket(
+       (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::bigint,
+       ARRAY[pg_catalog.pg_sequence_last_value((%6$L::pg_catalog.oid[])[n]),
+             pg_catalog.pg_sequence_last_value((%5$L::pg_catalog.oid[])[n])]) OPERATOR(pg_catalog.=) 1
+     AND pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.<>) 'replica'
+     %8$s
+     FROM {{schema}}.tenant t WHERE t.tenant_id OPERATOR(pg_catalog.=) %7$s.%2$I::pg_catalog.text
+       AND t.residency OPERATOR(pg_catalog.=) %7$s.%3$I::pg_catalog.text COLLATE pg_catalog."default" AND NOT t.tombstone
+       AND pg_catalog.pg_advisory_xact_lock_shared(4476749, n) IS NOT NULL
+    THEN RETURN NULL; END IF;
+  %9$s
+  IF {{schema}}.guard_check(%7$s.%3$I::text COLLATE pg_catalog."default", %7$s.%2$I::text, TG_TABLE_NAME::text, false) THEN END IF;
   RETURN NULL;
-END $b$$g$, name, tenant_column, residency_column, residencies, ids, ends, sets);
-  EXECUTE format('GRANT EXECUTE ON FUNCTION {{schema}}.%I() TO PUBLIC', name);
+END $b$$g$, made.column1, tenant_column, residency_column, residencies, ends, sets, made.column2, made.column3, made.column4);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION {{schema}}.%I() TO PUBLIC', made.column1);
+  END LOOP;
   RETURN name;
 END $f$;
 

@@ -76,6 +76,12 @@ BEGIN
 END $d$;
 )";
 
+// What fires for a row. tgtype: 1 row, 4 insert, 8 delete, 16 update.
+constexpr const char* kRowTriggersC = "('domicile_guard_row', 29, m.row_function, a.columns)";
+constexpr const char* kRowTriggersPortable = R"(('domicile_guard_row', 5, m.row_function, a.columns),
+  ('domicile_guard_change', 25,
+   m.row_function || CASE m.row_function WHEN 'guard_directory' THEN '' ELSE '_change' END, a.columns))";
+
 std::string filled(std::string text, std::string_view schema) {
   return replaced(replaced(std::move(text), "{{schema}}", schema), "{{event}}", event_trigger(schema));
 }
@@ -83,9 +89,11 @@ std::string filled(std::string text, std::string_view schema) {
 }  // namespace
 
 std::string install_sql(GuardForm form, std::string_view library_path, std::string_view schema) {
+  const auto common =
+      replaced(common_text, "{{row_triggers}}", form == GuardForm::c ? kRowTriggersC : kRowTriggersPortable);
   const auto body = form == GuardForm::c ? replaced(c_text, "'{{library}}'", literal(library_path)) : portable_text;
   // plpgsql bodies name functions of the form, which exist once both parts have run.
-  return filled(std::string(common_text) + body + kFinish, schema);
+  return filled(common + body + kFinish, schema);
 }
 
 std::string uninstall_sql(std::string_view schema) { return filled(kUninstall, schema); }
