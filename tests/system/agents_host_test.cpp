@@ -79,13 +79,17 @@ TEST(AgentsPortableGuard, UnderThePortableGuardAClockSetForwardRefusesAndOneSetB
   options.environment = shift.environment("WALL_CLOCK_SHIFT");
   Regions regions({.databases = {{kUs, options}}, .agent_env = {{kUs, options.environment}}, .guard = "portable"});
   ASSERT_EQ(regions.writable("us"), std::vector<std::string>{kUs});
-  // Beyond the lease's end, and before the moment at which it was set. No beat may set another one meanwhile.
+  // Beyond the lease's end, and before the moment at which it was set. No beat may set another one meanwhile, nor have
+  // asked for the time: it would get the shifted one, and its lease would last for as long as the shift.
+  regions.stop_at(kUs, "beat.before_send");
+  ASSERT_TRUE(regions.reached(kUs, "beat.before_send"));
   regions.pause_agent(kUs);
   for (const Micros by : {3600 * kSecond, -3600 * kSecond}) {
     shift.number(by);
     EXPECT_EQ(regions.write(kUs, "us"), "DM001") << "shifted by " << by;
   }
   shift.number(0);
+  regions.let_go(kUs, "beat.before_send");
   regions.resume_agent(kUs);
   ASSERT_TRUE(regions.serves("us", kUs)) << regions.told();
   const auto begun = regions.record("us").epoch;
