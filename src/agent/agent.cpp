@@ -7,6 +7,7 @@
 #include "agent/api.hpp"
 #include "agent/break_glass.hpp"
 #include "agent/drift_loop.hpp"
+#include "agent/gate_loop.hpp"
 #include "agent/gateway_loop.hpp"
 #include "agent/layers.hpp"
 #include "agent/link_loop.hpp"
@@ -140,6 +141,7 @@ class Daemon {
       if (markers_) loops.emplace_back([this](const std::stop_token& s) { markers_->run(s); });
       if (links_) loops.emplace_back([this](const std::stop_token& s) { links_->run(s); });
       if (drift_) loops.emplace_back([this](const std::stop_token& s) { drift_->run(s); });
+      if (gate_) loops.emplace_back([this](const std::stop_token& s) { gate_->run(s); });
       if (gateway_) loops.emplace_back([this](const std::stop_token& s) { gateway_->run(s); });
       if (tenants_) loops.emplace_back([this](const std::stop_token& s) { tenants_->run(s); });
       for (auto& [name, loop] : residencies_)
@@ -204,7 +206,7 @@ class Daemon {
   void make_loops() {
     const auto make_store = store_factory();
     markers_ = std::make_unique<MarkerLoop>(config_.region, make_store(), beat_.seen(), last_markers_, log_, changes_);
-    exports_ = std::make_unique<FirstRowsExports>(store_);
+    exports_ = std::make_unique<FirstRowsExports>(store_, GateClient(config_.gate_socket.string()), log_);
     // Loops refer to each other's boards, so those that read many are made last.
     for (const auto& residency : topology_->residencies)
       residencies_.emplace(residency.name,
@@ -217,6 +219,9 @@ class Daemon {
     links_ = std::make_unique<LinkLoop>(LinkSetup{config_.region, topology_.get(), make_store(), make_store(),
                                                   disk_.get(), &beat_.seen(), residency_boards_, &drift_seen_, log_},
                                         copies_);
+    if (!config_.gate_socket.empty())
+      gate_ = std::make_unique<GateLoop>(
+          GateSetup{config_.region, config_.gate_socket.string(), residency_boards_, log_}, gate_seen_);
     if (!config_.gateway) return;
     gateway_ = std::make_unique<GatewayLoop>(
         GatewaySetup{config_.region, residency::policy_hash(*topology_), config_.gateway->directory, topology_.get(),
@@ -231,6 +236,7 @@ class Daemon {
     if (markers_) lives_.add("marker", markers_->life(), kSilence);
     if (links_) lives_.add("link", links_->life(), kSilence);
     if (drift_) lives_.add("drift", drift_->life(), kLongSilence);
+    if (gate_) lives_.add("gate", gate_->life(), kSilence);
     if (gateway_) lives_.add("gateway", gateway_->life(), kSilence);
     if (tenants_) lives_.add("tenants", tenants_->life(), kLongSilence);
   }
@@ -254,6 +260,13 @@ class Daemon {
     setup.bring_first_rows = [this](const replication::LinkName& inbound, const std::stop_token&) {
       return bring_first_rows(config_, store_, inbound, log_);
     };
+    if (!config_.gate_socket.empty())
+      setup.stop_links = [this, name = std::string(residency.name)](const std::string& lsn) -> Result<void> {
+        const GateClient gate(config_.gate_socket.string());
+        for (const auto& link : residency::links_of(*topology_))
+          if (link.residency == name && link.from == config_.region) CHECK_OK(gate.stop(residency::name_of(link), lsn));
+        return {};
+      };
     setup.events = &events_;
     setup.log = log_;
     setup.stall = stall_;
@@ -277,6 +290,7 @@ class Daemon {
     if (drift_) setup.drift = &drift_seen_;
     setup.make_store = store_factory();
     if (gateway_) setup.gateway = &gateway_seen_;
+    if (gate_) setup.gate = &gate_seen_;
     setup.exports = exports_.get();
     setup.adopt = [this](const std::string& body, const std::string& who) -> Result<Json> {
       const AdoptBody question = TRY(adopt_body(body));
@@ -301,6 +315,7 @@ class Daemon {
       if (markers_) input.markers = &markers_->seen();
       if (links_) input.copies = &copies_;
       if (drift_) input.drift = &drift_seen_;
+      if (gate_) input.gate = &gate_seen_;
       for (const auto& [name, loop] : residencies_) input.residencies[name] = &loop->seen();
       if (config_.gateway) input.edge_state = config_.gateway->directory / "edge.state";
       return render_metrics(input);
@@ -325,6 +340,7 @@ class Daemon {
   Published<CopiesSeen> copies_{&changes_};
   Published<DriftSeen> drift_seen_;
   Published<GatewaySeen> gateway_seen_{&changes_};
+  Published<GateSeen> gate_seen_;
   BeatLoop beat_;
   std::unique_ptr<MarkerLoop> markers_;
   std::unique_ptr<FirstRowsExports> exports_;
@@ -332,6 +348,7 @@ class Daemon {
   std::map<std::string, const Published<ResidencySeen>*> residency_boards_;
   std::unique_ptr<LinkLoop> links_;
   std::unique_ptr<DriftLoop> drift_;
+  std::unique_ptr<GateLoop> gate_;
   std::unique_ptr<GatewayLoop> gateway_;
   std::unique_ptr<TenantsLoop> tenants_;
   LoopLives lives_;

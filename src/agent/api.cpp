@@ -436,6 +436,23 @@ Json Api::drift_json() const {
   return {{"seen_ms_ago", (monotonic_now() - seen->at) / 1000}, {"trouble", seen->trouble}, {"found", list}};
 }
 
+// Null where there is none, or it never answered.
+Json Api::gate_json() const {
+  if (setup_.gate == nullptr) return {};
+  const auto seen = setup_.gate->get();
+  Json links = Json::array();
+  for (const auto& link : seen->links)
+    links.push_back({{"link", link.link},
+                     {"residency", link.residency},
+                     {"to", link.to},
+                     {"streams", link.streams},
+                     {"held", link.held},
+                     {"stopped", link.stopped},
+                     {"lag_ms", link.lag ? Json(*link.lag / 1000) : Json()}});
+  return {{"trouble", seen->at == 0 && seen->trouble.empty() ? "it was not asked yet" : seen->trouble},
+          {"links", links}};
+}
+
 Json Api::status() {
   const auto quorum = setup_.beat->seen().get();
   Json residencies = Json::array();
@@ -463,6 +480,7 @@ Json Api::status() {
       {"lives", lives},
       {"database", setup_.markers == nullptr ? Json() : Json(setup_.markers->get()->trouble)},
       {"drift", drift_json()},
+      {"gate", gate_json()},
       {"passes", setup_.lives->passes()},
       {"revoked", roles_.trouble()},
       {"residencies", residencies}};

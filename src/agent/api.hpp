@@ -51,6 +51,7 @@ struct ApiSetup {
   const Published<MarkersSeen>* markers = nullptr;
   const Published<CopiesSeen>* copies = nullptr;
   const Published<GatewaySeen>* gateway = nullptr;
+  const Published<GateSeen>* gate = nullptr;  // null where nothing goes out
   const Published<DriftSeen>* drift = nullptr;
   replication::StoreFactory make_store;  // empty at a voter
   FirstRowsExports* exports = nullptr;   // null at a voter
@@ -84,6 +85,7 @@ class Api {
   HttpReply health() const;
   HttpReply ready() const;
   Json drift_json() const;
+  Json gate_json() const;
   Json guard_json(const std::string& residency) const;
   Json residency_status(const topology::Residency& residency) const;
 

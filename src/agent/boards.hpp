@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/gate_client.hpp"
 #include "agent/published.hpp"
 #include "agent/site_disk.hpp"
 #include "core/authority/copy.hpp"
@@ -56,6 +57,14 @@ struct ResidencySeen {
   std::string distrusted;        // why the quorum is not believed; empty: it is
   bool owner_expired = false;    // the owner's life is over for this observer
   bool operator==(const ResidencySeen&) const = default;
+};
+
+// Written by the gate loop.
+struct GateSeen {
+  Micros at = 0;  // monotonic, of the last answer; 0: it never answered
+  std::vector<GateLinkSeen> links;
+  Json transfers = Json::array();  // the register's pages
+  std::string trouble;             // why it did not answer just now
 };
 
 // Written by the gateway loop: which record each residency's line in the last authority.snap was made from.

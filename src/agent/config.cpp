@@ -5,6 +5,7 @@
 #include <set>
 
 #include "agent/transport.hpp"
+#include "core/residency/links.hpp"
 #include "core/topology/reader.hpp"
 #include "settings/section.hpp"
 
@@ -113,6 +114,11 @@ Result<AgentConfig> read_root(Section& s) {
   config.topology = TRY(s.text("topology"));
   config.state = TRY(s.text("state"));
   config.database = TRY(s.text_or("database", ""));
+  if (s.has("gate")) {
+    Section gate = TRY(s.section("gate"));
+    config.gate_socket = TRY(gate.text("socket"));
+    CHECK_OK(gate.finish());
+  }
   config.etcd = TRY(read_etcd(TRY(s.section("etcd"))));
   config.api = TRY(read_api(TRY(s.section("api"))));
   if (s.has("gateway")) {
@@ -126,6 +132,18 @@ Result<AgentConfig> read_root(Section& s) {
   if (config.drift_period < 100 * kMillisecond) return s.bad({}, "'drift_period' must be a duration of at least 100ms");
   config.stall_directory = TRY(s.text_or("stall_directory", ""));
   return config;
+}
+
+// Without a gate to judge them no first rows leave, and a peer would wait for them for ever.
+Result<void> check_gate(const AgentConfig& config, const topology::Topology& topology) {
+  if (!config.gate_socket.empty()) return {};
+  for (const auto& link : residency::links_of(topology))
+    if (link.from == config.region)
+      return fail(
+          Kind::invalid_input,
+          fmt::format("{} may send rows of {} to {}, and agent.yaml names no gate", link.from, link.residency, link.to),
+          "add gate: {socket: …} and run `domicile gate`", "DOM-E612");
+  return {};
 }
 
 // The first residency of which `from` may send rows to `to`; null: none.
@@ -143,6 +161,7 @@ Result<void> check_fits(const AgentConfig& config, const topology::Topology& top
   if (std::ranges::none_of(sites, [&](const auto& site) { return site.str() == config.region; }))
     return fail(Kind::invalid_input, fmt::format("{} is no site of {}", config.region, config.topology.string()),
                 "correct 'region' in agent.yaml", "DOM-E602");
+  CHECK_OK(check_gate(config, topology));
   for (const auto& site : sites) {
     if (site.str() == config.region) continue;
     const auto known = config.sites.find(site);

@@ -45,7 +45,7 @@ struct GatewayConfig {
 
 struct SiteConfig {
   std::string api;      // https://host:port of that site's control API
-  std::string link;     // libpq connection string by which this region's subscriptions reach that site; empty: none
+  std::string link;     // libpq connection string by which this region's subscriptions reach its gate; empty: none
   std::string tunnel;   // host:port of that site's gateway for TLS passed on undecrypted
   std::string forward;  // host:port of that site's gateway for requests that are decrypted already
 };
@@ -55,6 +55,7 @@ struct AgentConfig {
   fs::path topology;
   fs::path state;        // this agent's own folder, 0700
   std::string database;  // libpq connection string of this region's database; empty: a voter
+  fs::path gate_socket;  // of the gate's control API; empty: nothing goes out of here
   EtcdConfig etcd;
   ApiConfig api;
   std::optional<GatewayConfig> gateway;

@@ -164,7 +164,7 @@ TEST(AgentConfig, MustFitTheTopology) {
       "  us: {home: us-1, standby: [eu-1], holds: {US: full, EU: full}}\n",
       "t.yaml");
   ASSERT_TRUE(topology) << render(topology.error());
-  const auto good = read(kGood);
+  const auto good = read(kGood + "gate: {socket: g.sock}\n");
   ASSERT_TRUE(good);
   EXPECT_TRUE(check_fits(*good, *topology));
   const auto code = [&](auto change) {
@@ -176,8 +176,10 @@ TEST(AgentConfig, MustFitTheTopology) {
   EXPECT_EQ(code([](auto& c) { c.region = "eu-9"; }), "DOM-E602");
   EXPECT_EQ(code([](auto& c) { c.sites.erase("v-1"); }), "DOM-E603");
   EXPECT_EQ(code([](auto& c) { c.sites["us-1"].link.clear(); }), "DOM-E607") << "its rows come here";
+  EXPECT_EQ(code([](auto& c) { c.gate_socket.clear(); }), "DOM-E612") << "it may own us, and us-1 follows then";
   EXPECT_EQ(code([](auto& c) {
               c.region = "v-1";
+              c.gate_socket.clear();
               c.sites = {{"us-1", {}}, {"eu-1", {}}};
             }),
             "")

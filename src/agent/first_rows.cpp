@@ -121,12 +121,16 @@ HttpReply FirstRowsExports::rows(const std::string& residency, const std::string
   table.schema = asked->schema;
   table.name = asked->name;
   table.columns = asked->columns;
-  reply.stream = [held, session = asked->session, table](const std::function<bool(std::string_view)>& write) {
+  const auto link = residency::link_name(residency, settings_.region, peer);
+  reply.stream = [this, held, link, session = asked->session,
+                  table](const std::function<bool(std::string_view)>& write) {
     const std::lock_guard lock(held->mutex);
     if (!held->exporter) return false;
     std::string piece;
     const auto flush = [&]() -> Result<void> {
-      if (!piece.empty() && !write(piece)) return fail(Kind::unavailable, "the importing agent is gone");
+      if (piece.empty()) return {};
+      CHECK_OK(gate_.pass(link, table.qualified(), piece));  // before any of it leaves
+      if (!write(piece)) return fail(Kind::unavailable, "the importing agent is gone");
       piece.clear();
       return {};
     };
@@ -134,7 +138,11 @@ HttpReply FirstRowsExports::rows(const std::string& residency, const std::string
       piece += lines;
       return piece.size() < kPiece ? Result<void>() : flush();
     });
-    return read && flush();
+    const auto done = read ? flush() : read;
+    if (!done)
+      log_.warn("copy.export", "first rows stop",
+                {{Field::link, link}, {Field::table, table.qualified()}, {Field::reason, one_line(done.error())}});
+    return done.has_value();
   };
   return reply;
 }

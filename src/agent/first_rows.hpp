@@ -1,5 +1,5 @@
-// First rows of a link between two agents: the exporting one reads them at its slot's snapshot and streams them over
-// its control API, the importing one writes them.
+// First rows of a link between two agents: the exporting one reads them at its slot's snapshot, lets its gate judge and
+// count them, and streams them over its control API; the importing one writes them.
 #pragma once
 #include <map>
 #include <memory>
@@ -7,6 +7,7 @@
 #include <stop_token>
 
 #include "agent/config.hpp"
+#include "agent/gate_client.hpp"
 #include "base/http_server.hpp"
 #include "core/replication/store.hpp"
 #include "engines/postgres/links/copy.hpp"
@@ -17,7 +18,8 @@ namespace domicile::agent {
 // The sessions that this region exports, one per link. Thread-safe.
 class FirstRowsExports {
  public:
-  explicit FirstRowsExports(postgres::StoreSettings settings) : settings_(std::move(settings)) {}
+  FirstRowsExports(postgres::StoreSettings settings, GateClient gate, Log log)
+      : settings_(std::move(settings)), gate_(std::move(gate)), log_(std::move(log)) {}
   // Begins a session for the link to `peer`, or answers with the one that runs.
   HttpReply session(const std::string& residency, const std::string& peer);
   // Streams one table's rows; body: {session, schema, name}.
@@ -32,6 +34,8 @@ class FirstRowsExports {
   std::shared_ptr<Running> running(const std::string& residency, const std::string& peer);
 
   postgres::StoreSettings settings_;
+  GateClient gate_;
+  Log log_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Running>> sessions_;  // by link name
 };

@@ -67,6 +67,33 @@ void add_drift(Page& page, const DriftSeen& drift) {
              difference.empty() ? 0 : 1);
 }
 
+void add_gate(Page& page, const GateSeen& gate) {
+  page.set("domicile_gate_answered", "1 when this region's gate answers", {},
+           gate.at != 0 && gate.trouble.empty() ? 1 : 0);
+  if (gate.at == 0) return;
+  for (const auto& link : gate.links) {
+    page.set("domicile_gate_link_held", "1 when a link was cut and nobody has looked yet", {{"link", link.link}},
+             link.held.empty() ? 0 : 1);
+    page.set("domicile_gate_link_streams", "1 when a peer's subscription is there", {{"link", link.link}},
+             link.streams ? 1 : 0);
+    if (link.lag)
+      page.set("domicile_gate_link_lag_seconds",
+               "What the peer has confirmed behind what has left, on the owner's clock; absent when unknown",
+               {{"link", link.link}}, static_cast<double>(*link.lag) / kSecond);
+  }
+  for (const Json& one : gate.transfers) {
+    const auto text = [&](const char* name) { return member_or<std::string>(one, name, "").value_or(""); };
+    const auto number = [&](const char* name) {
+      return static_cast<double>(member_or<std::uint64_t>(one, name, 0).value_or(0));
+    };
+    const std::map<std::string, std::string> labels{
+        {"link", text("link")}, {"table", text("table")}, {"form", text("form")}};
+    page.set("domicile_transferred_rows", "Rows that have left by a link since the register was made", labels,
+             number("rows"));
+    page.set("domicile_transferred_bytes", "Bytes of them", labels, number("bytes"));
+  }
+}
+
 void add_edge(Page& page, const std::string& path) {
   const auto state = edge::read_edge_state(path);
   if (!state) return;
@@ -90,6 +117,7 @@ std::string render_metrics(const MetricsInput& input) {
   if (input.markers != nullptr)
     page.set("domicile_database_commits", "1 when the database here commits", {},
              input.markers->get()->trouble.empty() ? 1 : 0);
+  if (input.gate != nullptr) add_gate(page, *input.gate->get());
   if (input.drift != nullptr) add_drift(page, *input.drift->get());
   if (!input.edge_state.empty()) add_edge(page, input.edge_state);
   return page.text();

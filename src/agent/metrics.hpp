@@ -16,6 +16,7 @@ struct MetricsInput {
   const Published<MarkersSeen>* markers = nullptr;  // null at a voter
   const Published<CopiesSeen>* copies = nullptr;
   const Published<GatewaySeen>* gateway = nullptr;
+  const Published<GateSeen>* gate = nullptr;
   const Published<DriftSeen>* drift = nullptr;
   std::map<std::string, const Published<ResidencySeen>*> residencies;
   std::string edge_state;  // path; empty: no gateway

@@ -48,6 +48,7 @@ ResidencyLoop::ResidencyLoop(ResidencySetup setup, Bell& readers)
               setup_.beat,
               setup_.gateway,
               setup_.config->gateway ? std::optional<fs::path>(setup_.config->gateway->directory) : std::nullopt,
+              setup_.stop_links,
               setup_.events,
               setup_.stall,
               [this](const Record& record) {

@@ -27,6 +27,7 @@ struct ResidencySetup {
   const Published<CopiesSeen>* copies = nullptr;
   const Published<GatewaySeen>* gateway = nullptr;
   BringFirstRows bring_first_rows;
+  std::function<Result<void>(const std::string& lsn)> stop_links;  // see SwitchSetup
   Events* events = nullptr;
   Log log{2, Log::Format::text, Level::info, ""};
   StallPoints stall;

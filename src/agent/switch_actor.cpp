@@ -129,6 +129,8 @@ Result<std::string> SwitchActor::fence(const Record& record) {
                             TRY(holders(outcome.holders))),
                 "end them, or switch with --terminate");
   fence_ = outcome.position;
+  // Receivers get the fence and nothing behind it, also of what no guard has seen.
+  if (setup_.stop_links) CHECK_OK(setup_.stop_links(authority::lsn_text(fence_->lsn)));
   return dump(json_of(*fence_));
 }
 

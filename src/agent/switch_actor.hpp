@@ -28,6 +28,8 @@ struct SwitchSetup {
   BeatLoop* beat = nullptr;
   const Published<GatewaySeen>* gateway = nullptr;
   std::optional<fs::path> gateway_directory;  // empty: this region has no gateway
+  // Makes this region's gate let nothing of the residency out behind that place.
+  std::function<Result<void>(const std::string& lsn)> stop_links;
   Events* events = nullptr;
   StallPoints stall;
   std::function<void(const authority::Stored<authority::Record>&)> announce;  // makes a record known here at once

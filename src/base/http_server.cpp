@@ -81,7 +81,7 @@ void install(httplib::Server& server, const HttpHandler& handler, bool local, co
   server.set_tcp_nodelay(true);
   server.set_keep_alive_max_count(1'000'000'000);
   server.set_keep_alive_timeout(listen.idle_s);
-  server.set_payload_max_length(64ULL << 20);
+  server.set_payload_max_length(listen.max_body);
   const auto answer = [handler, local](const httplib::Request& request, httplib::Response& response) {
     const HttpReply reply = handler(call_of(request, local));
     response.status = reply.status;

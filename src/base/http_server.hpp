@@ -40,6 +40,7 @@ struct HttpListen {
   TlsFiles tls;             // with ca: clients without a certificate of that authority are refused in the handshake
   int threads = 8;
   int idle_s = 5;  // a kept-alive connection without a request is closed then; until then it occupies a thread
+  std::size_t max_body = 64ULL << 20;  // bytes; a larger request is refused
 };
 
 // Serves from start until destruction. One handler gets every request.

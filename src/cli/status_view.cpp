@@ -200,6 +200,17 @@ void unsafe_drift(const Json& status, std::vector<std::string>& out) {
           fmt::format("drift: {}: {}; {}", text_at(each, "object"), text_at(each, "what"), text_at(each, "fix")));
 }
 
+void unsafe_gate(const Json& status, std::vector<std::string>& out) {
+  const Json& gate = child_at(status, "gate");
+  if (const auto trouble = text_at(gate, "trouble"); !trouble.empty())
+    out.push_back("the gate here does not answer, nothing goes out: " + trouble);
+  if (const Json& links = child_at(gate, "links"); links.is_array())
+    for (const Json& link : links)
+      if (const auto held = text_at(link, "held"); !held.empty())
+        out.push_back(fmt::format("the gate holds {} ({}); look, then domicile link resume {} --reason TEXT",
+                                  text_at(link, "link"), held, text_at(link, "link")));
+}
+
 // A copy that is to save the residency, and may not be able to.
 void unsafe_copy(const Json& status, const Json& residency, std::vector<std::string>& out) {
   const auto here = text_at(status, "region"), name = text_at(residency, "residency");
@@ -225,6 +236,7 @@ std::vector<std::string> unsafe_now(const Json& status) {
   std::vector<std::string> out;
   unsafe_quorum(status, out);
   unsafe_drift(status, out);
+  unsafe_gate(status, out);
   if (const auto revoked = text_at(status, "revoked"); !revoked.empty())
     out.push_back("the list of revoked certificates cannot be read: " + revoked);
   for (const Json& residency : residencies_of(status)) {

@@ -49,7 +49,7 @@ std::optional<Refused> Book::take(const std::string& link, Lsn from) {
                    fmt::format("{} is held by rule {} until a person has looked", link, held->second.rule)};
   if (in_use_[link]) return Refused{Refusal::busy, link + " is being streamed already"};
   // Only as far as this process remembers; a gate that has just started knows nothing yet.
-  if (const auto sent = sent_.find(link); sent != sent_.end() && from > sent->second)
+  if (const auto known = progress_.find(link); known != progress_.end() && from > known->second.sent)
     return Refused{Refusal::message, link + ": its subscriber says that it has more than it was sent"};
   in_use_[link] = true;
   return {};
@@ -66,9 +66,64 @@ void Book::give_back(const std::string& link) {
   in_use_[link] = false;
 }
 
-void Book::sent(const std::string& link, Lsn position) {
+void Book::progress(const std::string& link, const Progress& now) {
   const std::lock_guard lock(mutex_);
-  sent_[link] = std::max(sent_[link], position);
+  Progress& known = progress_[link];
+  const Lsn sent = std::max(known.sent, now.sent), confirmed = std::max(known.confirmed, now.confirmed);
+  const Progress before = known;
+  known = now.sent_clock == 0 ? before : now;  // a session without a marker yet knows less than the last one
+  known.sent = sent;
+  known.confirmed = confirmed;
+  known.at = now.at;
+}
+
+std::map<std::string, Progress> Book::progress() const {
+  const std::lock_guard lock(mutex_);
+  return progress_;
+}
+
+Result<void> Book::stop(const std::string& name, Lsn at) {
+  if (link(name) == nullptr) return fail(Kind::invalid_input, name + " is no link of this gate");
+  const std::lock_guard lock(mutex_);
+  stops_[name] = at;
+  return {};
+}
+
+Result<void> Book::go(const std::string& name) {
+  if (link(name) == nullptr) return fail(Kind::invalid_input, name + " is no link of this gate");
+  const std::lock_guard lock(mutex_);
+  stops_.erase(name);
+  return {};
+}
+
+std::optional<Lsn> Book::stops_at(const std::string& link) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = stops_.find(link);
+  return at == stops_.end() ? std::nullopt : std::optional(at->second);
+}
+
+Result<std::uint64_t> Book::pass(const std::string& name, std::string_view table, std::string_view lines) {
+  const GateLink* link = this->link(name);
+  if (link == nullptr) return fail(Kind::refused, name + " is no link of this gate", "", "table");
+  const auto& tables = link->rule.tables;
+  const auto at = std::ranges::find_if(tables, [&](const LinkTable& each) { return each.qualified() == table; });
+  if (at == tables.end())
+    return fail(Kind::refused, fmt::format("link {} does not carry table {}", name, table), "", "table");
+  {
+    const std::lock_guard lock(mutex_);
+    if (held_.contains(name)) return fail(Kind::refused, name + " is held until a person has looked", "", "held");
+  }
+  const auto judged = judge_rows(link->rule.residency, *at, lines);
+  if (const auto* wrong = std::get_if<Violation>(&judged)) {
+    CHECK_OK(hold(name, *wrong));
+    return fail(Kind::refused, fmt::format("{} was cut by rule {}: {}", name, name_of(wrong->rule), wrong->what), "",
+                std::string(name_of(wrong->rule)));
+  }
+  auto* place = transfers_.place(name, at->qualified(), link->form);
+  if (place == nullptr) return fail(Kind::unavailable, "the transfer register is full");
+  const auto rows = std::get<std::uint64_t>(judged);
+  Register::count(*place, rows, lines.size(), 0, wall_now());
+  return rows;
 }
 
 Result<void> Book::keep() const {

@@ -14,6 +14,7 @@
 #include "base/log.hpp"
 #include "gate/protocol/check.hpp"
 #include "gate/protocol/dialogue.hpp"
+#include "gate/protocol/rows.hpp"
 #include "gate/register.hpp"
 
 namespace domicile::gate {
@@ -35,6 +36,13 @@ struct Denial {        // something that was refused
   Micros at = 0;
 };
 
+// How far a link is. Both clocks are the owner's database's, by its markers; 0: none yet.
+struct Progress {
+  Lsn sent = 0, confirmed = 0;  // confirmed: what the peer has on its disk, by its own word
+  std::int64_t epoch = 0, sent_clock = 0, confirmed_clock = 0;
+  Micros at = 0;  // monotonic, of the last change
+};
+
 class Book {
  public:
   static Result<std::unique_ptr<Book>> open(const fs::path& state, std::vector<GateLink> links, Log log);
@@ -47,7 +55,18 @@ class Book {
   // it was ever sent.
   std::optional<Refused> take(const std::string& link, Lsn from);
   void give_back(const std::string& link);
-  void sent(const std::string& link, Lsn position);  // after it was forwarded
+  void progress(const std::string& link, const Progress& now);
+  std::map<std::string, Progress> progress() const;
+
+  // Nothing goes out any more once a transaction that ends at `at` or later has: an exact place, for a planned switch.
+  // Until go(), or until this gate is started again: what forbids writes behind it is the database's fence.
+  Result<void> stop(const std::string& link, Lsn at);
+  Result<void> go(const std::string& link);
+  std::optional<Lsn> stops_at(const std::string& link) const;
+
+  // First rows of a link: judged, and counted as gone; their number. `refused` when the link is held, or is from now
+  // on.
+  Result<std::uint64_t> pass(const std::string& link, std::string_view table, std::string_view lines);
 
   // From here on nothing of the link passes. Fails when that cannot be kept on the disk; it is held all the same.
   Result<void> hold(const std::string& link, const Violation& violation);
@@ -69,7 +88,8 @@ class Book {
   mutable std::mutex mutex_;  // all below
   std::map<std::string, Held> held_;
   std::map<std::string, bool> in_use_;
-  std::map<std::string, Lsn> sent_;
+  std::map<std::string, Progress> progress_;
+  std::map<std::string, Lsn> stops_;
   std::deque<Denial> denials_;
   std::uint64_t denied_ = 0;
 };

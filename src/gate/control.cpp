@@ -9,13 +9,28 @@ namespace {
 HttpReply reply(const Json& json, int status = 200) { return {status, dump(json)}; }
 
 HttpReply refuse(const Error& error) {
-  const int status = error.kind == Kind::invalid_input ? 400 : error.kind == Kind::conflict ? 409 : 500;
+  const int status = error.kind == Kind::invalid_input ? 400
+                     : error.kind == Kind::refused     ? 403
+                     : error.kind == Kind::conflict    ? 409
+                                                       : 500;
   return reply({{"what", one_line(error)}, {"fix", error.fix}, {"code", error.id}, {"kind", name_of(error.kind)}},
                status);
 }
 
+// `lag_ms`: by how much what the peer confirmed trails what has left, on the owner's clock; null: not known.
+Json json_of(const Progress& progress) {
+  const bool known = progress.confirmed_clock != 0;
+  return {{"sent", authority::lsn_text(progress.sent)},
+          {"confirmed", authority::lsn_text(progress.confirmed)},
+          {"epoch", progress.epoch},
+          {"marker_us", progress.sent_clock},
+          {"confirmed_marker_us", progress.confirmed_clock},
+          {"lag_ms", known ? Json((progress.sent_clock - progress.confirmed_clock) / 1000) : Json()}};
+}
+
 Json links(Gate& gate) {
   const auto held = gate.book().held();
+  const auto progress = gate.book().progress();
   Json out = Json::array();
   for (const auto& link : gate.book().links()) {
     Json tables = Json::object();
@@ -23,7 +38,11 @@ Json links(Gate& gate) {
     Json why;
     for (const auto& one : held)
       if (one.link == link.rule.link) why = {{"rule", one.rule}, {"what", one.what}, {"at_us", one.at}};
+    const auto at = progress.find(link.rule.link);
+    const auto stop = gate.book().stops_at(link.rule.link);
     out.push_back({{"link", link.rule.link},
+                   {"progress", at == progress.end() ? Json() : json_of(at->second)},
+                   {"stops_at", stop ? Json(authority::lsn_text(*stop)) : Json()},
                    {"residency", link.rule.residency},
                    {"to", link.to},
                    {"form", link.form},
@@ -71,6 +90,30 @@ Result<Json> resume(Gate& gate, const Log& log, const std::string& body) {
   return Json{{"link", link}, {"rule", was.rule}, {"what", was.what}};
 }
 
+Result<Json> stop(Gate& gate, const std::string& body) {
+  const Json order = TRY(parse_json(body, "the order"));
+  const auto link = TRY(member<std::string>(order, "link"));
+  const auto at = TRY(member<std::string>(order, "at"));
+  const auto lsn = authority::lsn_of(at);
+  if (!lsn) return fail(Kind::invalid_input, "'at' is no log position");
+  CHECK_OK(gate.book().stop(link, *lsn));
+  return Json{{"link", link}, {"stops_at", at}};
+}
+
+Result<Json> go(Gate& gate, const std::string& body) {
+  const Json order = TRY(parse_json(body, "the order"));
+  const auto link = TRY(member<std::string>(order, "link"));
+  CHECK_OK(gate.book().go(link));
+  return Json{{"link", link}};
+}
+
+// LINK/SCHEMA.TABLE
+Result<Json> first_rows(Gate& gate, std::string_view rest, const std::string& lines) {
+  const auto slash = rest.find('/');
+  if (slash == std::string_view::npos) return fail(Kind::invalid_input, "write LINK/SCHEMA.TABLE");
+  return Json{{"rows", TRY(gate.book().pass(std::string(rest.substr(0, slash)), rest.substr(slash + 1), lines))}};
+}
+
 }  // namespace
 
 HttpReply answer(Gate& gate, const Log& log, const HttpCall& call) {
@@ -78,8 +121,17 @@ HttpReply answer(Gate& gate, const Log& log, const HttpCall& call) {
   if (call.method == "GET" && call.path == "/v1/links") return reply(links(gate));
   if (call.method == "GET" && call.path == "/v1/transfers") return reply(transfers(gate));
   if (call.method == "GET" && call.path == "/v1/denials") return reply(denials(gate));
+  constexpr std::string_view kFirstRows = "/v1/first-rows/";
+  if (call.method == "POST" && call.path.starts_with(kFirstRows)) {
+    const auto done = first_rows(gate, std::string_view(call.path).substr(kFirstRows.size()), call.body);
+    return done ? reply(*done) : refuse(done.error());
+  }
   if (call.method == "POST" && call.path == "/v1/links/resume") {
     const auto done = resume(gate, log, call.body);
+    return done ? reply(*done) : refuse(done.error());
+  }
+  if (call.method == "POST" && (call.path == "/v1/links/stop" || call.path == "/v1/links/go")) {
+    const auto done = call.path == "/v1/links/stop" ? stop(gate, call.body) : go(gate, call.body);
     return done ? reply(*done) : refuse(done.error());
   }
   return reply({{"what", "there is no such page"}, {"kind", "invalid_input"}}, 404);

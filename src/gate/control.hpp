@@ -1,8 +1,14 @@
 // The gate's control API, on a Unix socket: whoever may open it operates this gate.
 //
 //   GET  /healthz              200
-//   GET  /v1/links             [{link, to, form, tables, held: {rule, what, at_us} or null}]
+//   GET  /v1/links             [{link, to, form, tables, held: {rule, what, at_us} or null, stops_at: LSN or null,
+//                               progress: {sent, confirmed, epoch, marker_us, confirmed_marker_us, lag_ms} or null}]
+//   POST /v1/links/stop        {link, at: LSN}: nothing leaves behind the first transaction that ends there or later
+//   POST /v1/links/go          {link}: it does again
 //   POST /v1/links/resume      {link, reason, by}: a person has looked; 409 when it is not held
+//   POST /v1/first-rows/LINK/SCHEMA.TABLE   whole lines of COPY's text format: judged, and counted as gone; 403 when
+//   they
+//                              may not go, and then the link is held
 //   GET  /v1/transfers         [{link, table, form, rows, bytes, first_at_us, last_at_us, position}]
 //   GET  /v1/denials           [{id, region, rule, what, at_us}], the last thousand, oldest first
 #pragma once

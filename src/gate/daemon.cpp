@@ -8,6 +8,11 @@
 #include "gate/control.hpp"
 
 namespace domicile::gate {
+namespace {
+
+constexpr std::size_t kPiece = 1U << 20;  // of first rows beside the largest one
+
+}  // namespace
 
 Result<void> run_gate(const GateFile& file, const std::stop_token& stop) {
   const Log log(2, file.log, Level::info, file.region);
@@ -27,8 +32,9 @@ Result<void> run_gate(const GateFile& file, const std::stop_token& stop) {
   config.largest_row = file.largest_row;
   config.revoked = [&revoked](const std::string& serial) { return revoked.contains(serial); };
   const auto gate = TRY(Gate::start(std::move(config), log));
-  const auto server = TRY(HttpServer::start({.unix_socket = file.socket.string()},
-                                            [&](const HttpCall& call) { return answer(*gate, log, call); }));
+  const auto server =
+      TRY(HttpServer::start({.unix_socket = file.socket.string(), .max_body = file.largest_row + kPiece},
+                            [&](const HttpCall& call) { return answer(*gate, log, call); }));
   for (const auto& held : gate->book().held())
     log.error("gate.held", "a link is held since before: domicile link resume",
               {{Field::link, held.link}, {Field::code, held.rule}, {Field::reason, held.what}});

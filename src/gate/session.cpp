@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 
 #include "gate/protocol/feedback.hpp"
 #include "gate/upstream.hpp"
@@ -13,10 +14,12 @@ namespace {
 
 constexpr Micros kPatience = 10 * kSecond;      // for each step before the stream
 constexpr Micros kLook = 500 * kMillisecond;    // how often a silent stream looks whether it is to end
+constexpr Micros kGo = 20 * kMillisecond;       // how often a stopped one looks whether it may go on
 constexpr std::size_t kPeerFrame = 8192;        // the largest message that a subscription sends
 constexpr std::size_t kAnswer = 1U << 20;       // the largest answer to one of its questions
 constexpr std::size_t kChunk = 64U << 10;       // read at once
 constexpr std::size_t kHighWater = 256U << 10;  // on its way to the peer: until then the server is not read
+constexpr std::size_t kOnWay = 10'000;          // markers that a peer has not confirmed: half an hour of them
 constexpr std::string_view kDenied = "DM010";   // SQLSTATE of every refusal
 
 Error refusal(Refusal rule, const std::string& what) {
@@ -47,7 +50,9 @@ class Session {
   Result<void> stream(const Statement& start);
   Result<void> pump(Check& check, const GateLink& link);
   Result<void> from_server(Check& check, const GateLink& link);
-  Result<void> from_peer();
+  Result<void> from_peer(const GateLink& link);
+  void note_progress(const Check& check, const GateLink& link);
+  void note_confirmed(const StatusUpdate& update, const GateLink& link);
   Result<void> count(const Check& check, const GateLink& link);
   Result<void> cut(const GateLink& link, const Violation& violation);
   void say_goodbye(const Error& error);
@@ -63,6 +68,10 @@ class Session {
   Buffer from_peer_, from_server_, to_peer_, to_server_;
   std::size_t taken_ = 0;  // of from_peer_, by the frame in hand
   Feedback feedback_;
+  Lsn begun_ = 0;                    // where the stream began
+  bool stopped_ = false;             // at the place where the link stops: the server is not read
+  std::deque<PassedMarker> on_way_;  // sent and not confirmed yet
+  Progress progress_;
   std::map<std::string, Passed> counted_;
   bool over_ = false;
 };
@@ -265,8 +274,8 @@ Result<void> Session::stream(const Statement& start) {
   setup_.log.info("gate.stream", "a link streams", {{Field::link, link.rule.link}, {Field::peer, rule_.region}});
   Check check(link.rule);
   from_peer_.drop(std::exchange(taken_, 0));
+  begun_ = start.from;
   auto ended = pump(check, link);
-  setup_.book->sent(link.rule.link, feedback_.sent());
   setup_.book->give_back(link.rule.link);
   return ended;
 }
@@ -274,22 +283,24 @@ Result<void> Session::stream(const Statement& start) {
 Result<void> Session::pump(Check& check, const GateLink& link) {
   const Wire& server = upstream_->wire();
   CHECK_OK(from_server(check, link));
-  CHECK_OK(from_peer());
+  CHECK_OK(from_peer(link));
   while (!stop_.stop_requested() && !over_) {
     std::array<pollfd, 2> waits{pollfd{peer_.fd(), POLLIN, 0}, pollfd{server.fd(), 0, 0}};
     if (!to_peer_.empty()) waits[0].events |= POLLOUT;
-    if (to_peer_.size() < kHighWater) waits[1].events |= POLLIN;
+    if (to_peer_.size() < kHighWater && !stopped_) waits[1].events |= POLLIN;
     if (!to_server_.empty()) waits[1].events |= POLLOUT;
-    if (::poll(waits.data(), waits.size(), static_cast<int>(kLook / kMillisecond)) < 0 && errno != EINTR)
+    const Micros patience = stopped_ ? kGo : kLook;
+    if (::poll(waits.data(), waits.size(), static_cast<int>(patience / kMillisecond)) < 0 && errno != EINTR)
       return tl::unexpected<Error>(errno_error("cannot wait for a link's ends"));
-    if (waits[1].revents != 0) {
-      for (bool more = true; more && to_peer_.size() < kHighWater;) {
+    if (stopped_) CHECK_OK(from_server(check, link));
+    if (waits[1].revents != 0 && !stopped_) {
+      for (bool more = true; more && to_peer_.size() < kHighWater && !stopped_;) {
         more = TRY(from_server_.fill(server, kChunk));
         CHECK_OK(from_server(check, link));
       }
     }
     if (waits[0].revents != 0) {
-      while (TRY(from_peer_.fill(peer_, kPeerFrame))) CHECK_OK(from_peer());
+      while (TRY(from_peer_.fill(peer_, kPeerFrame))) CHECK_OK(from_peer(link));
     }
     CHECK_OK(to_peer_.flush(peer_));
     CHECK_OK(to_server_.flush(server));
@@ -314,6 +325,8 @@ Result<void> Session::from_server(Check& check, const GateLink& link) {
   std::size_t from = 0;
   Feedback feedback = feedback_;
   std::optional<Violation> wrong;
+  const auto stop = setup_.book->stops_at(link.rule.link);
+  stopped_ = false;
   while (!wrong && !over_) {
     const auto begin = all.size() - left.size();
     const auto taken = TRY(take_frame(left, setup_.largest_row));
@@ -322,6 +335,9 @@ Result<void> Session::from_server(Check& check, const GateLink& link) {
       case 'd': {
         const auto data = TRY(server_data(taken->body));
         if (const auto* wal = std::get_if<WalData>(&data)) {
+          // Between transactions, and before any of the next one has left.
+          stopped_ = stop && wal->message.starts_with('B') && std::max(begun_, check.committed()) >= *stop;
+          if (stopped_) break;
           wrong = check.look(wal->message);
           if (!wrong) feedback.forwarded(*wal);
         } else {
@@ -340,6 +356,10 @@ Result<void> Session::from_server(Check& check, const GateLink& link) {
       default:
         return fail(Kind::corrupt, fmt::format("PostgreSQL sent a message of type '{}' in a stream", taken->type));
     }
+    if (stopped_) {
+      left = all.substr(begin);
+      break;
+    }
     pass.append(all.substr(from, begin - from));  // without this frame
     from = all.size() - left.size();
   }
@@ -347,10 +367,35 @@ Result<void> Session::from_server(Check& check, const GateLink& link) {
   CHECK_OK(count(check, link));  // before it goes: none crosses uncounted
   to_peer_.append(pass);
   feedback_ = feedback;
+  note_progress(check, link);
   from_server_.drop(all.size() - left.size());
   if (wrong) return cut(link, *wrong);
   if (over_) return fail(Kind::unavailable, "PostgreSQL has ended the stream");
   return {};
+}
+
+// Once for each batch that was read, so that it costs no row anything.
+void Session::note_progress(const Check& check, const GateLink& link) {
+  const PassedMarker& marker = check.marker();
+  if (marker.commit != 0 && marker.clock_us != progress_.sent_clock) {
+    progress_.epoch = marker.epoch;
+    progress_.sent_clock = marker.clock_us;
+    on_way_.push_back(marker);
+    if (on_way_.size() > kOnWay) on_way_.pop_front();
+  }
+  progress_.sent = feedback_.sent();
+  progress_.at = monotonic_now();
+  setup_.book->progress(link.rule.link, progress_);
+}
+
+void Session::note_confirmed(const StatusUpdate& update, const GateLink& link) {
+  progress_.confirmed = std::max(progress_.confirmed, update.flushed);
+  while (!on_way_.empty() && on_way_.front().commit <= progress_.confirmed) {
+    progress_.confirmed_clock = on_way_.front().clock_us;
+    on_way_.pop_front();
+  }
+  progress_.at = monotonic_now();
+  setup_.book->progress(link.rule.link, progress_);
 }
 
 Result<void> Session::count(const Check& check, const GateLink& link) {
@@ -365,7 +410,7 @@ Result<void> Session::count(const Check& check, const GateLink& link) {
   return {};
 }
 
-Result<void> Session::from_peer() {
+Result<void> Session::from_peer(const GateLink& link) {
   while (true) {
     std::string_view view = from_peer_.view();
     const std::size_t before = view.size();
@@ -378,7 +423,9 @@ Result<void> Session::from_peer() {
       case PeerMessage::copy_data: {
         const auto update = status_update((*taken)->body);
         if (!update) return refuse(Refusal::message, update.error().what);
-        to_server_.append(to_frame(feedback_.clamped(*update)));
+        const StatusUpdate clamped = feedback_.clamped(*update);
+        to_server_.append(to_frame(clamped));
+        note_confirmed(clamped, link);
         break;
       }
       default:  // done, or gone

@@ -23,7 +23,8 @@ constexpr const char* kHba =
     "hostssl all all 127.0.0.0/8        cert\n";
 
 // The roles that the site's own programs may log in as.
-constexpr const char* kLocalRoles[] = {"postgres", "domicile_agent", "domicile_owner", "app_owner", "app"};
+constexpr const char* kLocalRoles[] = {"postgres",       "domicile_agent", "domicile_gate",
+                                       "domicile_owner", "app_owner",      "app"};
 
 template <class Ready>
 Result<void> await(const std::string& what, Micros timeout, Ready ready) {

@@ -14,7 +14,7 @@
 namespace domicile::lab {
 namespace {
 
-constexpr Port kBetweenRegions[] = {gateway, tunnel, forward, postgres, etcd_client, etcd_peer, agent_api};
+constexpr Port kBetweenRegions[] = {gateway, tunnel, forward, gate, etcd_client, etcd_peer, agent_api};
 constexpr Port kFromHost[] = {gateway, agent_api};
 
 bool on_voters(Port port) { return port == etcd_client || port == etcd_peer || port == agent_api; }
@@ -31,6 +31,8 @@ std::string_view name_of(Port port) {
       return "demo";
     case postgres:
       return "postgres";
+    case gate:
+      return "gate";
     case etcd_client:
       return "etcd-client";
     case etcd_peer:

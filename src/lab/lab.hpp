@@ -31,6 +31,7 @@ enum Port {
   forward = 8445,
   demo = 8080,
   postgres = 5432,
+  gate = 5433,
   etcd_client = 2379,
   etcd_peer = 2380,
   agent_api = 7400

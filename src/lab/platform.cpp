@@ -78,7 +78,7 @@ std::string link_conninfo(const Lab& lab, const std::string& from, const std::st
   return fmt::format(
       "host={} port={} dbname={} user={} sslmode=verify-full sslrootcert={} sslcert={} sslkey={} connect_timeout=3 "
       "keepalives_idle=2 keepalives_interval=1 keepalives_count=3 tcp_user_timeout=4000",
-      lab.address(from, to), lab.port(from, postgres), lab.spec().database, role, tls.ca, tls.certificate, tls.key);
+      lab.address(from, to), lab.port(from, gate), lab.spec().database, role, tls.ca, tls.certificate, tls.key);
 }
 
 std::string yaml_tls(const TlsFiles& tls) {
@@ -106,7 +106,9 @@ std::string agent_yaml(const Lab& lab, const Site& site, const fs::path& topolog
   for (const auto& one : etcd_endpoints(lab, name)) endpoints += (endpoints.empty() ? "" : ", ") + one;
   std::string yaml =
       fmt::format("region: {}\ntopology: {}\nstate: {}\n", name, topology.string(), (folder / "agent").string());
-  if (!site.voter) yaml += fmt::format("database: \"{}\"\n", lab.database_of(name, "domicile_agent"));
+  if (!site.voter)
+    yaml += fmt::format("database: \"{}\"\ngate: {{socket: {}}}\n", lab.database_of(name, "domicile_agent"),
+                        gate_socket(lab, name).string());
   yaml += fmt::format("etcd: {{endpoints: [{}], user: {}, password_file: {}, {}}}\n", endpoints, name,
                       (lab.certificates(name) / "etcd.password").string(), yaml_tls(tls_of(lab, name, "etcd")));
   yaml += fmt::format("api:\n  listen: {}\n  socket: {}\n  {{}}\n", endpoint(lab, name, name, agent_api),
@@ -130,6 +132,17 @@ std::string agent_yaml(const Lab& lab, const Site& site, const fs::path& topolog
   return yaml;
 }
 
+std::string gate_yaml(const Lab& lab, const Site& site, const fs::path& topology) {
+  const std::string& name = site.name;
+  const auto tls = tls_of(lab, name, "site");
+  return fmt::format(
+      "region: {}\ntopology: {}\nstate: {}\nsocket: {}\nlisten: {}\nca: {}\ncertificate: {}\nkey: {}\n"
+      "database: \"{}\"\ndatabase_name: {}\nrevoked_file: {}\n",
+      name, topology.string(), (lab.folder(name) / "gate").string(), gate_socket(lab, name).string(),
+      endpoint(lab, name, name, gate), tls.ca, tls.certificate, tls.key, lab.database_of(name, "domicile_gate"),
+      lab.spec().database, (lab.folder(name) / "revoked").string());
+}
+
 // Before any of its processes runs: what they write there meanwhile would be given away under their hands.
 Result<void> write_settings(Lab& lab, const Site& site, const fs::path& topology, const fs::path& modules) {
   const fs::path folder = lab.folder(site.name), settings = folder / "agent.yaml";
@@ -139,6 +152,9 @@ Result<void> write_settings(Lab& lab, const Site& site, const fs::path& topology
   CHECK_OK(lab.give(folder / "agent"));
   CHECK_OK(lab.give(folder / "stall"));
   if (site.voter) return {};
+  CHECK_OK(make_directories(folder / "gate", 0700));
+  CHECK_OK(lab.give(folder / "gate"));
+  CHECK_OK(write_file(folder / "gate.yaml", gate_yaml(lab, site, topology)));
   const auto made =
       TRY(run({{lab.binary("domicile").string(), "gateway", "config", "--write", "--config", settings.string()}},
               30 * kSecond));
@@ -150,6 +166,12 @@ Result<void> start_agent(Lab& lab, const Site& site) {
   return lab.launch(
       site.name, "agent",
       {{lab.binary("domicile").string(), "agent", "--config", (lab.folder(site.name) / "agent.yaml").string()}});
+}
+
+Result<void> start_gate(Lab& lab, const Site& site) {
+  return lab.launch(
+      site.name, "gate",
+      {{lab.binary("domicile").string(), "gate", "--config", (lab.folder(site.name) / "gate.yaml").string()}});
 }
 
 Result<void> start_gateway(Lab& lab, const Site& site) {
@@ -232,6 +254,8 @@ std::string demo_host(const std::string& residency, int number) {
 
 fs::path agent_socket(const Lab& lab, const std::string& site) { return lab.folder(site) / "run" / "agent.sock"; }
 
+fs::path gate_socket(const Lab& lab, const std::string& site) { return lab.folder(site) / "run" / "gate.sock"; }
+
 Result<void> install_platform(Lab& lab, const PlatformSpec& spec) {
   const auto topology = TRY(topology::load(TRY(read_file(spec.topology)), spec.topology.string()));
   const fs::path copy = lab.spec().directory / "topology.yaml";
@@ -255,6 +279,7 @@ Result<void> install_platform(Lab& lab, const PlatformSpec& spec) {
   lab.say("agents, gateways and the demo service start");
   for (const auto& site : lab.spec().sites) {
     CHECK_OK(write_settings(lab, site, copy, spec.modules));
+    if (!site.voter) CHECK_OK(start_gate(lab, site));
     CHECK_OK(start_agent(lab, site));
     if (site.voter) continue;
     CHECK_OK(start_demo(lab, site));

@@ -22,7 +22,8 @@ std::string demo_host(const std::string& residency, int number);
 // lag.
 Result<void> install_platform(Lab& lab, const PlatformSpec& spec);
 
-// The control API's Unix socket of a site's agent.
+// The control API's Unix socket of a site's agent, and of its gate.
 fs::path agent_socket(const Lab& lab, const std::string& site);
+fs::path gate_socket(const Lab& lab, const std::string& site);
 
 }  // namespace domicile::lab

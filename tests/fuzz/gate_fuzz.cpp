@@ -2,6 +2,7 @@
 #include "gate/protocol/check.hpp"
 #include "gate/protocol/dialogue.hpp"
 #include "gate/protocol/feedback.hpp"
+#include "gate/protocol/rows.hpp"
 
 using namespace domicile::gate;
 
@@ -46,5 +47,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (data[0] == 'p') peer(bytes);
   if (data[0] == 's') server(bytes);
   if (data[0] == 'w') (void)server_data(bytes);
+  if (data[0] == 'r') (void)judge_rows(kLink.residency, kLink.tables[0], bytes);
   return 0;
 }

@@ -1,5 +1,5 @@
 // Everything that an agent does to its database, done as the role domicile_agent, which is no superuser, between two
-// real clusters under the real guard; links log in as domicile_link_<peer>.
+// real clusters under the real guard; links log in as the gate does.
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -92,8 +92,8 @@ INSTANTIATE_TEST_SUITE_P(Guard, AgentRights, testing::Values(GuardForm::c, Guard
 TEST_P(AgentRights, CarryALinkFromItsFirstRowsToASwitchAndBack) {
   auto at_a = a_.open("postgres", "domicile_agent"), at_b = b_.open("postgres", "domicile_agent");
   auto shop = a_.open("postgres", "shop");
-  const std::string to_a = a_.conninfo("postgres", "domicile_link_eu_central_1");
-  const std::string to_b = b_.conninfo("postgres", "domicile_link_us_east_1");
+  const std::string to_a = a_.conninfo("postgres", "domicile_gate");
+  const std::string to_b = b_.conninfo("postgres", "domicile_gate");
 
   // The owner: leases, tenants, a sign of life, markers with the sequences' values.
   lease(at_a, "directory", 1);
@@ -119,6 +119,24 @@ TEST_P(AgentRights, CarryALinkFromItsFirstRowsToASwitchAndBack) {
   ASSERT_OK(again);
   ASSERT_OK(import_first_rows(at_b, kThere, *again));
   EXPECT_EQ(rows(b_), 100);
+
+  // As the link's role the session that exports sees what the link lets out, and SQL alone sees no more.
+  auto reader = a_.open("postgres", "domicile_agent");
+  const auto refused = [&](const std::string& sql) { return sqlstate_of(reader.exec(sql).error()); };
+  const std::string outlet = "SELECT domicile.outlet('" + kThere.name + "', '";
+  EXPECT_EQ(refused(outlet + "domicile_link_us_east_1', 'app.orders')"), "42501") << "another link's role";
+  EXPECT_EQ(refused(outlet + "shop', 'app.orders')"), "42501");
+  EXPECT_EQ(refused(outlet + "domicile_link_eu_central_1', 'app.other')"), "42501");
+  ASSERT_OK(reader.exec(outlet + "domicile_link_eu_central_1', 'app.orders')"));
+  ASSERT_OK(reader.exec("SET ROLE domicile_link_eu_central_1"));
+  EXPECT_EQ(refused("SELECT FROM app.orders"), "42501");
+  EXPECT_EQ(refused("SELECT FROM domicile.tenant"), "42501");
+  EXPECT_EQ(reader.exec("SELECT count(*) FROM pg_temp.domicile_outlet").value().text(0, 0), "100");
+  ASSERT_OK(a_.open("postgres")
+                .exec("BEGIN; SELECT domicile.permit('eu', 'link'); INSERT INTO app.orders (residency, tenant_id) "
+                      "VALUES ('eu', 'x'); "
+                      "COMMIT"));
+  EXPECT_EQ(reader.exec("SELECT count(*) FROM pg_temp.domicile_outlet").value().text(0, 0), "100");
 
   // The link itself.
   ASSERT_OK(ensure_subscription(at_b, kThere, to_a));
@@ -190,9 +208,9 @@ TEST_P(AgentRights, SufficeForEveryCallOfTheStore) {
     settings.topology = topology;
     return make_store(std::move(settings));
   };
-  const auto to_b = b_.conninfo("postgres", "domicile_link_us_east_1");
+  const auto to_b = b_.conninfo("postgres", "domicile_gate");
   const auto at_a = store(a_, "us-east-1", "eu-central-1", to_b);
-  const auto at_b = store(b_, "eu-central-1", "us-east-1", a_.conninfo("postgres", "domicile_link_eu_central_1"));
+  const auto at_b = store(b_, "eu-central-1", "us-east-1", a_.conninfo("postgres", "domicile_gate"));
   const replication::LinkName there{"us", "us-east-1", "eu-central-1"}, back{"us", "eu-central-1", "us-east-1"};
 
   const auto clock = at_a->clock();
@@ -248,7 +266,7 @@ TEST_P(AgentRights, SufficeToProveACopyAgainstItsSource) {
   const auto topology = std::make_shared<const topology::Topology>(topology_);
   StoreSettings there_settings{"us-east-1", agent(a_), {}, topology},
       here_settings{"eu-central-1", agent(b_), {}, topology};
-  here_settings.peers = {{"us-east-1", a_.conninfo("postgres", "domicile_link_eu_central_1")}};
+  here_settings.peers = {{"us-east-1", a_.conninfo("postgres", "domicile_gate")}};
   const auto at_a = make_store(there_settings), at_b = make_store(here_settings);
   const replication::LinkName link{"us", "us-east-1", "eu-central-1"};
   const auto clock = at_a->clock();

@@ -229,7 +229,8 @@ TEST_P(ApplyCli, OnlyWhatIsNamedMayBeCalledAndWritten) {
   EXPECT_EQ(
       may("domicile_agent"),
       "clock directory_version end_writers guard_form guard_missing guard_repair guard_state lease_close lease_fence "
-      "lease_set open_transactions open_writers permit publication_restore subscription_advance subscription_create "
+      "lease_set open_transactions open_writers outlet permit publication_restore subscription_advance "
+      "subscription_create "
       "subscription_disable subscription_drop "
       "subscription_enable subscription_idle subscription_position subscription_set_slot subscription_set_slot_none "
       "subscription_terminate ");

@@ -168,7 +168,7 @@ TEST_P(Apply, OfTwoAppliesOfOnePlanTheSecondIsRefused) {
 }
 
 TEST_P(Apply, ARoleOfOurNameThatWasThereIsRefusedAndStaysAsItWas) {
-  for (const std::string role : {"domicile_agent", "domicile_link_us_east_1"}) {
+  for (const std::string role : {"domicile_agent", "domicile_gate", "domicile_link_us_east_1"}) {
     ASSERT_TRUE(db_->exec("CREATE ROLE " + role + " NOLOGIN"));
     const auto schema = server_->dump(database_), globals = server_->dump(database_, true);
     const desired::Context context{topology_, "eu-central-1"};
@@ -207,13 +207,20 @@ TEST_P(Apply, WhatAPersonLoosenedIsNoticedAndMended) {
   make(context);
   ASSERT_TRUE(
       db_->exec("ALTER PUBLICATION domicile_eu_eu_central_1_us_east_1 SET TABLE app.orders;"
-                "ALTER TABLE app.orders DISABLE TRIGGER ALL; ALTER ROLE domicile_agent SUPERUSER"));
+                "ALTER TABLE app.orders DISABLE TRIGGER ALL; ALTER ROLE domicile_agent SUPERUSER;"
+                "ALTER ROLE domicile_link_us_east_1 LOGIN REPLICATION"));
   auto seen = look(context);
   EXPECT_EQ(seen.plan.steps[0].act, desired::Act::change_publication);
   EXPECT_TRUE(desired::refuses(seen.findings)) << "a superuser agent";
   ASSERT_TRUE(db_->exec("ALTER ROLE domicile_agent NOSUPERUSER"));
   make(context);
   EXPECT_FALSE(look(context).plan.changes());
+  EXPECT_EQ(db_->exec("SELECT rolcanlogin OR rolreplication FROM pg_catalog.pg_roles WHERE rolname = "
+                      "'domicile_link_us_east_1'")
+                .value()
+                .text(0, 0),
+            "f")
+      << "a link's login ends at the gate";
 }
 
 TEST_P(Apply, RemoveLeavesTheDatabaseAndItsRolesAsTheyWere) {

@@ -248,6 +248,68 @@ TEST_F(GateBetween, ARowOfAnotherResidencyIsCutEvenWithTheRightColumns) {
   EXPECT_EQ(log().find("canary"), std::string::npos);
 }
 
+TEST_F(GateBetween, ALinkStopsAtAnExactPlaceAndGoesOnFromThere) {
+  bring_up();
+  write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 't', 1)");
+  ASSERT_TRUE(caught_up());
+  auto source = source_.connect();
+  auto target = target_.connect();
+  const auto fence = must(postgres::links::own_position(source));
+  must(gate_->book().stop(kLinkName, fence.lsn));
+  // The first that ends behind it is what a receiver proves to have reached it by.
+  must(postgres::links::commit_marker(source, "us", 1, {}));
+  write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 't', 2)");
+  ASSERT_TRUE(must(postgres::links::wait_applied(target, kLink, fence, 20 * kSecond)));
+  // All of it is in the log by now; what the gate has sent grows no more.
+  const auto later = must(postgres::links::own_position(source));
+  ASSERT_TRUE(test::eventually([&] { return gate_->book().progress().at(kLinkName).confirmed >= fence.lsn; }));
+  EXPECT_LT(gate_->book().progress().at(kLinkName).sent, later.lsn);
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
+
+  // Also for a subscription that comes again.
+  must(target.exec("ALTER SUBSCRIPTION " + kLinkName + " DISABLE"));
+  ASSERT_TRUE(test::eventually([&] { return !gate_->book().in_use(kLinkName); }));
+  must(target.exec("ALTER SUBSCRIPTION " + kLinkName + " ENABLE"));
+  ASSERT_TRUE(test::eventually([&] { return gate_->book().in_use(kLinkName); }));
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
+  must(gate_->book().go(kLinkName));
+  ASSERT_TRUE(caught_up());
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "2");
+}
+
+TEST_F(GateBetween, LagIsToldByMarkersOnTheOwnersClock) {
+  bring_up();
+  auto source = source_.connect();
+  must(
+      source.exec("INSERT INTO domicile.marker (residency, clock_us, epoch, lsn) VALUES ('us', 1000000, 7, '0/0'), "
+                  "('eu', 9, 9, '0/0')"));
+  ASSERT_TRUE(test::eventually([&] { return gate_->book().progress()[kLinkName].confirmed_clock == 1'000'000; }));
+  // A peer that applies nothing confirms nothing.
+  auto target = target_.connect();
+  must(target.exec("BEGIN; LOCK TABLE domicile.marker IN SHARE MODE"));
+  must(source.exec("UPDATE domicile.marker SET clock_us = 3500000 WHERE residency = 'us'"));
+  ASSERT_TRUE(test::eventually([&] { return gate_->book().progress()[kLinkName].sent_clock == 3'500'000; }));
+  const auto behind = gate_->book().progress()[kLinkName];
+  EXPECT_EQ(behind.sent_clock - behind.confirmed_clock, 2'500'000);
+  EXPECT_EQ(behind.epoch, 7);
+  must(target.exec("COMMIT"));
+  ASSERT_TRUE(test::eventually([&] { return gate_->book().progress()[kLinkName].confirmed_clock == 3'500'000; }));
+}
+
+TEST_F(GateBetween, FirstRowsAreJudgedCountedAndCutTheLinkLikeAnyOther) {
+  EXPECT_EQ(must(gate_->book().pass(kLinkName, "app.orders", "us\tt\t1\t5\nus\tt\t2\t6\n")), 2u);
+  EXPECT_EQ(gate_->book().pass(kLinkName, "app.secrets", "us\n").error().id, "table");
+  EXPECT_EQ(gate_->book().pass("domicile_eu_eu_us", "app.orders", "us\n").error().id, "table");
+  EXPECT_TRUE(gate_->book().held().empty());
+  const auto wrong = gate_->book().pass(kLinkName, "app.orders", "us\tt\t3\t5\neu\tcanary\t4\t5\n");
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().id, "residency");
+  EXPECT_EQ(render(wrong.error()).find("canary"), std::string::npos);
+  ASSERT_EQ(gate_->book().held().size(), 1u);
+  EXPECT_EQ(gate_->book().pass(kLinkName, "app.orders", "us\tt\t1\t5\n").error().id, "held");
+  EXPECT_EQ(gate_->book().transfers().all().at(0).rows, 2u);
+}
+
 // ---- a hostile peer
 
 struct Session {

@@ -85,7 +85,7 @@ TEST(LabNetwork, ARegionReachesAnotherOnlyThroughTheRelay) {
   Folder folder;
   auto lab = *Lab::up(three_sites(folder.path(), false), kIsolation);
   // A listener in eu-central-1 on a port that is no route, and one on a port that is.
-  listen_in(*lab, "eu-central-1", "127.20.0.1", "5432, 9999");
+  listen_in(*lab, "eu-central-1", "127.20.0.1", "5432, 5433, 9999");
   const auto probe = [&](int port) {
     const auto out = lab->folder("us-east-1") / "probe.txt";
     fs::remove(out);
@@ -103,7 +103,8 @@ TEST(LabNetwork, ARegionReachesAnotherOnlyThroughTheRelay) {
     for (int i = 0; i < 1000 && !fs::exists(out); ++i) ::usleep(10'000);
     return read_file(out).value_or("no answer");
   };
-  EXPECT_EQ(probe(5432), "connected");
+  EXPECT_EQ(probe(5433), "connected");
+  EXPECT_EQ(probe(5432), "refused") << "a peer reaches the gate, and no PostgreSQL";
   EXPECT_EQ(probe(9999), "refused") << "listens there, but no route leads to it";
   EXPECT_EQ(connect_from("127.20.0.1", 9999, 1000), "refused") << "nor from the host";
 }
@@ -137,24 +138,23 @@ TEST(LabEngines, RegionsComeUpSurviveKillAndPauseAndTalkOnlyByCertificate) {
   {
     Session own(lab->database_of("eu-central-1", "postgres"));
     ASSERT_TRUE(own.ok()) << own.error();
-    EXPECT_EQ(own.value("create role domicile_link_us_east_1 login"), "ok");
+    EXPECT_EQ(own.value("create role domicile_link_eu_central_1 login"), "ok");
     EXPECT_EQ(own.value("create table kept (n int)"), "ok");
     EXPECT_EQ(own.value("insert into kept values (1)"), "ok");
   }
-  // From the US side of the ocean, over the relay.
-  const auto from_us = [&](const std::string& credentials) {
-    return lab->address("us-east-1", "eu-central-1") +
-           fmt::format(" port={} dbname=app user=domicile_link_us_east_1 connect_timeout=5 {}",
-                       lab->port("us-east-1", postgres), credentials);
+  const auto by_network = [&](const std::string& credentials) {
+    return lab->address("eu-central-1", "eu-central-1") +
+           fmt::format(" port={} dbname=app user=domicile_link_eu_central_1 connect_timeout=5 {}",
+                       lab->port("eu-central-1", postgres), credentials);
   };
   const std::string certificate = fmt::format("sslmode=verify-full sslrootcert='{}' sslcert='{}' sslkey='{}'",
                                               (lab->spec().directory / "certs/ca.pem").string(),
-                                              (lab->certificates("us-east-1") / "link.pem").string(),
-                                              (lab->certificates("us-east-1") / "link.key").string());
+                                              (lab->certificates("eu-central-1") / "link.pem").string(),
+                                              (lab->certificates("eu-central-1") / "link.key").string());
   const auto psql = [&](const std::string& conninfo) {
-    const auto out = lab->folder("us-east-1") / "logs" / "psql.log";
+    const auto out = lab->folder("eu-central-1") / "logs" / "psql.log";
     fs::remove(out);
-    EXPECT_TRUE(lab->launch("us-east-1", "psql",
+    EXPECT_TRUE(lab->launch("eu-central-1", "psql",
                             {{"/usr/lib/postgresql/15/bin/psql", "-Atc", "select current_user", "host=" + conninfo}}));
     for (int i = 0; i < 1000; ++i) {
       ::usleep(10'000);
@@ -165,10 +165,10 @@ TEST(LabEngines, RegionsComeUpSurviveKillAndPauseAndTalkOnlyByCertificate) {
     }
     return read_file(out).value_or("");
   };
-  EXPECT_EQ(psql(from_us(certificate)), "domicile_link_us_east_1\n");
-  const std::string without = psql(from_us("sslmode=require"));
+  EXPECT_EQ(psql(by_network(certificate)), "domicile_link_eu_central_1\n");
+  const std::string without = psql(by_network("sslmode=require"));
   EXPECT_NE(without.find("certificate"), std::string::npos) << without;
-  EXPECT_EQ(without.find("domicile_link_us_east_1\n"), std::string::npos) << "no certificate, no login";
+  EXPECT_EQ(without.find("domicile_link_eu_central_1\n"), std::string::npos) << "no certificate, no login";
 
   ASSERT_TRUE(lab->pause("eu-central-1"));
   EXPECT_EQ(PQping((lab->database_of("eu-central-1", "postgres") + " connect_timeout=2").c_str()), PQPING_NO_RESPONSE);

@@ -95,12 +95,13 @@ Desired desired_state(const Context& context, const Seen& seen) {
   out.region = context.region;
   out.observe = context.observe;
   out.roles[std::string(kAgentRole)] = {true, true, false, false};
+  out.roles[std::string(kGateRole)] = {true, true, false, false};
   for (const auto& link : residency::links_of(context.topology)) {
     const auto name = residency::name_of(link);
     if (link.from == context.region) {
       out.publications[name] = {name, tables_of(context, link.residency, link.form, seen)};
       out.slots.insert(name);
-      out.roles[link_role(link.to)] = {true, true, false, false};
+      out.roles[link_role(link.to)] = {false, false, false, false};
     } else if (link.to == context.region) {
       const auto owner = context.owners.find(link.residency);
       out.subscriptions[name] = {name, link.from, owner != context.owners.end() && owner->second == link.from};

@@ -10,10 +10,12 @@
 
 namespace domicile::desired {
 
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 inline constexpr std::string_view kAgentRole = "domicile_agent";
+inline constexpr std::string_view kGateRole = "domicile_gate";  // the only one that replicates on behalf of peers
 
-// domicile_link_<peer>, '-' as '_'.
+// domicile_link_<peer>, '-' as '_'. Its login ends at the gate; in the database it is a role without login, which reads
+// the first rows of its links and nothing else.
 std::string link_role(std::string_view peer);
 // The row filter as PostgreSQL prints it, without identifier quotes.
 std::string filter_text(std::string_view column, std::string_view residency);

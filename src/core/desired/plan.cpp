@@ -61,9 +61,14 @@ void diff_roles(const Desired& desired, const Seen& seen, Steps& steps) {
   for (const auto& [name, want] : desired.roles) {
     const auto found = seen.roles.find(name);
     if (found == seen.roles.end())
-      steps.add(Act::create_role, name, "create role " + name + ": logs in by certificate, may replicate");
+      steps.add(
+          Act::create_role, name,
+          "create role " + name +
+              (want.login ? ": logs in and may replicate" : ": reads the first rows of its links, never logs in"));
     else if (found->second.ours && found->second != want)
-      steps.add(Act::change_role, name, "change role " + name + " to login and replication, nothing more");
+      steps.add(Act::change_role, name,
+                "change role " + name +
+                    (want.login ? " to login and replication, nothing more" : " to no login and no replication"));
   }
 }
 

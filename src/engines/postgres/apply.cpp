@@ -40,7 +40,7 @@ class Applier {
       case Act::create_role:
         return create_role(step.object);
       case Act::change_role:
-        return exec("ALTER ROLE " + name(step.object) + " LOGIN REPLICATION NOSUPERUSER NOBYPASSRLS");
+        return change_role(step.object);
       case Act::install_guard:
         return install_guard();
       case Act::guard_table:
@@ -72,12 +72,32 @@ class Applier {
                                      {std::to_string(desired::kSchemaVersion)}));
     // A version that is brought up: the agent's role is there already and needs what is new.
     if (seen_.roles.contains(std::string(desired::kAgentRole)) && seen_.guard_installed) CHECK_OK(rights_of_agent());
+    for (const auto& [publication, have] : seen_.publications)
+      if (have.ours && want_.publications.contains(publication) && !want_.kept.contains(publication))
+        CHECK_OK(record_publication(publication));
     return record(connection_, "schema", "domicile");
   }
 
+  std::string attributes(const std::string& role) const {
+    return want_.roles.at(role).login ? " LOGIN REPLICATION NOSUPERUSER NOBYPASSRLS"
+                                      : " NOLOGIN NOREPLICATION NOSUPERUSER NOBYPASSRLS";
+  }
+
+  // The exporting agent becomes the link's role for the time of a table.
+  Result<void> let_agent_become(const std::string& role) {
+    if (want_.roles.at(role).login) return {};
+    return exec(fmt::format("GRANT {} TO {}", name(role), name(desired::kAgentRole)));
+  }
+
   Result<void> create_role(const std::string& role) {
-    CHECK_OK(exec("CREATE ROLE " + name(role) + " LOGIN REPLICATION PASSWORD NULL"));
+    CHECK_OK(exec("CREATE ROLE " + name(role) + attributes(role) + " PASSWORD NULL"));
+    CHECK_OK(let_agent_become(role));
     return record(connection_, "role", role);
+  }
+
+  Result<void> change_role(const std::string& role) {
+    CHECK_OK(exec("ALTER ROLE " + name(role) + attributes(role)));
+    return let_agent_become(role);
   }
 
   // What the agent calls and writes, by name: a function or table that is added later is closed until it is named here.
@@ -158,9 +178,14 @@ class Applier {
     return record_publication(publication);
   }
 
-  // With what it was made as: what an agent may bring it back to (domicile.publication_restore).
+  // With what it was made as: what an agent may bring it back to (domicile.publication_restore), and what first rows
+  // are read by (domicile.outlet).
   Result<void> record_publication(const std::string& publication) {
-    const Json detail{{"for", table_list(publication)}};
+    Json tables = Json::object();
+    for (const auto& table : want_.publications.at(publication).tables)
+      tables[table.table] = {{"columns", table.columns},
+                             {"filter", table.filter.empty() ? "true" : filter_sql(table.filter)}};
+    const Json detail{{"for", table_list(publication)}, {"tables", tables}};
     CHECK_OK(record(connection_, "publication", publication, detail));
     CHECK_OK(connection_.exec_params(
         "UPDATE domicile.object_registry SET detail = $2::jsonb WHERE kind = 'publication' AND name = $1",

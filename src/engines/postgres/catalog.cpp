@@ -200,7 +200,7 @@ Result<void> read_links(Connection& connection, const std::set<std::pair<std::st
   }
   const auto roles = TRY(
       connection.exec("SELECT rolname, rolcanlogin, rolreplication, rolsuper, rolbypassrls FROM pg_catalog.pg_roles "
-                      "WHERE rolname ~ '^domicile_(agent$|link_)'"));
+                      "WHERE rolname ~ '^domicile_((agent|gate)$|link_)'"));
   for (int r = 0; r < roles.size(); ++r)
     seen.roles[roles.text(r, 0)] = {roles.truth(r, 1), roles.truth(r, 2), roles.truth(r, 3), roles.truth(r, 4),
                                     registry.contains({"role", roles.text(r, 0)})};

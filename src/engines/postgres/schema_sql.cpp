@@ -264,6 +264,37 @@ BEGIN
 END $f$;
 )sql";
 
+// First rows are read by the link's role, which has no right of its own: in the exporting session a view that `apply`'s
+// own record of the publication describes gives it exactly the columns and rows of one table, the last one asked for. A
+// view and not row security on the table: that would be OR-ed with policies which its owner makes later. Temporary and
+// not lasting: a view forbids changes of its columns' types. It belongs to whoever owns this function, and so sees
+// every row. Call it in a transaction of its own: the copy's would have an xid, and the making of a slot waits for
+// those.
+constexpr const char* kOutlet = R"sql(
+CREATE OR REPLACE FUNCTION domicile.outlet(link text, role text, table_name text) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE made jsonb; columns text;
+BEGIN
+  PERFORM domicile.link_name_check(link);
+  IF role !~ '^domicile_link_[a-z0-9_]+$'
+     OR NOT pg_catalog.starts_with(pg_catalog.reverse(link), pg_catalog.reverse(pg_catalog.substr(role, 14))) THEN
+    RAISE EXCEPTION 'this is not the role of link %', link USING ERRCODE = '42501';
+  END IF;
+  SELECT r.detail -> 'tables' -> table_name INTO made FROM domicile.object_registry r
+    WHERE r.kind = 'publication' AND r.name = link;
+  IF made IS NULL THEN
+    RAISE EXCEPTION 'link % lets out nothing of table %', link, table_name USING ERRCODE = '42501', HINT = 'domicile apply';
+  END IF;
+  SELECT coalesce(pg_catalog.string_agg(pg_catalog.quote_ident(c), ', '), '*') INTO columns
+    FROM pg_catalog.jsonb_array_elements_text(made -> 'columns') c;
+  DROP VIEW IF EXISTS pg_temp.domicile_outlet;
+  EXECUTE pg_catalog.format('CREATE TEMPORARY VIEW domicile_outlet WITH (security_barrier) AS SELECT %s FROM %I.%I WHERE %s',
+    columns, pg_catalog.split_part(table_name, '.', 1), pg_catalog.substr(table_name, pg_catalog.strpos(table_name, '.') + 1),
+    made ->> 'filter');
+  EXECUTE pg_catalog.format('GRANT SELECT ON pg_temp.domicile_outlet TO %I', role);
+END $f$;
+)sql";
+
 // New functions are executable by everybody; here nobody may but whom a later grant names.
 constexpr const char* kRights = R"sql(
 DO $do$
@@ -271,7 +302,7 @@ DECLARE f pg_catalog.regprocedure;
 BEGIN
   FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'domicile'::pg_catalog.regnamespace
            AND (p.proname ~ '^subscription_' OR p.proname ~ '^directory_' OR p.proname IN ('link_name_check', 'open_transactions',
-             'open_writers', 'end_writers', 'publication_restore')) LOOP
+             'open_writers', 'end_writers', 'publication_restore', 'outlet')) LOOP
     EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
   END LOOP;
 END $do$;
@@ -284,7 +315,8 @@ GRANT SELECT ON domicile.version, domicile.object_registry TO domicile_agent;
 GRANT SELECT, INSERT, UPDATE, DELETE ON domicile.tenant, domicile.host, domicile.marker, domicile.copy_journal,
   domicile.link_journal, domicile.pulse TO domicile_agent;
 GRANT EXECUTE ON FUNCTION domicile.directory_version(), domicile.open_transactions(), domicile.open_writers(bigint),
-  domicile.end_writers(int[]), domicile.publication_restore(text), domicile.subscription_create(text, text),
+  domicile.end_writers(int[]), domicile.publication_restore(text), domicile.outlet(text, text, text),
+  domicile.subscription_create(text, text),
   domicile.subscription_enable(text), domicile.subscription_disable(text), domicile.subscription_set_slot_none(text),
   domicile.subscription_set_slot(text), domicile.subscription_drop(text), domicile.subscription_terminate(text),
   domicile.subscription_idle(text), domicile.subscription_position(text), domicile.subscription_advance(text, pg_lsn) TO domicile_agent;
@@ -304,7 +336,7 @@ const std::string& link_tables_sql() {
 
 const std::string& schema_sql() {
   static const std::string sql =
-      std::string(kTables) + kLinkTables + kDirectory + kSubscriptions + kActivity + kRestore + kRights;
+      std::string(kTables) + kLinkTables + kDirectory + kSubscriptions + kActivity + kRestore + kOutlet + kRights;
   return sql;
 }
 

@@ -1,6 +1,7 @@
 #include "gate/protocol/check.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace domicile::gate {
 namespace {
@@ -32,6 +33,8 @@ std::optional<Violation> Check::see(const Commit& commit) {
   if (!in_transaction_) return violation(Rule::order, "a commit of no transaction");
   in_transaction_ = false;
   committed_ = std::max(committed_, commit.end_lsn);
+  if (open_marker_.clock_us != 0) marker_ = {commit.end_lsn, open_marker_.clock_us, open_marker_.epoch};
+  open_marker_ = {};
   return {};
 }
 
@@ -47,11 +50,14 @@ std::optional<Violation> Check::see(const Relation& relation) {
       rule_.tables, [&](const LinkTable& t) { return t.schema == relation.schema && t.name == relation.name; });
   if (table == rule_.tables.end())
     return violation(Rule::table, fmt::format("link {} does not carry table {}", rule_.link, name));
-  Known known{&*table, relation.columns.size(), {}, &passed_[table->qualified()]};
+  Known known{&*table, relation.columns.size(), {}, {}, {}, &passed_[table->qualified()]};
+  const bool markers = name == "domicile.marker";
   for (std::size_t i = 0; i < relation.columns.size(); ++i) {
     const auto column = relation.columns[i].name;
     if (std::ranges::find(table->columns, column) == table->columns.end())
       return violation(Rule::column, fmt::format("link {} does not let column {} of {} out", rule_.link, column, name));
+    if (markers && column == "clock_us") known.clock = i;
+    if (markers && column == "epoch") known.epoch = i;
     if (column != table->residency_column) continue;
     if (known.residency) return violation(Rule::column, fmt::format("column {} of {} comes twice", column, name));
     known.residency = i;
@@ -90,9 +96,23 @@ void Check::count(std::uint32_t relation, std::size_t bytes) {
   passed.bytes += bytes;
 }
 
+// What is no number is no marker, and no reason to cut the link: PostgreSQL has typed the column.
+void Check::note_marker(std::uint32_t relation, Tuple row) {
+  const Known& known = known_.at(relation);
+  if (!known.clock || !known.epoch) return;
+  const auto number = [](const Value& value) {
+    std::int64_t out = 0;
+    if (value.kind == Value::Kind::text)
+      std::from_chars(value.bytes.data(), value.bytes.data() + value.bytes.size(), out);
+    return out;
+  };
+  open_marker_ = {0, number(row[*known.clock]), number(row[*known.epoch])};
+}
+
 std::optional<Violation> Check::see(const Insert& insert) {
   if (auto wrong = judge(insert.relation, insert.row, Rule::residency)) return wrong;
   count(insert.relation, size_);
+  note_marker(insert.relation, insert.row);
   return {};
 }
 
@@ -101,6 +121,7 @@ std::optional<Violation> Check::see(const Update& update) {
     if (auto wrong = judge(update.relation, update.old, Rule::old_residency)) return wrong;
   if (auto wrong = judge(update.relation, update.row, Rule::residency)) return wrong;
   count(update.relation, size_);
+  note_marker(update.relation, update.row);
   return {};
 }
 

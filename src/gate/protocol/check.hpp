@@ -52,6 +52,12 @@ struct Passed {
   std::uint64_t rows = 0, bytes = 0;
 };
 
+// A marker of the owner's clock that has passed (core/authority: markers are committed five times a second).
+struct PassedMarker {
+  Lsn commit = 0;  // the end of its transaction
+  std::int64_t clock_us = 0, epoch = 0;
+};
+
 class Check {
  public:
   explicit Check(LinkRule rule) : rule_(std::move(rule)) {}
@@ -62,12 +68,15 @@ class Check {
   Lsn committed() const { return committed_; }
   bool in_transaction() const { return in_transaction_; }
   const std::map<std::string, Passed>& passed() const { return passed_; }  // by schema.table
+  // The last marker whose transaction was looked at whole; commit 0: none yet.
+  const PassedMarker& marker() const { return marker_; }
 
  private:
   struct Known {  // a table as the stream has described it
     const LinkTable* table;
     std::size_t columns;
-    std::optional<std::size_t> residency;  // the place of its residency column
+    std::optional<std::size_t> residency;     // the place of its residency column
+    std::optional<std::size_t> clock, epoch;  // of the marker table's columns
     Passed* passed;
   };
   std::optional<Violation> see(const Begin& begin);
@@ -82,6 +91,7 @@ class Check {
   std::optional<Violation> see(const Foreign& foreign);
   std::optional<Violation> judge(std::uint32_t relation, Tuple row, Rule rule);
   void count(std::uint32_t relation, std::size_t bytes);
+  void note_marker(std::uint32_t relation, Tuple row);
 
   LinkRule rule_;
   Decoder decoder_;
@@ -89,6 +99,7 @@ class Check {
   std::map<std::string, Passed> passed_;
   std::size_t size_ = 0;  // of the message in hand
   Lsn committed_ = 0;
+  PassedMarker marker_, open_marker_;  // open: of the transaction in hand
   bool in_transaction_ = false;
 };
 

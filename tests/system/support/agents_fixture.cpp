@@ -67,12 +67,13 @@ const std::vector<std::string>& Regions::all() {
 Regions::Regions(RegionsOptions options) : options_(std::move(options)), etcd_(std::make_unique<EtcdCluster>(all())) {
   if (options_.topology.empty()) options_.topology = kShortTimes;
   must(write_file(dir_.path() / "topology.yaml", options_.topology));
-  const auto ports = free_ports(2 * all().size());
+  const auto ports = free_ports(3 * all().size());
   for (std::size_t i = 0; i < all().size(); ++i) {
     Site& site = sites_[all()[i]];
     site.name = all()[i];
-    site.api_port = ports[2 * i];
-    site.database_port = ports[2 * i + 1];
+    site.api_port = ports[3 * i];
+    site.database_port = ports[3 * i + 1];
+    site.gate_port = ports[3 * i + 2];
     site.folder = dir_.path() / site.name;
     for (const char* part : {"", "state", "stall"}) must(make_directories(site.folder / part, 0700));
     must(etcd_->authority().issue(site.folder / "link", {link_role(site.name), {}, {}}));
@@ -92,6 +93,13 @@ Regions::Regions(RegionsOptions options) : options_(std::move(options)), etcd_(s
   if (options_.before_agents) options_.before_agents(*this);
   if (options_.gateways)
     for (auto& [name, site] : sites_) make_gateway(site);
+  for (auto& [name, site] : sites_) {
+    const std::string own = (etcd_->directory() / name).string();
+    site.gate = std::make_unique<SiteGate>(SiteGatePlace{
+        name, dir_.path() / "topology.yaml", site.folder, site.gate_port, (etcd_->directory() / "ca.pem").string(),
+        own + ".pem", own + ".key", site.database->conninfo("domicile_gate")});
+    site.gate->start();
+  }
   for (const auto& name : all()) {
     write_settings(sites_.at(name));
     start_agent(name);
@@ -165,12 +173,12 @@ void Regions::write_settings(const Site& site) {
   for (const auto& endpoint : access.endpoints) endpoints += (endpoints.empty() ? "" : ", ") + endpoint;
   const std::string certificate = (etcd_->directory() / site.name).string();
   std::string yaml = fmt::format(
-      "region: {}\ntopology: {}\nstate: {}\ndatabase: \"{}\"\n"
+      "region: {}\ntopology: {}\nstate: {}\ndatabase: \"{}\"\ngate: {{socket: {}}}\n"
       "etcd: {{endpoints: [{}], user: {}, password_file: {}, ca: {}, certificate: {}, key: {}}}\n"
       "api:\n  listen: 127.0.0.1:{}\n  socket: {}\n  ca: {}\n  certificate: {}.pem\n  key: {}.key\n"
       "stall_directory: {}\ndrift_period: {}\n{}sites:\n",
       site.name, (dir_.path() / "topology.yaml").string(), (site.folder / "state").string(),
-      site.database->conninfo("domicile_agent"), endpoints, access.user, access.password_file, ca,
+      site.database->conninfo("domicile_agent"), site.gate->socket(), endpoints, access.user, access.password_file, ca,
       access.tls.certificate, access.tls.key, site.api_port, socket(site.name).string(), ca, certificate, certificate,
       (site.folder / "stall").string(), options_.drift_period,
       site.gateway ? fmt::format("gateway: {{directory: {}}}\n", site.gateway->directory().string()) : "");
@@ -180,7 +188,7 @@ void Regions::write_settings(const Site& site) {
     yaml += fmt::format(
         "  {}:\n    api: https://127.0.0.1:{}\n    link: \"host=127.0.0.1 port={} dbname=postgres user={} "
         "sslmode=verify-full sslrootcert={} sslcert={} sslkey={} connect_timeout=3\"\n",
-        name, other.api_port, other.database_port, link_role(site.name), (own / "ca.pem").string(),
+        name, other.api_port, other.gate_port, link_role(site.name), (own / "ca.pem").string(),
         (own / "link.pem").string(), (own / "link.key").string());
     if (other.gateway)
       yaml +=
@@ -245,6 +253,7 @@ void Regions::kill_database(const std::string& region) {
 
 void Regions::kill_region(const std::string& region) {
   sites_.at(region).agent->signal(SIGKILL);
+  gate(region).kill();
   if (sites_.at(region).gateway) gateway(region).signal(SIGKILL);
   signal_database(region, SIGKILL);
   etcd_->kill(region);
@@ -254,6 +263,7 @@ void Regions::kill_region(const std::string& region) {
 
 void Regions::pause_region(const std::string& region) {
   pause_agent(region);
+  gate(region).signal(SIGSTOP);
   if (sites_.at(region).gateway) gateway(region).signal(SIGSTOP);
   pause_database(region);
   etcd_->pause(region);
@@ -262,6 +272,7 @@ void Regions::pause_region(const std::string& region) {
 void Regions::resume_region(const std::string& region) {
   etcd_->resume(region);
   resume_database(region);
+  gate(region).signal(SIGCONT);
   if (sites_.at(region).gateway) gateway(region).signal(SIGCONT);
   resume_agent(region);
 }
@@ -269,6 +280,7 @@ void Regions::resume_region(const std::string& region) {
 void Regions::start_region(const std::string& region) {
   etcd_->start(region);
   database(region).start();
+  gate(region).start();
   start_agent(region);
   if (sites_.at(region).gateway) gateway(region).start();
 }

@@ -20,6 +20,7 @@
 #include "engines/etcd/etcd_quorum.hpp"
 #include "etcd_cluster.hpp"
 #include "postgres_fixture.hpp"
+#include "site_gate.hpp"
 #include "site_gateway.hpp"
 
 namespace domicile::test {
@@ -58,6 +59,7 @@ class Regions {
   PostgresCluster& database(const std::string& region) { return *sites_.at(region).database; }
   EtcdCluster& etcd() { return *etcd_; }
   SiteGateway& gateway(const std::string& region) { return *sites_.at(region).gateway; }
+  SiteGate& gate(const std::string& region) { return *sites_.at(region).gate; }
 
   void start_agent(const std::string& region);
   void kill_agent(const std::string& region);  // SIGKILL
@@ -69,7 +71,7 @@ class Regions {
   std::string agent_log(const std::string& region) const;
   fs::path state_folder(const std::string& region) const { return sites_.at(region).folder / "state"; }
 
-  // A region: agent, gateway, PostgreSQL with all its children, etcd member.
+  // A region: agent, gate, gateway, PostgreSQL with all its children, etcd member.
   void kill_region(const std::string& region);
   void pause_region(const std::string& region);
   void resume_region(const std::string& region);
@@ -134,9 +136,10 @@ class Regions {
  private:
   struct Site {
     std::string name;
-    int api_port = 0, database_port = 0, tunnel_port = 0, forward_port = 0;
+    int api_port = 0, database_port = 0, gate_port = 0, tunnel_port = 0, forward_port = 0;
     fs::path folder;
     std::unique_ptr<PostgresCluster> database;
+    std::unique_ptr<SiteGate> gate;
     std::optional<Process> agent;
     std::unique_ptr<SiteGateway> gateway;
     std::vector<pid_t> paused;

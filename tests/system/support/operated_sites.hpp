@@ -11,6 +11,7 @@
 #include "engines/postgres/provision/provision.hpp"
 #include "postgres_server.hpp"
 #include "support/etcd_cluster.hpp"
+#include "support/site_gate.hpp"
 
 namespace domicile::test {
 
@@ -43,6 +44,13 @@ class OperatedSites {
       must(admin.exec(schema));
       must(postgres::apply_region(servers[region]->conninfo("postgres"), topology, region, postgres::homes_of(topology),
                                   GuardForm::c, servers[region]->library()));
+    }
+    for (const auto& [region, server] : servers) {
+      const std::string own = (etcd.directory() / region).string();
+      gates_[region] = std::make_unique<SiteGate>(
+          SiteGatePlace{region, topology_file(), folder(region), free_port(), (etcd.directory() / "ca.pem").string(),
+                        own + ".pem", own + ".key", server->conninfo("postgres", "domicile_gate")});
+      gates_[region]->start();
     }
     for (const auto& site : etcd.sites())
       if (site == kVoter || servers.contains(site)) start(site);
@@ -140,7 +148,8 @@ class OperatedSites {
     std::string text = fmt::format("region: {}\ntopology: {}\nstate: {}\n", site, topology_file().string(),
                                    (folder(site) / "state").string());
     if (site != kVoter)
-      text += fmt::format("database: \"{}\"\n", servers.at(site)->conninfo("postgres", "domicile_agent"));
+      text += fmt::format("database: \"{}\"\ngate: {{socket: {}}}\n",
+                          servers.at(site)->conninfo("postgres", "domicile_agent"), gates_.at(site)->socket());
     text += fmt::format("etcd: {{endpoints: [{}], user: {}, password_file: {}, {}}}\n", endpoints, site,
                         access.password_file, files("client"));
     text += fmt::format(
@@ -151,11 +160,10 @@ class OperatedSites {
     for (const auto& other : etcd.sites()) {
       if (other == site) continue;
       text += fmt::format("  {}:\n    api: {}\n", other, api(other));
-      std::string role = "domicile_link_" + site;
-      std::ranges::replace(role, '-', '_');
       if (other == kVoter || site == kVoter) continue;
-      const std::string link = servers.contains(other) ? servers.at(other)->conninfo("postgres", role)
-                                                       : "host=/nowhere dbname=postgres user=" + role;
+      // As the gate logs in, so that nothing here needs a certificate that PostgreSQL's user may read.
+      const std::string link = servers.contains(other) ? servers.at(other)->conninfo("postgres", "domicile_gate")
+                                                       : "host=/nowhere dbname=postgres user=domicile_gate";
       text += fmt::format("    link: \"{}\"\n    insecure_link: true\n", link);
     }
     return text + fmt::format("stall_directory: {}\n", (folder(site) / "stall").string());
@@ -163,6 +171,7 @@ class OperatedSites {
 
   TempDir dir_;
   std::map<std::string, int> ports_;
+  std::map<std::string, std::unique_ptr<SiteGate>> gates_;
   std::map<std::string, Process> agents_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/desired/desired.hpp"
 #include "engines/postgres/links/position.hpp"
 
 namespace domicile::postgres::links {
@@ -52,6 +53,17 @@ Result<std::vector<MappedTable>> parents_first(const Sql& sql, std::vector<Mappe
 std::string belongs(const Sql& sql, const LinkSpec& link, const MappedTable& table) {
   if (table.residency_column.empty()) return "true";
   return fmt::format("{} = {}", sql.name(table.residency_column), sql.literal(link.residency));
+}
+
+// What the link's role may read of this table, for this session (schema_sql.cpp). False: the database has no such
+// function, so that this is a superuser's repair by hand.
+Result<bool> open_outlet(const Sql& sql, const LinkSpec& link, const MappedTable& table) {
+  const auto found =
+      TRY(sql.query("SELECT 1 WHERE pg_catalog.to_regprocedure('domicile.outlet(text, text, text)') IS NOT NULL"));
+  if (found.empty()) return false;
+  CHECK_OK(
+      sql.query("SELECT domicile.outlet($1, $2, $3)", {link.name, desired::link_role(link.to), table.qualified()}));
+  return true;
 }
 
 Result<void> permit(const Sql& sql, const LinkSpec& link) {
@@ -175,12 +187,15 @@ Result<void> Exporter::read(const std::string& session, const MappedTable& table
     return fail(Kind::refused, "the columns of " + table.qualified() + " are not those of link " + link_.name,
                 "both regions must run the same topology");
   const Sql sql = reader_;
+  const bool outlet = TRY(open_outlet(sql, link_, *own));
   auto transaction = TRY(Transaction::begin(reader_, "ISOLATION LEVEL REPEATABLE READ READ ONLY"));
   CHECK_OK(sql.simple("SET TRANSACTION SNAPSHOT " + sql.literal(snapshot_name_)));
   // A policy that hides rows from this session is an error, not a copy with fewer rows.
   CHECK_OK(sql.simple("SET LOCAL row_security = off"));
-  const std::string copy = fmt::format("COPY (SELECT {} FROM {} WHERE {}) TO STDOUT", column_list(sql, *own),
-                                       table_name(sql, *own), belongs(sql, link_, *own));
+  if (outlet) CHECK_OK(sql.simple("SET LOCAL ROLE " + sql.name(desired::link_role(link_.to))));
+  const std::string copy =
+      fmt::format("COPY (SELECT {} FROM {} WHERE {}) TO STDOUT", column_list(sql, *own),
+                  outlet ? "pg_temp.domicile_outlet" : table_name(sql, *own), belongs(sql, link_, *own));
   CHECK_OK(sql.connection().copy_out(copy, sink));
   return {};
 }

@@ -22,6 +22,7 @@ Result<Position> identity_of(const Sql& sql) {
 Result<Position> identify(const std::string& conninfo, Micros timeout) {
   OpenOptions options;
   options.connect_timeout = timeout;
+  options.empty_search_path = false;  // a gate passes what subscriptions say, and nothing here looks a name up
   auto source = TRY(Connection::open(conninfo + " replication=database", options));
   const auto rows = TRY(Sql(source).simple("IDENTIFY_SYSTEM", monotonic_now() + timeout));
   if (rows.size() != 1 || rows[0].size() < 3) return fail(Kind::corrupt, "the link's source did not identify itself");
