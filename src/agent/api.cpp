@@ -315,7 +315,7 @@ HttpReply Api::approve(const HttpCall& call) {
       const auto seen = loop->seen().get();
       if (seen->proposal.id.empty() || seen->proposal.id != proposal) continue;
       CHECK_OK(setup_.disk->approve(seen->proposal));
-      setup_.events->add("switch.approved", fmt::format("{} by {}: {}", proposal, Roles::who(call), reason), name);
+      setup_.events->ordered("switch.approved", proposal, fmt::format("by {}: {}", Roles::who(call), reason), name);
       setup_.beat->look_now();
       return Json{{"approved", proposal}};
     }

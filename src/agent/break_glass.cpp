@@ -112,9 +112,10 @@ void ResidencyLoop::order_glass(const QuorumSeen& quorum) {
     return order->answer->set_value(tl::unexpected<Error>(kept.error()));
   setup_.log.error("glass.broken", "a person opens a residency without a quorum",
                    {{Field::residency, name}, {Field::epoch, record.epoch}, {Field::switch_id, record.switch_id}});
-  setup_.events->add("glass.broken", fmt::format("by {}: {}", order->by, order->reason), name, record.epoch,
-                     record.switch_id);
-  for (const auto& proof : plan->proofs) setup_.events->add("glass.proof", proof, name, record.epoch, record.switch_id);
+  setup_.events->ordered("glass.broken", "without a quorum", fmt::format("by {}: {}", order->by, order->reason), name,
+                         record.epoch, record.switch_id);
+  for (const auto& proof : plan->proofs)  // an attestation is a person's words too
+    setup_.events->ordered("glass.proof", "proof:", proof, name, record.epoch, record.switch_id);
   last_trouble_.clear();
   retry_at_ = 0;
   tend_glass(quorum);

@@ -21,6 +21,7 @@ DriftLoop::DriftLoop(DriftSetup setup, Published<DriftSeen>& board) : setup_(std
 
 desired::Context DriftLoop::context() const {
   desired::Context context{*setup_.topology, setup_.region};
+  context.today = topology::date_at(wall_now());  // an acceptance that has run out turns the status red, nothing more
   for (const auto& [name, board] : setup_.residencies) {
     const auto seen = board->get();
     const bool known = seen->record.has_value();

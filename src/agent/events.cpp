@@ -10,11 +10,22 @@ constexpr std::size_t kKept = 1000;
 
 void Events::add(std::string_view name, std::string text, const std::string& residency, authority::Epoch epoch,
                  const std::string& switch_id, std::optional<Micros> took) {
+  const std::string logged = text;
+  add(name, logged, std::move(text), residency, epoch, switch_id, took);
+}
+
+void Events::ordered(std::string_view name, std::string text, const std::string& words, const std::string& residency,
+                     authority::Epoch epoch, const std::string& switch_id) {
+  add(name, text, fmt::format("{} {}", text, words), residency, epoch, switch_id, std::nullopt);
+}
+
+void Events::add(std::string_view name, const std::string& logged, std::string text, const std::string& residency,
+                 authority::Epoch epoch, const std::string& switch_id, std::optional<Micros> took) {
   std::vector<LogField> fields;
   if (!residency.empty()) fields.push_back({Field::residency, residency});
   if (epoch != 0) fields.push_back({Field::epoch, epoch});
   if (!switch_id.empty()) fields.push_back({Field::switch_id, switch_id});
-  log_.info(name, text, fields);
+  log_.info(name, logged, fields);
   const std::lock_guard lock(mutex_);
   const Micros now = wall_now();
   if (!took) took = switch_id.empty() ? 0 : std::max<Micros>(0, now - last_of(switch_id, now));

@@ -26,11 +26,17 @@ class Events {
   explicit Events(Log log) : log_(std::move(log)) {}
   void add(std::string_view name, std::string text, const std::string& residency = {}, authority::Epoch epoch = 0,
            const std::string& switch_id = {}, std::optional<Micros> took = {});
+  // What a person ordered: `words` (who, and the reason in that person's words) stay in the list, which roles may view,
+  // and are not logged.
+  void ordered(std::string_view name, std::string text, const std::string& words, const std::string& residency = {},
+               authority::Epoch epoch = 0, const std::string& switch_id = {});
   // A record that the quorum has taken: asked and answered (monotonic); it happened somewhere between.
   void committed(const std::string& residency, const authority::Record& record, Micros asked, Micros answered);
   std::vector<Event> last(std::size_t count) const;
 
  private:
+  void add(std::string_view name, const std::string& logged, std::string text, const std::string& residency,
+           authority::Epoch epoch, const std::string& switch_id, std::optional<Micros> took);
   void keep(Event event);                                          // under the mutex
   Micros last_of(const std::string& switch_id, Micros now) const;  // under the mutex
 

@@ -49,9 +49,8 @@ Result<Json> adopt_one(const RepairSetup& setup, authority::Quorum& quorum, cons
   const auto outcome = TRY(quorum.swap(swap));
   if (!outcome.applied) return fail(Kind::conflict, "the record of " + name + " has changed meanwhile", "adopt again");
   setup.peers->tell(name, authority::to_text(*next));
-  setup.events->add("quorum.adopted",
-                    fmt::format("{} at epoch {} by {}: {}", next->owner, next->epoch, who, question.reason), name,
-                    next->epoch, next->switch_id);
+  setup.events->ordered("quorum.adopted", fmt::format("{} at epoch {}", next->owner, next->epoch),
+                        fmt::format("by {}: {}", who, question.reason), name, next->epoch, next->switch_id);
   return Json{{"residency", name}, {"adopted", true}, {"epoch", next->epoch}, {"owner", next->owner}};
 }
 

@@ -450,8 +450,8 @@ void ResidencyLoop::order_switch() {
     setup_.peers->tell(setup_.rules.residency, record_->text);
     setup_.events->add("record.draining", fmt::format("{} -> {} (planned)", next.from, next.to), setup_.rules.residency,
                        next.epoch, next.switch_id);
-    setup_.events->add("switch.ordered", fmt::format("to {} by {}: {}", order->to, order->by, order->reason),
-                       setup_.rules.residency, next.epoch, next.switch_id);
+    setup_.events->ordered("switch.ordered", "to " + order->to, fmt::format("by {}: {}", order->by, order->reason),
+                           setup_.rules.residency, next.epoch, next.switch_id);
     return next;
   }();
   order->answer->set_value(answer);

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/clock.hpp"
 #include "base/json.hpp"
 
@@ -65,7 +67,58 @@ std::string_view name_of(Field field) {
   return "?";
 }
 
+Shape shape_of(Field field) {
+  switch (field) {
+    case Field::region:
+    case Field::residency:
+    case Field::switch_id:
+    case Field::owner:
+    case Field::from:
+    case Field::to:
+    case Field::mode:
+    case Field::link:
+    case Field::slot:
+    case Field::table:
+    case Field::step:
+    case Field::peer:
+    case Field::engine:
+    case Field::lsn:
+    case Field::code:
+      return Shape::name;
+    case Field::epoch:
+    case Field::pid:
+    case Field::duration_ms:
+    case Field::lag_ms:
+    case Field::bytes:
+    case Field::rows:
+    case Field::count:
+    case Field::tenant_count:
+      return Shape::number;
+    case Field::path:
+    case Field::reason:
+    case Field::detail:
+      return Shape::sentence;
+  }
+  return Shape::number;
+}
+
 namespace {
+
+bool is_name(std::string_view text) {
+  constexpr std::string_view marks = "_.:/@+-";
+  const auto fits = [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || marks.find(c) != marks.npos;
+  };
+  return text.size() <= 128 && std::all_of(text.begin(), text.end(), fits);
+}
+
+LogValue shaped(const LogField& field) {
+  const auto* text = std::get_if<std::string>(&field.value);
+  if (text == nullptr) return field.value;
+  const Shape shape = shape_of(field.name);
+  if (shape == Shape::sentence || (shape == Shape::name && is_name(*text))) return *text;
+  return std::string("?");
+}
 
 std::string_view name_of_level(Level level) {
   switch (level) {
@@ -86,7 +139,7 @@ std::string as_json(Level level, std::string_view event, std::string_view text, 
   Json line{{"at", iso8601(wall_now())}, {"level", name_of_level(level)}, {"event", event}, {"text", text}};
   if (!region.empty()) line["region"] = region;
   for (const auto& field : fields)
-    std::visit([&](const auto& value) { line[std::string(name_of(field.name))] = value; }, field.value);
+    std::visit([&](const auto& value) { line[std::string(name_of(field.name))] = value; }, shaped(field));
   return dump(line) + "\n";
 }
 
@@ -95,9 +148,9 @@ std::string as_text(Level level, std::string_view event, std::string_view text, 
   std::string line = fmt::format("{} {:5} {}{}{}: {}", iso8601(wall_now()), name_of_level(level), region,
                                  region.empty() ? "" : " ", event, text);
   for (const auto& field : fields)
-    std::visit([&](const auto& value) { line += fmt::format(" {}={}", name_of(field.name), value); }, field.value);
+    std::visit([&](const auto& value) { line += fmt::format(" {}={}", name_of(field.name), value); }, shaped(field));
   for (char& c : line)
-    if (c == '\n') c = ' ';  // one event, one line, whatever an engine's message held
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';  // one event, one line, and nothing for a terminal
   return line + "\n";
 }
 

@@ -1,5 +1,8 @@
-// Structured logs without personal data: a field's name comes from the closed list below, so that what may be logged is
-// decided here, by type, and not by a pattern that tries to find personal data afterwards.
+// Structured logs without personal data: a field's name comes from the closed list below, and its shape from the list
+// in log.cpp, so that what may be logged is decided here, by type, and not by a pattern that tries to find personal
+// data afterwards. Where a name or a number belongs, nothing else gets in. The sentences (a line's text, `reason`,
+// `detail`) are our own and those of errors, which take no text from a row, a statement or a request
+// (postgres/connection.cpp).
 #pragma once
 #include <cstdint>
 #include <string>
@@ -43,6 +46,13 @@ enum class Field {
 
 std::string_view name_of(Field field);
 
+enum class Shape {
+  name,  // of a site, residency, table, position …: letters, digits and _.:/@+-, at most 128
+  number,
+  sentence,
+};
+Shape shape_of(Field field);
+
 using LogValue = std::variant<std::string, std::int64_t, double, bool>;
 struct LogField {
   Field name;
@@ -55,7 +65,8 @@ class Log {
   enum class Format { text, json };
   // Writes whole lines to `fd` (2 = stderr) with a single write each. `region` is put into every line; may be empty.
   Log(int fd, Format format, Level least, std::string region);
-  // `event` is a stable dotted name (switch.step), `text` a sentence for people.
+  // `event` is a stable dotted name (switch.step), `text` a sentence for people. A value that has not its field's shape
+  // is written as "?".
   void write(Level level, std::string_view event, std::string_view text,
              const std::vector<LogField>& fields = {}) const;
   void info(std::string_view event, std::string_view text, const std::vector<LogField>& fields = {}) const {

@@ -80,8 +80,8 @@ Result<void> needs_a_file(const Args& args) {
 Result<Exit> run(const Args& args, Io& io) {
   if (args.has("schema")) return io.out << json_schema() << "\n", Exit::ok;
   if (args.has("reference")) return io.out << reference_page(), Exit::ok;
-  const auto now = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
-  const Date today = args.has("today") ? date_of(args.get("today")).value_or(Date{now}) : Date{now};
+  const Date now = date_at(wall_now());
+  const Date today = args.has("today") ? date_of(args.get("today")).value_or(now) : now;
   const std::string text = TRY(read_file(args.words[0]));
   const Parsed parsed = topology::parse(text, args.words[0], today);
   const auto sketched = parsed ? std::nullopt : sketch(text, parsed.error());

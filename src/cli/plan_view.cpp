@@ -117,9 +117,13 @@ bool Plans::layers_unknown() const {
 desired::Context context_of(const topology::Topology& topology, const std::string& region, const Ownership& ownership,
                             bool observe) {
   const auto standing = ownership.standing.find(region);
-  return {topology,         region,
-          ownership.owners, standing == ownership.standing.end() ? std::set<std::string>() : standing->second,
-          observe,          !ownership.asked};
+  return {topology,
+          region,
+          ownership.owners,
+          standing == ownership.standing.end() ? std::set<std::string>() : standing->second,
+          observe,
+          !ownership.asked,
+          topology::date_at(wall_now())};
 }
 
 Result<Plans> make_plans(const Args& args, const topology::Topology& topology, const Ownership& ownership,

@@ -11,13 +11,19 @@ constexpr std::size_t kDenials = 1000;
 
 }  // namespace
 
-Book::Book(fs::path state, std::vector<GateLink> links, Register transfers, Log log)
-    : state_(std::move(state)), links_(std::move(links)), transfers_(std::move(transfers)), log_(std::move(log)) {}
+Book::Book(fs::path state, std::vector<GateLink> links, Register transfers, Journal resumed, Log log)
+    : state_(std::move(state)),
+      links_(std::move(links)),
+      transfers_(std::move(transfers)),
+      resumed_(std::move(resumed)),
+      log_(std::move(log)) {}
 
 Result<std::unique_ptr<Book>> Book::open(const fs::path& state, std::vector<GateLink> links, Log log) {
   CHECK_OK(make_directories(state, 0700));
   auto transfers = TRY(Register::open(state / "register"));
-  std::unique_ptr<Book> book(new Book(state, std::move(links), std::move(transfers), std::move(log)));
+  auto resumed = TRY(Journal::open(state / "resumed"));
+  std::unique_ptr<Book> book(
+      new Book(state, std::move(links), std::move(transfers), std::move(resumed), std::move(log)));
   const fs::path file = state / "held.json";
   if (!fs::exists(file)) return book;
   const Json list = TRY(parse_json(TRY(read_file(file)), file.string()));
@@ -142,11 +148,18 @@ Result<void> Book::hold(const std::string& link, const Violation& violation) {
   return keep();
 }
 
-Result<Held> Book::resume(const std::string& link) {
+Result<Held> Book::resume(const std::string& link, const std::string& by, const std::string& reason) {
   const std::lock_guard lock(mutex_);
   const auto at = held_.find(link);
   if (at == held_.end()) return fail(Kind::conflict, link + " is not held", "domicile link list");
   const Held was = at->second;
+  CHECK_OK(resumed_.append(dump({{"link", link},
+                                 {"rule", was.rule},
+                                 {"what", was.what},
+                                 {"held_at_us", was.at},
+                                 {"at_us", wall_now()},
+                                 {"by", by},
+                                 {"reason", reason}})));
   held_.erase(at);
   if (const auto kept = keep(); !kept) {
     held_[link] = was;

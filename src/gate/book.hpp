@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/file.hpp"
 #include "base/log.hpp"
 #include "gate/protocol/check.hpp"
 #include "gate/protocol/dialogue.hpp"
@@ -70,7 +71,8 @@ class Book {
 
   // From here on nothing of the link passes. Fails when that cannot be kept on the disk; it is held all the same.
   Result<void> hold(const std::string& link, const Violation& violation);
-  Result<Held> resume(const std::string& link);  // `conflict` when it is not held
+  // `conflict` when it is not held. Who said so and why is on the disk before: STATE/resumed, a JSON object a line.
+  Result<Held> resume(const std::string& link, const std::string& by, const std::string& reason);
   std::vector<Held> held() const;
 
   std::string deny(const std::string& region, std::string_view rule, const std::string& what);  // its id
@@ -78,12 +80,13 @@ class Book {
   Register& transfers() { return transfers_; }
 
  private:
-  Book(fs::path state, std::vector<GateLink> links, Register transfers, Log log);
+  Book(fs::path state, std::vector<GateLink> links, Register transfers, Journal resumed, Log log);
   Result<void> keep() const;  // the lock is held
 
   fs::path state_;
   std::vector<GateLink> links_;
   Register transfers_;
+  Journal resumed_;
   Log log_;
   mutable std::mutex mutex_;  // all below
   std::map<std::string, Held> held_;

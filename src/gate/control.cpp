@@ -84,9 +84,8 @@ Result<Json> resume(Gate& gate, const Log& log, const std::string& body) {
   const auto reason = TRY(member<std::string>(order, "reason"));
   const auto by = TRY(member<std::string>(order, "by"));
   if (reason.empty()) return fail(Kind::invalid_input, "a reason is missing", "say what you have looked at");
-  const Held was = TRY(gate.book().resume(link));
-  log.warn("gate.resumed", "a person lets a held link go on",
-           {{Field::link, link}, {Field::code, was.rule}, {Field::owner, by}, {Field::reason, reason}});
+  const Held was = TRY(gate.book().resume(link, by, reason));
+  log.warn("gate.resumed", "a person lets a held link go on", {{Field::link, link}, {Field::code, was.rule}});
   return Json{{"link", link}, {"rule", was.rule}, {"what", was.what}};
 }
 

@@ -74,6 +74,7 @@ Result<void> Lab::initialise_postgres(const Place& place) const {
       {"log_parameter_max_length", "0"},  // no row values in logs
       {"log_parameter_max_length_on_error", "0"},
       {"log_min_error_statement", "panic"},
+      {"log_error_verbosity", "terse"},
   };
   for (const auto& [name, value] : spec_.postgres_settings) settings[name] = value;
   std::string conf = TRY(read_file(data / "postgresql.conf"));

@@ -267,6 +267,125 @@ TEST_P(Apply, ASchemaThatIsNotReadyIsToldWholeAndItsMigrationMendsIt) {
   ASSERT_TRUE(db_->exec("DROP OWNED BY shop; DROP ROLE shop"));
 }
 
+// Each object that could carry rows past the data map, made as somebody makes it, and what the plan says of it. None of
+// them is there twice, and looking twice sees the same.
+TEST_P(Apply, WhatCouldCarryRowsOutIsNamedAndRefusedUntilItIsAcceptedInWriting) {
+  const desired::Context context{topology_, "eu-central-1"};
+  make(context);
+  const auto clean = look(context);
+  EXPECT_TRUE(clean.seen.objects.empty()) << told(clean);
+  const struct {
+    std::string make, drop, refused, warned;
+  } cases[] = {
+      {"CREATE TABLE app.notes (id int, tenant_id text)", "DROP TABLE app.notes", "DOM-P022 app.notes", ""},
+      {"CREATE TABLE app.lines (law text, order_id bigint, FOREIGN KEY (law, order_id) REFERENCES app.orders)",
+       "DROP TABLE app.lines", "DOM-P022 app.lines", ""},
+      {"CREATE TABLE app.parts (residency text) PARTITION BY LIST (residency);"
+       "CREATE TABLE app.parts_eu PARTITION OF app.parts FOR VALUES IN ('eu')",
+       "DROP TABLE app.parts", "DOM-P022 app.parts", ""},
+      {"CREATE UNLOGGED TABLE app.cache (id int)", "DROP TABLE app.cache", "", "DOM-P043 app.cache"},
+      {"CREATE VIEW app.names AS SELECT id FROM app.orders", "DROP VIEW app.names", "", "DOM-P028 app.names"},
+      {"CREATE VIEW app.inner_names AS SELECT id FROM app.orders;"
+       "CREATE VIEW app.names WITH (security_barrier) AS SELECT * FROM app.inner_names;"
+       "GRANT SELECT ON app.names TO PUBLIC",
+       "DROP VIEW app.names; DROP VIEW app.inner_names", "DOM-P028 app.names", "DOM-P028 app.inner_names"},
+      {"CREATE VIEW app.names AS SELECT id FROM app.orders; GRANT SELECT ON app.names TO domicile_link_us_east_1",
+       "DROP VIEW app.names", "DOM-P028 app.names", ""},
+      {"CREATE VIEW app.names WITH (security_invoker) AS SELECT id FROM app.orders; GRANT SELECT ON app.names TO "
+       "PUBLIC",
+       "DROP VIEW app.names", "", ""},
+      {"CREATE MATERIALIZED VIEW app.sums AS SELECT count(*) FROM app.events", "DROP MATERIALIZED VIEW app.sums",
+       "DOM-P027 app.sums", ""},
+      {"CREATE FUNCTION app.all_of(int, text) RETURNS SETOF app.orders LANGUAGE sql SECURITY DEFINER AS 'SELECT * FROM "
+       "app.orders'",
+       "DROP FUNCTION app.all_of", "DOM-P029 app.all_of(integer, text)", ""},
+      {"CREATE FUNCTION app.all_of() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';"
+       "REVOKE EXECUTE ON FUNCTION app.all_of FROM PUBLIC",
+       "DROP FUNCTION app.all_of", "", "DOM-P029 app.all_of()"},
+      {"CREATE FUNCTION app.plain() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+       "CREATE FUNCTION app.touch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NEW; END'",
+       "DROP FUNCTION app.plain; DROP FUNCTION app.touch", "", ""},
+      {"CREATE FUNCTION app.raw(internal) RETURNS void LANGUAGE internal AS 'int4pl'", "DROP FUNCTION app.raw",
+       "DOM-P029 app.raw(internal)", ""},
+      {"CREATE SEQUENCE app.numbers; ALTER TABLE app.events ALTER COLUMN id SET DEFAULT nextval('app.numbers')",
+       "ALTER TABLE app.events ALTER COLUMN id DROP DEFAULT; DROP SEQUENCE app.numbers", "", "DOM-P026 app.numbers"},
+      {"CREATE SEQUENCE app.numbers OWNED BY app.events.id; CREATE SEQUENCE app.others;"
+       "ALTER TABLE app.events ALTER COLUMN id SET DEFAULT nextval('app.numbers')",
+       "ALTER TABLE app.events ALTER COLUMN id DROP DEFAULT; DROP SEQUENCE app.numbers; DROP SEQUENCE app.others", "",
+       ""},
+      {"CREATE FOREIGN DATA WRAPPER elsewhere; CREATE SERVER reports FOREIGN DATA WRAPPER elsewhere",
+       "DROP FOREIGN DATA WRAPPER elsewhere CASCADE", "DOM-P025 reports", ""},
+      {"CREATE FOREIGN DATA WRAPPER elsewhere; CREATE SERVER reports FOREIGN DATA WRAPPER elsewhere;"
+       "CREATE FOREIGN TABLE app.remote (id int) SERVER reports",
+       "DROP FOREIGN DATA WRAPPER elsewhere CASCADE", "DOM-P024 app.remote", ""},
+      {"SELECT pg_catalog.lo_create(4711)", "SELECT pg_catalog.lo_unlink(4711)", "DOM-P023 pg_largeobject", ""},
+      {"SELECT pg_catalog.pg_create_logical_replication_slot('cdc', 'test_decoding')",
+       "SELECT pg_catalog.pg_drop_replication_slot('cdc')", "DOM-P017 cdc", ""},
+      {"GRANT SELECT (amount) ON app.orders TO PUBLIC", "REVOKE SELECT (amount) ON app.orders FROM PUBLIC",
+       "DOM-P052 app.orders", ""},
+  };
+  for (const auto& c : cases) {
+    const auto made = db_->exec(c.make);
+    ASSERT_TRUE(made) << c.make << render(made.error());
+    const auto seen = look(context);
+    EXPECT_EQ(seen.seen, look(context).seen);
+    std::string refused, warned;
+    for (const auto& finding : seen.findings)
+      if (finding.code != "DOM-P080")
+        (finding.refuses ? refused : warned) += finding.code + " " + finding.object + "\n";
+    if (c.refused.empty()) {
+      EXPECT_EQ(refused, "") << c.make;
+    } else {
+      EXPECT_NE(refused.find(c.refused + "\n"), std::string::npos) << c.make << "\n" << told(seen);
+      const auto apply_again = apply(*db_, context, seen.plan, guard());
+      ASSERT_FALSE(apply_again) << c.make;
+      EXPECT_EQ(apply_again.error().kind, Kind::refused);
+    }
+    EXPECT_EQ(warned, c.warned.empty() ? "" : c.warned + "\n") << c.make;
+    // Signed, nothing is left but what has a migration of its own.
+    auto accepting = topology_;
+    for (const auto& object : seen.seen.objects)
+      accepting.accepted_objects.push_back({object.name, object.kind, "me", "known", *topology::date_of("2099-12-31")});
+    const auto accepted = look({accepting, "eu-central-1"});
+    for (const auto& finding : accepted.findings)
+      EXPECT_TRUE(finding.code == "DOM-P080" || finding.code == "DOM-P052") << c.make << "\n" << told(accepted);
+    const auto dropped = db_->exec(c.drop);
+    ASSERT_TRUE(dropped) << c.drop << render(dropped.error());
+    EXPECT_EQ(look(context).seen, clean.seen) << c.make;
+  }
+}
+
+TEST_P(Apply, SettingsThatPutValuesIntoTheLogAreTold) {
+  EXPECT_EQ(told(look({topology_, "us-east-1"})).find("DOM-P080"), std::string::npos);
+  const desired::Context context{topology_, "eu-central-1"};
+  const auto before = told(look(context));
+  EXPECT_NE(before.find("log_error_verbosity = default, log_min_error_statement = error:"), std::string::npos)
+      << before;
+  ASSERT_TRUE(db_->exec("CREATE ROLE shop; ALTER ROLE shop IN DATABASE " + database_ + " SET log_statement = 'mod'"));
+  const auto after = look(context);
+  EXPECT_NE(told(after).find("log_statement = mod (ROLE shop IN DATABASE " + database_ + ")"), std::string::npos)
+      << told(after);
+  EXPECT_FALSE(desired::refuses(after.findings)) << "lawful here";
+  // What this session has set for itself is not what the others begin with.
+  ASSERT_TRUE(db_->exec("SET log_error_verbosity = 'terse'"));
+  EXPECT_EQ(look(context).seen, after.seen);
+  ASSERT_TRUE(db_->exec("RESET log_error_verbosity; DROP OWNED BY shop; DROP ROLE shop"));
+}
+
+TEST_P(Apply, AnErrorThatSomebodysOwnCodeRaisedIsNotPassedOn) {
+  ASSERT_TRUE(
+      db_->exec("CREATE FUNCTION app.check_mail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION "
+                "'% may not order', NEW.customer_email USING HINT = NEW.customer_email; END $$;"
+                "CREATE TRIGGER checks BEFORE INSERT ON app.orders FOR EACH ROW EXECUTE FUNCTION app.check_mail()"));
+  const auto raised = db_->exec(
+      "INSERT INTO app.orders (residency, tenant_id, customer_email) VALUES ('eu', 'acme', 'erika@example.com')");
+  ASSERT_FALSE(raised);
+  EXPECT_EQ(sqlstate_of(raised.error()), "P0001");
+  EXPECT_EQ(render(raised.error()).find("erika"), std::string::npos) << render(raised.error());
+  const auto named = db_->exec("SELECT FROM app.nowhere");
+  EXPECT_NE(render(named.error()).find("app.nowhere"), std::string::npos) << "names are told";
+}
+
 TEST_P(Apply, TheAgentMakesOnlySubscriptionsOfLinks) {
   make({topology_, "us-east-1"});
   ASSERT_TRUE(db_->exec("SET ROLE domicile_agent"));

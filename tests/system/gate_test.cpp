@@ -231,7 +231,7 @@ TEST_F(GateBetween, APublicationThatWasWidenedBehindItsBackCutsTheLinkAndNothing
   EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
 
   // A person has looked: the same log is judged again, and is as unlawful as before.
-  must(gate_->book().resume(kLinkName));
+  must(gate_->book().resume(kLinkName, "somebody", "looked"));
   must(target_.connect().exec("ALTER SUBSCRIPTION " + kLinkName + " ENABLE"));
   ASSERT_TRUE(test::eventually([&] { return !gate_->book().held().empty(); }));
   EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");

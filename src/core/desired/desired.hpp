@@ -54,6 +54,7 @@ struct Context {
   bool observe = false;
   // Nobody was asked: `owners` are the homes. Then nothing that may belong to an ended epoch is touched.
   bool owners_assumed = false;
+  std::optional<topology::Date> today = {};  // judges acceptances of objects; empty: none has expired
 };
 
 // `seen` tells the columns of each replica identity, which every column list has to hold, and names what salvage keeps.

@@ -325,6 +325,7 @@ TEST(Readiness, EachLackIsNamedWithItsMigration) {
       {"missing", "DOM-P010", [](Seen& s, SeenTable&) { s.tables.clear(); }, ""},
       {"unlogged", "DOM-P021", [](Seen&, SeenTable& t) { t.persistence = "unlogged"; }, "SET LOGGED"},
       {"foreign table", "DOM-P020", [](Seen&, SeenTable& t) { t.kind = "foreign table"; }, ""},
+      {"PUBLIC may read", "DOM-P052", [](Seen&, SeenTable& t) { t.public_reads = true; }, "FROM PUBLIC"},
       {"wal_level", "DOM-P002", [](Seen& s, SeenTable&) { s.server.wal_level = "replica"; }, "wal_level"},
       {"fsync", "DOM-P003", [](Seen& s, SeenTable&) { s.server.fsync = "off"; }, "fsync"},
       {"all tables", "DOM-P012",

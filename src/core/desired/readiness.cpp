@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <tuple>
 
+#include "core/desired/objects.hpp"
 #include "core/desired/plan.hpp"
+#include "core/desired/value_logs.hpp"
 
 namespace domicile::desired {
 namespace {
@@ -53,6 +55,8 @@ class Examination {
       for (const auto& [name, leaf] : seen_.tables)
         if (leaf.parent == table.qualified()) partition(table, found->second, leaf);
     }
+    for (auto& finding : objects(context_, seen_)) findings_.push_back(std::move(finding));
+    for (auto& finding : value_logs(context_, seen_)) findings_.push_back(std::move(finding));
     std::sort(findings_.begin(), findings_.end(), [](const Finding& a, const Finding& b) {
       return std::tuple(!a.refuses, a.object, a.code, a.cause) < std::tuple(!b.refuses, b.object, b.code, b.cause);
     });
@@ -277,6 +281,10 @@ class Examination {
         fmt::format("CREATE ROLE {0} NOLOGIN;\nALTER TABLE {1} OWNER TO {0};\nGRANT SELECT, INSERT, UPDATE, DELETE ON "
                     "{1} TO {2};",
                     quote(table.schema.str() + "_owner"), quoted_name(name), quote(seen.owner)));
+    // A link's role is one of PUBLIC, and it logs in from another region.
+    if (seen.public_reads)
+      refuse("DOM-P052", name, "PUBLIC may read it, and so may the role of every link, whatever its form",
+             "REVOKE SELECT ON " + quoted_name(name) + " FROM PUBLIC;");
     for (const auto& role : seen.truncaters)
       if (role != seen.owner)
         warn("DOM-P051", name, "role '" + role + "' may TRUNCATE it; the guard refuses that",
@@ -308,6 +316,9 @@ class Examination {
     if (a != b)
       refuse("DOM-P060", name, "the partition's columns are not those of " + root.qualified(), "", "attach it anew");
     owners(name, leaf, "ALTER TABLE " + quoted_name(name) + " OWNER TO " + quote(root.owner) + ";");
+    if (leaf.public_reads)
+      refuse("DOM-P052", name, "PUBLIC may read it, and so may the role of every link, whatever its form",
+             "REVOKE SELECT ON " + quoted_name(name) + " FROM PUBLIC;");
     if (leaf.kind == "foreign table")
       return refuse("DOM-P061", name, "a foreign table as partition is neither guarded nor replicated", "",
                     "detach it");

@@ -31,7 +31,18 @@ Json of(const SeenTable& table) {
           {"guard", static_cast<int>(table.guard)},
           {"writers", table.writers},
           {"truncaters", table.truncaters},
-          {"agent_granted", table.agent_granted}};
+          {"agent_granted", table.agent_granted},
+          {"public_reads", table.public_reads}};
+}
+
+Json of(const SeenObject& object) {
+  return {{"kind", topology::name_of(object.kind)},
+          {"name", object.name},
+          {"how", object.how},
+          {"columns", object.columns},
+          {"mapped", object.mapped},
+          {"definer", object.definer},
+          {"open", object.open}};
 }
 
 }  // namespace
@@ -55,7 +66,11 @@ Json to_json(const Seen& seen) {
               {"subscriptions", Json::object()},
               {"slots", seen.slots},
               {"our_slots", seen.our_slots},
-              {"roles", Json::object()}};
+              {"roles", Json::object()},
+              {"objects", Json::array()},
+              {"settings", Json::array()}};
+  for (const auto& object : seen.objects) out["objects"].push_back(of(object));
+  for (const auto& s : seen.settings) out["settings"].push_back(Json::array({s.name, s.value, s.scope}));
   for (const auto& [name, table] : seen.tables) out["tables"][name] = of(table);
   for (const auto& [name, publication] : seen.publications) {
     Json tables = Json::array();

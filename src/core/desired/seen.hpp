@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.hpp"
+#include "core/topology/topology.hpp"
 
 namespace domicile::desired {
 
@@ -40,8 +41,27 @@ struct SeenTable {
   std::vector<std::string> truncaters = {};    // the same, TRUNCATE
   std::vector<std::string> owner_logins = {};  // login roles but superusers that are its owner, or members of it
   bool agent_granted = false;                  // domicile_agent may read and write it
+  bool public_reads = false;                   // PUBLIC may read a column of it
   std::string qualified() const { return schema + "." + name; }
   bool operator==(const SeenTable&) const = default;
+};
+
+// What is not mapped and may hold tenants' rows or let them out, see objects.hpp.
+struct SeenObject {
+  topology::ObjectKind kind = topology::ObjectKind::table;
+  std::string name;      // qualified; a function with the types of its arguments
+  std::string how = {};  // unlogged; a function's language, a foreign table's server, a slot's plugin …
+  std::vector<std::string> columns = {};  // of a table: those that are called as a mapped table's tenant or residency
+  std::vector<std::string> mapped = {};   // mapped tables that it reads, refers to or feeds
+  bool definer = false;                   // a function that runs as its owner, who may read mapped tables
+  bool open = false;                      // PUBLIC or a link's role may read or call it
+  bool operator==(const SeenObject&) const = default;
+};
+
+struct SeenSetting {
+  std::string name, value;
+  std::string scope = {};  // of a role or database, as ALTER names it; empty: everybody's
+  bool operator==(const SeenSetting&) const = default;
 };
 
 struct PublishedTable {
@@ -95,6 +115,8 @@ struct Seen {
   std::set<std::string> carried;
   std::set<std::string> slots;            // names of logical slots of this database
   std::map<std::string, SeenRole> roles;  // those called domicile_%
+  std::vector<SeenObject> objects;        // by kind and name
+  std::vector<SeenSetting> settings;      // those that decide what the server's log and archive hold
   bool operator==(const Seen&) const = default;
 };
 

@@ -35,7 +35,9 @@
   X("DOM-E029", bad_date, "No date.")                                                                      \
   X("DOM-E030", nothing_declared, "No region is declared.")                                                \
   X("DOM-E031", not_one_document, "More than one document, or more than 1 MiB.")                           \
-  X("DOM-E032", empty_text, "A name or a reason that must say something is empty.")
+  X("DOM-E032", empty_text, "A name or a reason that must say something is empty.")                        \
+  X("DOM-E033", object_acceptance_expired, "The acceptance of an object has expired.")                     \
+  X("DOM-E034", idle_object_acceptance, "An acceptance of an object that needs none.")
 
 namespace domicile::topology {
 

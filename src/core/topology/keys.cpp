@@ -22,6 +22,9 @@ constexpr std::array kKeys = {
         O::residencies},
     Key{O::topology, "data", T::object, false, "", "The tenants' tables by `schema.table`.", O::data},
     Key{O::topology, "accept", T::objects, false, "", "Outages that somebody accepted in writing.", O::accept},
+    Key{O::topology, "accept_objects", T::objects, false, "",
+        "Objects of the database that somebody accepted in writing although they could carry rows past `data`.",
+        O::accept_objects},
 
     Key{O::lease, "ttl", T::duration, false, "5s", "How long a beat entitles its region to write."},
     Key{O::lease, "beat", T::duration, false, "1s", "How often a region beats."},
@@ -61,6 +64,13 @@ constexpr std::array kKeys = {
     Key{O::accept, "by", T::text, true, "", "Who accepted it."},
     Key{O::accept, "reason", T::text, true, "", "Why."},
     Key{O::accept, "until", T::date, true, "", "The last day on which this holds."},
+
+    Key{O::accept_objects, "<object>", T::object_kind, false, "",
+        "What it is. The object's name stands as `domicile plan` names it: `app.totals`, `\"app.export(text, date)\"`.",
+        O::topology, T::named},
+    Key{O::accept_objects, "by", T::text, true, "", "Who accepted it."},
+    Key{O::accept_objects, "reason", T::text, true, "", "Why no row leaves by it, or why it may."},
+    Key{O::accept_objects, "until", T::date, true, "", "The last day on which this holds."},
 };
 
 }  // namespace
@@ -103,6 +113,11 @@ std::string_view describe(Type type) {
       return "fresh or stale";
     case T::outage:
       return "outage";
+    case T::object_kind:
+      return "table, foreign table, foreign server, extension, view, materialized view, function, sequence, large "
+             "objects or slot";
+    case T::named:
+      return "the name of an object";
     case T::column:
       return "the name of a column";
     case T::columns:

@@ -18,7 +18,8 @@ enum class Object {
   holds,
   data,
   table,
-  accept
+  accept,
+  accept_objects
 };
 
 enum class Type {
@@ -34,9 +35,11 @@ enum class Type {
   failover,
   reads,
   outage,
+  object_kind,
   column,
   columns,  // a list
   table,    // schema.table
+  named,    // what a database calls one of its objects
   object,   // Key::child
   objects,  // one Key::child, or a list of them
 };

@@ -41,6 +41,10 @@ class Parser {
       if (entry.value->type != yaml::Node::Type::list) return accept(*entry.value);
       for (const yaml::Node& item : entry.value->items) accept(item);
     });
+    each(entries, "accept_objects", [&](const auto& entry) {
+      if (entry.value->type != yaml::Node::Type::list) return accept_object(*entry.value);
+      for (const yaml::Node& item : entry.value->items) accept_object(item);
+    });
     std::sort(topology_.tables.begin(), topology_.tables.end(),
               [](const Table& a, const Table& b) { return a.qualified() < b.qualified(); });
     return std::move(topology_);
@@ -144,27 +148,57 @@ class Parser {
           {*schema, *name, *tenant, *residency, std::move(personal), std::move(shared), std::move(unique)});
   }
 
-  void accept(const yaml::Node& node) {
-    const Entries keys = reader_.entries(node, O::accept, "'accept'");
+  struct Signature {
+    std::optional<std::string> by, reason;
+    std::optional<Date> until;
+    bool whole() const { return by && reason && until; }
+  };
+  Signature signature(const Entries& keys, Object object) {
     const auto said = [&](std::string_view key) {
-      const auto value = reader_.text(keys, O::accept, key);
+      const auto value = reader_.text(keys, object, key);
       if (value && value->find_first_not_of(" \t\n") == std::string::npos)
         reader_.add(Code::empty_text, *Reader::find(keys, key)->value, "'" + std::string(key) + "' says nothing",
                     "write who accepted it, and why");
       return value;
     };
-    const auto by = said("by"), reason = said("reason");
-    const auto until = reader_.text(keys, O::accept, "until");
-    const auto date = until ? date_of(*until) : std::nullopt;
-    if (until && !date)
+    Signature out{said("by"), said("reason"), {}};
+    const auto until = reader_.text(keys, object, "until");
+    if (until) out.until = date_of(*until);
+    if (until && !out.until)
       reader_.add(Code::bad_date, *Reader::find(keys, "until")->value, "'until' is no date", "write 2027-12-31");
+    return out;
+  }
+
+  void accept(const yaml::Node& node) {
+    const Entries keys = reader_.entries(node, O::accept, "'accept'");
+    const Signature sign = signature(keys, O::accept);
     for (const auto& entry : keys) {
       if (!entry.key->any()) continue;
       const auto name = reader_.name<ResidencyName>(*entry.name, "a residency", kSiteWords);
       if (entry.value->text != "outage")
         reader_.add(Code::bad_value, *entry.value, "only an outage can be accepted", "write outage");
-      else if (name && by && reason && date)
-        topology_.accepted.push_back({*name, *by, *reason, *date});
+      else if (name && sign.whole())
+        topology_.accepted.push_back({*name, *sign.by, *sign.reason, *sign.until});
+    }
+  }
+
+  void accept_object(const yaml::Node& node) {
+    const Entries keys = reader_.entries(node, O::accept_objects, "'accept_objects'");
+    const Signature sign = signature(keys, O::accept_objects);
+    for (const auto& entry : keys) {
+      if (!entry.key->any()) continue;
+      const std::string& name = entry.name->text;
+      const auto control = [](unsigned char c) { return c < 0x20; };
+      const bool named = !name.empty() && name.size() <= 255 && std::none_of(name.begin(), name.end(), control);
+      if (!named)
+        reader_.add(Code::bad_name, *entry.name, "this is no name of an object",
+                    "write it as `domicile plan` names it");
+      const auto kind = object_kind_of(entry.value->text);
+      if (!kind)
+        reader_.add(Code::bad_value, *entry.value, "wrong kind of object",
+                    fmt::format("write {}", describe(Type::object_kind)));
+      else if (named && sign.whole())
+        topology_.accepted_objects.push_back({name, *kind, *sign.by, *sign.reason, *sign.until});
     }
   }
 
@@ -203,7 +237,8 @@ Parsed parse(std::string_view text, std::string_view file, std::optional<Date> t
 
 std::optional<Topology> sketch(std::string_view text, const std::vector<Problem>& problems) {
   // Lease times, acceptances, too few voters, a jurisdiction without a region: they change no answer.
-  constexpr std::array kHarmless{"DOM-E016", "DOM-E017", "DOM-E019", "DOM-E026", "DOM-E027", "DOM-E028"};
+  constexpr std::array kHarmless{"DOM-E016", "DOM-E017", "DOM-E019", "DOM-E026",
+                                 "DOM-E027", "DOM-E028", "DOM-E033", "DOM-E034"};
   for (const auto& problem : problems)
     if (std::ranges::find(kHarmless, problem.code) == kHarmless.end()) return {};
   const auto root = yaml::parse(text);

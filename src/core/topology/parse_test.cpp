@@ -14,19 +14,20 @@ namespace {
 const Date kToday = *date_of("2026-11-24");
 
 const std::string kGood =
-    "domicile: 1\n"                                                              // 1
-    "lease: {ttl: 5s, beat: 1s, margin: 500ms, patience: 10s}\n"                 // 2
-    "regions:\n"                                                                 // 3
-    "  us-1: {jurisdiction: US}\n"                                               // 4
-    "  eu-1: {jurisdiction: EU}\n"                                               // 5
-    "voters: {v-1: {}}\n"                                                        // 6
-    "residencies:\n"                                                             // 7
-    "  directory: {home: us-1, standby: [eu-1], holds: {US: full, EU: full}}\n"  // 8
-    "  us: {home: us-1, standby: [eu-1], holds: {US: full, EU: full}}\n"         // 9
-    "  eu: {home: eu-1, holds: {EU: full, US: reduced}}\n"                       // 10
-    "data:\n"                                                                    // 11
-    "  app.orders: {personal: [mail], shared: [id, amount]}\n"                   // 12
-    "accept: {eu: outage, by: me, reason: small, until: 2027-01-31}\n";          // 13
+    "domicile: 1\n"                                                                  // 1
+    "lease: {ttl: 5s, beat: 1s, margin: 500ms, patience: 10s}\n"                     // 2
+    "regions:\n"                                                                     // 3
+    "  us-1: {jurisdiction: US}\n"                                                   // 4
+    "  eu-1: {jurisdiction: EU}\n"                                                   // 5
+    "voters: {v-1: {}}\n"                                                            // 6
+    "residencies:\n"                                                                 // 7
+    "  directory: {home: us-1, standby: [eu-1], holds: {US: full, EU: full}}\n"      // 8
+    "  us: {home: us-1, standby: [eu-1], holds: {US: full, EU: full}}\n"             // 9
+    "  eu: {home: eu-1, holds: {EU: full, US: reduced}}\n"                           // 10
+    "data:\n"                                                                        // 11
+    "  app.orders: {personal: [mail], shared: [id, amount]}\n"                       // 12
+    "accept: {eu: outage, by: me, reason: small, until: 2027-01-31}\n"               // 13
+    "accept_objects: {app.sums: view, by: you, reason: sums, until: 2027-02-28}\n";  // 14
 
 // kGood with the first `from` replaced by `to`.
 std::string changed(const std::string& from, const std::string& to) {
@@ -53,6 +54,9 @@ TEST(Parse, AGoodFileBecomesATopology) {
   EXPECT_EQ(table_of(*parsed, "app.orders")->tenant, "tenant_id");
   EXPECT_TRUE(may_own(*residency_of(*parsed, "us"), "eu-1"));
   EXPECT_FALSE(may_own(*residency_of(*parsed, "eu"), "us-1"));
+  ASSERT_EQ(parsed->accepted_objects.size(), 1u);
+  EXPECT_EQ(parsed->accepted_objects[0],
+            (AcceptedObject{"app.sums", ObjectKind::view, "you", "sums", *date_of("2027-02-28")}));
 }
 
 // Each changes kGood in one place.
@@ -122,6 +126,15 @@ const struct WrongFile {
     {"idle acceptance", "{eu: outage", "{eu: outage, us: outage", "DOM-E028", "13:26"},
     {"no such day", "2027-01-31", "2027-02-30", "DOM-E029", "13:52"},
     {"empty reason", "reason: small", "reason: ''", "DOM-E032", "13:38"},
+    {"accepted object of no kind", "app.sums: view", "app.sums: thing", "DOM-E010", "14:28"},
+    {"accepted object without a signature", "by: you, ", "", "DOM-E006", "14:17"},
+    {"accepted object without a name", "app.sums: view", "'': view", "DOM-E008", "14:18"},
+    {"accepted object for no reason", "reason: sums", "reason: ' '", "DOM-E032", "14:51"},
+    {"accepted object until no day", "2027-02-28", "2027-02-29", "DOM-E029", "14:64"},
+    {"accepted object twice", "app.sums: view, by: you, reason: sums, until: 2027-02-28}",
+     "app.sums: view, by: you, reason: sums, until: 2027-02-28, app.sums: view}", "DOM-E005", "14:76"},
+    {"accepted object that is mapped", "app.sums: view", "app.orders: table", "DOM-E034", "14:30"},
+    {"accepted object whose time is over", "2027-02-28", "2026-11-23", "DOM-E033", "14:28"},
     {"two documents", "voters:", "---\nvoters:", "DOM-E031", nullptr},
     {"long region", "  us-1: {j", "  us-111111111111111111111111111111: {j", "DOM-E008", "4:3"},
     {"region that ends with -", "  us-1: {j", "  us-: {j", "DOM-E008", "4:3"},
@@ -185,6 +198,16 @@ TEST(Parse, AllProblemsAreToldAtOnceInTheOrderOfTheFile) {
   EXPECT_EQ(parsed.error()[0].line, 2);
   EXPECT_EQ(parsed.error()[1].line, 6);
   EXPECT_EQ(parsed.error()[2].line, 12);
+}
+
+TEST(Parse, AnObjectIsAcceptedOnceAndByAnyNameThatADatabaseGives) {
+  const std::string one = "{app.sums: view, by: you, reason: sums, until: 2027-02-28}";
+  const auto twice = parse(changed(one, "[" + one + ", " + one + "]"), "t.yaml", kToday);
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().at(0).code, "DOM-E013");
+  const auto function = parse(changed("app.sums: view", "\"app.Export(integer, text)\": function"), "t.yaml", kToday);
+  ASSERT_TRUE(function) << told(function.error());
+  EXPECT_EQ(function->accepted_objects[0].object, "app.Export(integer, text)");
 }
 
 TEST(Parse, WithoutADateNoAcceptanceHasExpired) {

@@ -64,6 +64,14 @@ Json schema_of(Type type) {
       return choice({"fresh", "stale"});
     case Type::outage:
       return choice({"outage"});
+    case Type::object_kind:
+      return choice({"table", "foreign table", "foreign server", "extension", "view", "materialized view", "function",
+                     "sequence", "large objects", "slot"});
+    case Type::named: {
+      Json out = pattern("[^\\x01-\\x1f]+");
+      out["maxLength"] = 255;
+      return out;
+    }
     case Type::column:
       return name(kIdentifierRule);
     case Type::columns:

@@ -24,6 +24,7 @@ class Rules {
     link_names();
     tables();
     acceptances();
+    accepted_objects();
   }
 
  private:
@@ -231,6 +232,30 @@ class Rules {
                     fmt::format("the outage of '{}' was accepted until {}; today is {}", name, date_text(accept.until),
                                 date_text(*today_)),
                     "name a standby, or have it accepted again");
+    }
+  }
+
+  // Whether the object is there at all only a database can say: `domicile plan` does.
+  void accepted_objects() {
+    const auto place = [&](std::string_view object) -> const yaml::Node& {
+      const yaml::Node& all = at({"accept_objects"});
+      for (const yaml::Node& each : all.items)
+        if (const yaml::Node* found = each.find(object)) return *found;
+      return at({"accept_objects", object});
+    };
+    std::set<std::pair<ObjectKind, std::string_view>> seen;
+    for (const AcceptedObject& accepted : topology_.accepted_objects) {
+      const std::string what = fmt::format("{} '{}'", name_of(accepted.kind), accepted.object);
+      if (!seen.insert({accepted.kind, accepted.object}).second)
+        reader_.add(Code::repeated, place(accepted.object), what + " is accepted twice", "keep one of them");
+      else if (accepted.kind == ObjectKind::table && table_of(topology_, accepted.object))
+        reader_.add(Code::idle_object_acceptance, place(accepted.object), what + " is mapped below 'data'",
+                    "remove it: there is nothing to accept");
+      else if (today_ && accepted.until < *today_)
+        reader_.add(
+            Code::object_acceptance_expired, place(accepted.object),
+            fmt::format("{} was accepted until {}; today is {}", what, date_text(accepted.until), date_text(*today_)),
+            "remove the object, or have it accepted again");
     }
   }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "core/topology/names.hpp"
 
@@ -41,6 +42,32 @@ std::string_view name_of(Form form) {
 std::string_view name_of(Failover failover) { return failover == Failover::automatic ? "automatic" : "approve"; }
 std::string_view name_of(Reads reads) { return reads == Reads::fresh ? "fresh" : "stale"; }
 
+namespace {
+constexpr std::array<std::pair<ObjectKind, std::string_view>, 10> kObjectKinds{{
+    {ObjectKind::table, "table"},
+    {ObjectKind::foreign_table, "foreign table"},
+    {ObjectKind::foreign_server, "foreign server"},
+    {ObjectKind::extension, "extension"},
+    {ObjectKind::view, "view"},
+    {ObjectKind::materialized_view, "materialized view"},
+    {ObjectKind::function, "function"},
+    {ObjectKind::sequence, "sequence"},
+    {ObjectKind::large_objects, "large objects"},
+    {ObjectKind::slot, "slot"},
+}};
+}  // namespace
+
+std::string_view name_of(ObjectKind kind) {
+  for (const auto& [each, name] : kObjectKinds)
+    if (each == kind) return name;
+  return "?";
+}
+std::optional<ObjectKind> object_kind_of(std::string_view text) {
+  for (const auto& [each, name] : kObjectKinds)
+    if (name == text) return each;
+  return std::nullopt;
+}
+
 std::optional<Date> date_of(std::string_view text) {
   if (text.size() != 10 || text[4] != '-' || text[7] != '-') return std::nullopt;
   const auto number = [&](std::size_t at, std::size_t size) {
@@ -57,6 +84,11 @@ std::optional<Date> date_of(std::string_view text) {
                   std::chrono::day(static_cast<unsigned>(day))};
   if (!date.ok()) return std::nullopt;
   return date;
+}
+
+Date date_at(Micros wall) {
+  return std::chrono::floor<std::chrono::days>(
+      std::chrono::sys_time<std::chrono::microseconds>(std::chrono::microseconds(wall)));
 }
 
 std::string date_text(Date date) {

@@ -70,6 +70,7 @@ std::string_view name_of(Reads reads);
 using Date = std::chrono::year_month_day;
 std::optional<Date> date_of(std::string_view text);  // 2026-01-31
 std::string date_text(Date date);
+Date date_at(Micros wall);  // UTC
 
 struct Region {
   RegionName name;
@@ -113,6 +114,31 @@ struct Accept {
   bool operator==(const Accept&) const = default;
 };
 
+// What may lie in a database beside the mapped tables and yet hold tenants' rows, or let them out.
+enum class ObjectKind {
+  table,
+  foreign_table,
+  foreign_server,
+  extension,
+  view,
+  materialized_view,
+  function,
+  sequence,
+  large_objects,
+  slot,
+};
+std::string_view name_of(ObjectKind kind);  // "materialized view"
+std::optional<ObjectKind> object_kind_of(std::string_view text);
+
+// Somebody signed that this object may be there although it could carry rows past the data map.
+struct AcceptedObject {
+  std::string object;  // as DOM-P findings name it: app.export(text)
+  ObjectKind kind;
+  std::string by, reason;
+  Date until;  // its last day
+  bool operator==(const AcceptedObject&) const = default;
+};
+
 struct Topology {
   Lease lease;
   std::vector<Region> regions;
@@ -120,6 +146,7 @@ struct Topology {
   std::vector<Residency> residencies;  // `directory` among them
   std::vector<Table> tables;           // sorted by qualified name
   std::vector<Accept> accepted;
+  std::vector<AcceptedObject> accepted_objects = {};
   bool operator==(const Topology&) const = default;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/desired/desired.hpp"
+#include "engines/postgres/objects.hpp"
 
 namespace domicile::postgres {
 namespace {
@@ -220,6 +221,7 @@ Result<Seen> observe_inside(Connection& connection, const topology::Topology& to
   const auto registry = TRY(read_schema(connection, seen));
   CHECK_OK(read_tables(connection, topology, seen));
   CHECK_OK(read_links(connection, registry, seen));
+  CHECK_OK(read_objects(connection, topology, seen));
   return seen;
 }
 

@@ -115,6 +115,9 @@ class Transaction {
   Connection* connection_;
 };
 
+// May the message of an error with this SQLSTATE and context be passed on? Only where it names things and no values.
+bool text_holds_no_value(std::string_view state, std::string_view context);
+
 // "42P01" of an error that PostgreSQL raised; empty for any other.
 std::string sqlstate_of(const Error& error);
 

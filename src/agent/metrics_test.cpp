@@ -1,0 +1,61 @@
+#include "agent/metrics.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/topology/parse.hpp"
+
+namespace domicile::agent {
+namespace {
+
+constexpr const char* kTopology = R"(domicile: 1
+regions:
+  us-1: {jurisdiction: US}
+  us-2: {jurisdiction: US}
+voters: {us-3: {}}
+residencies:
+  directory: {home: us-1, standby: [us-2], holds: {US: full}}
+  us: {home: us-1, standby: [us-2], holds: {US: full}}
+data:
+  app.orders: {personal: [name], shared: [id]}
+)";
+
+// Whatever the quorum, a peer or a table says: a label is a name of the topology's or a word of ours.
+TEST(Metrics, NoLabelHoldsWhatTheTopologyDoesNotDeclare) {
+  const std::string personal = "erika@example.com";
+  const auto topology = topology::load(kTopology, "topology.yaml").value();
+  Published<QuorumSeen> quorum;
+  Published<MarkersSeen> markers;
+  Published<CopiesSeen> copies;
+  Published<GatewaySeen> gateway;
+  Published<DriftSeen> drift;
+  Published<ResidencySeen> us, foreign;
+  QuorumSeen seen;
+  seen.sent_at = monotonic_now();
+  seen.trouble = personal;
+  seen.observed.lives["us-2"] = {};
+  seen.observed.lives[personal] = {};
+  seen.leases["us"] = {};
+  seen.leases[personal] = {};
+  quorum.set(seen);
+  markers.set({.trouble = personal});
+  copies.set({{personal, {.source = personal, .lag = kSecond}}, {"us", {.source = "us-2", .lag = kSecond}}});
+  drift.set({.at = monotonic_now(),
+             .drift = {{personal, personal, personal}},
+             .schema_differs = {{personal, personal}, {"us", personal}}});
+  authority::Record record{.owner = "us-1", .epoch = 3, .mode = authority::Mode::serving, .switch_id = personal};
+  us.set({.record = {{record, ""}}, .why = personal, .distrusted = personal});
+  record.owner = personal;
+  foreign.set({.record = {{record, ""}}});
+  const auto text = render_metrics(
+      {"us-1", &topology, &quorum, &markers, &copies, &gateway, &drift, {{"us", &us}, {personal, &foreign}}, ""});
+  EXPECT_EQ(text.find("erika"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"(domicile_owner{region="us-1",mode="serving",owner="us-1",residency="us"} 1)"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find(R"(domicile_life_age_seconds{region="us-1",peer="us-2"})"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"(domicile_life_age_seconds{region="us-1",peer="unknown"})"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"(domicile_drift{region="us-1"} 1)"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace domicile::agent
