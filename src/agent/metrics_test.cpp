@@ -27,6 +27,7 @@ TEST(Metrics, NoLabelHoldsWhatTheTopologyDoesNotDeclare) {
   Published<MarkersSeen> markers;
   Published<CopiesSeen> copies;
   Published<GatewaySeen> gateway;
+  Published<GateSeen> gate;
   Published<DriftSeen> drift;
   Published<ResidencySeen> us, foreign;
   QuorumSeen seen;
@@ -42,18 +43,41 @@ TEST(Metrics, NoLabelHoldsWhatTheTopologyDoesNotDeclare) {
   drift.set({.at = monotonic_now(),
              .drift = {{personal, personal, personal}},
              .schema_differs = {{personal, personal}, {"us", personal}}});
+  GateSeen gate_seen;
+  gate_seen.at = monotonic_now();
+  gate_seen.trouble = personal;
+  gate_seen.links = {{.link = personal, .residency = personal, .to = personal, .held = personal, .lag = kSecond},
+                     {.link = "domicile_us_us_1_us_2", .residency = "us", .to = "us-2", .held = personal}};
+  gate_seen.transfers = {{{"link", personal}, {"table", personal}, {"form", personal}, {"rows", 1}, {"bytes", 2}},
+                         {{"link", "domicile_us_us_1_us_2"}, {"table", "app.orders"}, {"form", "full"}, {"rows", 7}}};
+  gate.set(gate_seen);
   authority::Record record{.owner = "us-1", .epoch = 3, .mode = authority::Mode::serving, .switch_id = personal};
   us.set({.record = {{record, ""}}, .why = personal, .distrusted = personal});
   record.owner = personal;
   foreign.set({.record = {{record, ""}}});
-  const auto text = render_metrics(
-      {"us-1", &topology, &quorum, &markers, &copies, &gateway, &drift, {{"us", &us}, {personal, &foreign}}, ""});
+  const auto text = render_metrics({"us-1",
+                                    &topology,
+                                    &quorum,
+                                    &markers,
+                                    &copies,
+                                    &gateway,
+                                    &gate,
+                                    &drift,
+                                    {{"us", &us}, {personal, &foreign}},
+                                    ""});
   EXPECT_EQ(text.find("erika"), std::string::npos) << text;
   EXPECT_NE(text.find(R"(domicile_owner{region="us-1",mode="serving",owner="us-1",residency="us"} 1)"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find(R"(domicile_life_age_seconds{region="us-1",peer="us-2"})"), std::string::npos) << text;
   EXPECT_NE(text.find(R"(domicile_life_age_seconds{region="us-1",peer="unknown"})"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"(domicile_gate_link_held{region="us-1",link="domicile_us_us_1_us_2"} 1)"), std::string::npos)
+      << text;
+  EXPECT_NE(
+      text.find(
+          R"(domicile_transferred_rows{region="us-1",form="full",link="domicile_us_us_1_us_2",table="app.orders"} 7)"),
+      std::string::npos)
+      << text;
   EXPECT_NE(text.find(R"(domicile_drift{region="us-1"} 1)"), std::string::npos) << text;
 }
 
