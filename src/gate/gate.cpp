@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <list>
 #include <thread>
 
@@ -49,14 +50,17 @@ struct Gate::State {
   Fd listener;
   int port = 0, connections = 0;
   struct One {
-    std::jthread thread;
-    std::atomic<bool> done = false;
+    Fd client;
+    std::atomic<bool> done = false, known = false;
+    bool ending = false;  // it was closed from here and its thread has not noticed yet
+    std::jthread thread;  // last: it uses the above
   };
   std::list<One> sessions;  // of the thread alone
   std::jthread thread;      // last: it uses all of the above
 
   void run(const std::stop_token& stop);
   void take_one();
+  void make_room();
 };
 
 void Gate::State::take_one() {
@@ -64,15 +68,29 @@ void Gate::State::take_one() {
   if (!client) return;
   notice_death(client.get());
   sessions.remove_if([](const One& one) { return one.done.load(); });
-  if (sessions.size() >= static_cast<std::size_t>(connections)) {
+  if (std::ranges::count_if(sessions, [](const One& one) { return !one.ending; }) >= connections) {
     book->deny("", name_of(Refusal::busy), fmt::format("{} connections are open", connections));
     return;
   }
+  make_room();
   One& one = sessions.emplace_back();
-  one.thread = std::jthread([this, &one, client = std::move(client)](const std::stop_token& stop) mutable {
-    run_session(setup, std::move(client), stop);
+  one.client = std::move(client);
+  one.thread = std::jthread([this, &one](const std::stop_token& stop) {
+    run_session(setup, one.client.get(), stop, one.known);
+    ::shutdown(one.client.get(), SHUT_RDWR);  // the peer need not wait until it is removed
     one.done = true;
   });
+}
+
+// Whoever has not shown a certificate may not keep out those who would: the oldest of too many goes.
+void Gate::State::make_room() {
+  const auto stranger = [](const One& one) { return !one.known && !one.done && !one.ending; };
+  if (std::ranges::count_if(sessions, stranger) < connections / 4) return;
+  const auto oldest = std::ranges::find_if(sessions, stranger);
+  if (oldest == sessions.end()) return;  // it has ended meanwhile
+  book->deny("", name_of(Refusal::busy), "too many connections have not said who they are; the oldest is closed");
+  oldest->ending = true;
+  ::shutdown(oldest->client.get(), SHUT_RDWR);
 }
 
 void Gate::State::run(const std::stop_token& stop) {

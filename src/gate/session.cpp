@@ -35,8 +35,8 @@ tl::unexpected<Error> malformed(const Error& error) { return refuse(Refusal::siz
 
 class Session {
  public:
-  Session(const SessionSetup& setup, int fd, const std::stop_token& stop)
-      : setup_(setup), stop_(stop), peer_(fd), fd_(fd) {}
+  Session(const SessionSetup& setup, int fd, const std::stop_token& stop, std::atomic<bool>& known)
+      : setup_(setup), stop_(stop), known_(known), peer_(fd), fd_(fd) {}
   void run();
 
  private:
@@ -59,6 +59,7 @@ class Session {
 
   const SessionSetup& setup_;
   const std::stop_token& stop_;
+  std::atomic<bool>& known_;
   Wire peer_;
   int fd_;
   std::optional<TlsSession> tls_;
@@ -155,6 +156,7 @@ Result<void> Session::identify() {
   rule_ = {region->second, region->first, setup_.database, setup_.book->links_to(region->second)};
   if (setup_.revoked && setup_.revoked(tls_->serial()))
     return refuse(Refusal::certificate, "this certificate is revoked");
+  known_ = true;
   return {};
 }
 
@@ -438,8 +440,8 @@ Result<void> Session::from_peer(const GateLink& link) {
 
 }  // namespace
 
-void run_session(const SessionSetup& setup, Fd client, const std::stop_token& stop) {
-  Session(setup, client.get(), stop).run();
+void run_session(const SessionSetup& setup, int client, const std::stop_token& stop, std::atomic<bool>& known) {
+  Session(setup, client, stop, known).run();
 }
 
 }  // namespace domicile::gate

@@ -1,6 +1,7 @@
 // One connection of a peer, from its first byte to its end. It runs in a thread of its own and never blocks in a read:
 // what it waits for has an end, except the stream itself, which lives as long as both sides do.
 #pragma once
+#include <atomic>
 #include <stop_token>
 #include <string>
 
@@ -20,7 +21,7 @@ struct SessionSetup {
   Log log{2, Log::Format::text, Level::info, ""};
 };
 
-// Owns the socket, which must be non-blocking.
-void run_session(const SessionSetup& setup, Fd client, const std::stop_token& stop);
+// Of a connected, non-blocking socket. `known` becomes true once the certificate has said which region it is.
+void run_session(const SessionSetup& setup, int client, const std::stop_token& stop, std::atomic<bool>& known);
 
 }  // namespace domicile::gate

@@ -8,6 +8,7 @@
 #include <libpq-fe.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/temp_dir.hpp"
@@ -517,6 +518,14 @@ TEST_F(GateBetween, WhatIsNoSessionIsRefusedInTheClear) {
   // Half open: it says nothing, and nobody waits for it.
   const Raw silent(port_);
   EXPECT_TRUE(Session(as("peer", "replication=database")).open());
+  // However many of them there are.
+  std::vector<std::unique_ptr<Raw>> crowd;
+  for (int i = 0; i < 70; ++i) crowd.push_back(std::make_unique<Raw>(port_));
+  EXPECT_TRUE(Session(as("peer", "replication=database")).open());
+  EXPECT_TRUE(test::eventually([&] {
+    const auto all = gate_->book().denials();
+    return std::ranges::any_of(all, [](const Denial& denial) { return denial.rule == "busy"; });
+  }));
 }
 
 // The daemon as an operator starts it.
