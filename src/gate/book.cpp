@@ -24,6 +24,7 @@ Result<std::unique_ptr<Book>> Book::open(const fs::path& state, std::vector<Gate
   auto resumed = TRY(Journal::open(state / "resumed"));
   std::unique_ptr<Book> book(
       new Book(state, std::move(links), std::move(transfers), std::move(resumed), std::move(log)));
+  CHECK_OK(book->remember_sent());
   const fs::path file = state / "held.json";
   if (!fs::exists(file)) return book;
   const Json list = TRY(parse_json(TRY(read_file(file)), file.string()));
@@ -34,6 +35,21 @@ Result<std::unique_ptr<Book>> Book::open(const fs::path& state, std::vector<Gate
     book->held_[held.link] = held;
   }
   return book;
+}
+
+// After a crash of the machine the register may be behind what peers have, and would call them liars.
+Result<void> Book::remember_sent() {
+  const fs::path file = state_ / "boot";
+  const std::string boot = host_boot_id();
+  const bool same = !boot.empty() && read_file(file).value_or("") == boot;
+  for (const auto& link : links_) {
+    const auto& name = link.rule.link;
+    if (same)
+      progress_[name].sent = transfers_.sent(name);
+    else
+      transfers_.set_sent(name, 0);
+  }
+  return same ? Result<void>() : write_file(file, boot, 0600);
 }
 
 std::vector<std::string> Book::links_to(const std::string& region) const {
@@ -54,8 +70,8 @@ std::optional<Refused> Book::take(const std::string& link, Lsn from) {
     return Refused{Refusal::held,
                    fmt::format("{} is held by rule {} until a person has looked", link, held->second.rule)};
   if (in_use_[link]) return Refused{Refusal::busy, link + " is being streamed already"};
-  // Only as far as this process remembers; a gate that has just started knows nothing yet.
-  if (const auto known = progress_.find(link); known != progress_.end() && from > known->second.sent)
+  if (const auto known = progress_.find(link);
+      known != progress_.end() && known->second.sent != 0 && from > known->second.sent)
     return Refused{Refusal::message, link + ": its subscriber says that it has more than it was sent"};
   in_use_[link] = true;
   return {};
@@ -76,11 +92,12 @@ void Book::progress(const std::string& link, const Progress& now) {
   const std::lock_guard lock(mutex_);
   Progress& known = progress_[link];
   const Lsn sent = std::max(known.sent, now.sent), confirmed = std::max(known.confirmed, now.confirmed);
-  const Progress before = known;
-  known = now.sent_clock == 0 ? before : now;  // a session without a marker yet knows less than the last one
+  const Lsn sent_before = known.sent;
+  if (now.sent_clock != 0) known = now;  // a session without a marker yet knows less than the last one
   known.sent = sent;
   known.confirmed = confirmed;
   known.at = now.at;
+  if (sent != sent_before) transfers_.set_sent(link, sent);
 }
 
 std::map<std::string, Progress> Book::progress() const {
@@ -118,6 +135,9 @@ Result<std::uint64_t> Book::pass(const std::string& name, std::string_view table
   {
     const std::lock_guard lock(mutex_);
     if (held_.contains(name)) return fail(Kind::refused, name + " is held until a person has looked", "", "held");
+    // A copy begins anew, at its slot's place, which no stream of this gate has reached.
+    progress_.erase(name);
+    transfers_.set_sent(name, 0);
   }
   const auto judged = judge_rows(link->rule.residency, *at, lines);
   if (const auto* wrong = std::get_if<Violation>(&judged)) {

@@ -82,6 +82,7 @@ class Book {
  private:
   Book(fs::path state, std::vector<GateLink> links, Register transfers, Journal resumed, Log log);
   Result<void> keep() const;  // the lock is held
+  Result<void> remember_sent();
 
   fs::path state_;
   std::vector<GateLink> links_;

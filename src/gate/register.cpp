@@ -105,10 +105,24 @@ std::vector<Transfer> Register::all() const {
   std::vector<Transfer> out;
   for (std::uint64_t i = 0; i < state_->file->used; ++i) {
     const Place& place = state_->file->places[i];
+    if (place.table[0] == '\0') continue;
     out.push_back(
         {place.link, place.table, place.form, place.rows, place.bytes, place.first_at, place.last_at, place.position});
   }
   return out;
+}
+
+// A place without a table.
+void Register::set_sent(const std::string& link, std::uint64_t position) {
+  if (Place* place = this->place(link, "", "")) place->position = position;
+}
+
+std::uint64_t Register::sent(const std::string& link) const {
+  for (std::uint64_t i = 0; i < state_->file->used; ++i) {
+    const Place& place = state_->file->places[i];
+    if (link == place.link && place.table[0] == '\0') return place.position;
+  }
+  return 0;
 }
 
 Result<void> Register::sync() const {

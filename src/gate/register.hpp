@@ -31,6 +31,10 @@ class Register {
   Place* place(const std::string& link, const std::string& table, const std::string& form);
   static void count(Place& place, std::uint64_t rows, std::uint64_t bytes, std::uint64_t position, std::int64_t now);
   std::vector<Transfer> all() const;
+  // How far a link has been sent, before it is; 0: not known. Survives the gate, and not a crash of the machine, after
+  // which it may be behind what a peer has.
+  void set_sent(const std::string& link, std::uint64_t position);
+  std::uint64_t sent(const std::string& link) const;
   Result<void> sync() const;  // to the disk
 
  private:

@@ -32,6 +32,19 @@ TEST(TransferRegister, CountsOnAfterItIsOpenedAgain) {
   }
 }
 
+TEST(TransferRegister, RemembersHowFarALinkWasSentAndDoesNotCallThatATable) {
+  const TempDir dir;
+  for (const std::uint64_t position : {7U, 9U, 0U}) {
+    auto transfers = Register::open(dir.path() / "register");
+    ASSERT_TRUE(transfers) << render(transfers.error());
+    transfers->set_sent("l", position);
+    EXPECT_EQ(transfers->sent("l"), position);
+    EXPECT_EQ(transfers->sent("other"), 0u);
+    EXPECT_TRUE(transfers->all().empty());
+  }
+  EXPECT_EQ(Register::open(dir.path() / "register")->sent("l"), 0u);
+}
+
 TEST(TransferRegister, WhatAKilledGateHasCountedStays) {
   const TempDir dir;
   const auto path = dir.path() / "register";

@@ -435,6 +435,30 @@ TEST_F(GateBetween, AHostilePeerWithItsCertificateGetsNothingButItsLink) {
   EXPECT_EQ(must(source_.connect().exec("SELECT count(*) FROM pg_replication_slots")).text(0, 0), "2");
 }
 
+TEST_F(GateBetween, ASubscriberThatSaysItHasMoreThanItWasSentIsRefusedOverARestartToo) {
+  bring_up();
+  write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 't', 1)");
+  ASSERT_TRUE(caught_up());
+  must(target_.connect().exec("ALTER SUBSCRIPTION " + kLinkName + " DISABLE"));
+  ASSERT_TRUE(test::eventually([&] { return !gate_->book().in_use(kLinkName); }));
+  gate_.reset();
+  write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 't', 2)");
+  auto source = source_.connect();
+  const auto beyond = authority::lsn_text(must(postgres::links::own_position(source)).lsn + 0x1000000);
+  open();
+  const Session session(as("peer", "replication=database"));
+  EXPECT_NE(session.ask("START_REPLICATION SLOT \"" + kLinkName + "\" LOGICAL " + beyond +
+                        " (proto_version '3', publication_names '\"" + kLinkName + "\"')"),
+            "ok");
+  EXPECT_EQ(last_rule(), "message");
+  must(target_.connect().exec("ALTER SUBSCRIPTION " + kLinkName + " ENABLE"));
+  ASSERT_TRUE(caught_up());
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "2");
+  // A new copy begins at its own slot's place.
+  must(gate_->book().pass(kLinkName, "app.orders", "us\tt\t9\t5\n"));
+  EXPECT_EQ(gate_->book().progress().count(kLinkName), 0u);
+}
+
 TEST_F(GateBetween, OfAServersErrorThePeerLearnsTheCodeAlone) {
   const Session session(as("peer", "replication=database"));
   ASSERT_TRUE(session.open()) << session.message();
