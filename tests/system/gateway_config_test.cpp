@@ -28,7 +28,7 @@ TEST(GatewayConfig, IsWrittenFromAgentYamlAndTakenByNginx) {
   const std::string tls = fmt::format("ca: {0}, certificate: {1}.pem, key: {1}.key", path("ca.pem"), path("site"));
   ASSERT_TRUE(write_file(
       path("agent.yaml"),
-      fmt::format("region: eu-central-1\ntopology: {0}\nstate: {1}\n"
+      fmt::format("region: eu-central-1\ntopology: {0}\nstate: {1}\ngate: {{socket: g.sock}}\n"
                   "etcd: {{endpoints: ['https://127.0.0.1:1'], user: u, password_file: p, {2}}}\n"
                   "api: {{listen: '127.0.0.1:1', socket: {1}.sock, {2}}}\n"
                   "gateway:\n  directory: {3}\n  listen: 127.0.0.1:{5}\n  listen_plain: 127.0.0.1:{6}\n"
