@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <ctime>
 #include <sstream>
 #include <stdexcept>
 
@@ -211,6 +212,14 @@ void Sites::stop_following() {
   must(from_.exec("ALTER SYSTEM RESET synchronous_standby_names"));
   must(from_.exec("SELECT pg_reload_conf()"));
   unsubscribe(kOne[0]);
+}
+
+double Sites::gate_cpu_seconds() const {
+  clockid_t clock{};
+  timespec used{};
+  if (clock_getcpuclockid(gate_->pid(), &clock) != 0 || clock_gettime(clock, &used) != 0)
+    throw std::runtime_error("the gate's time is not known");
+  return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
 }
 
 double Sites::gate_memory(std::string_view field) const {

@@ -39,6 +39,7 @@ class Sites {
   void stop_following();
   bool has_row(std::int64_t id);  // the target, of kOne
 
+  double gate_cpu_seconds() const;  // so far
   // Of the gate's process, in MB.
   double gate_peak_mb() const { return gate_memory("VmHWM:"); }
   double gate_now_mb() const { return gate_memory("VmRSS:"); }
