@@ -63,7 +63,11 @@ class Session {
   Buffer from_peer_, from_server_, to_peer_, to_server_;
   std::size_t taken_ = 0;  // of from_peer_, by the frame in hand
   Feedback feedback_;
-  std::map<std::string, Passed> counted_;
+  struct Counted {
+    Register::Place* place = nullptr;
+    Passed passed;
+  };
+  std::map<std::string, Counted> counted_;  // by schema.table
   bool over_ = false;
 };
 
@@ -283,10 +287,7 @@ Result<void> Session::pump(Check& check, const GateLink& link) {
     if (::poll(waits.data(), waits.size(), static_cast<int>(kLook / kMillisecond)) < 0 && errno != EINTR)
       return tl::unexpected<Error>(errno_error("cannot wait for a link's ends"));
     if (waits[1].revents != 0) {
-      for (bool more = true; more && to_peer_.size() < kHighWater;) {
-        more = TRY(from_server_.fill(server, kChunk));
-        CHECK_OK(from_server(check, link));
-      }
+      while (to_peer_.size() < kHighWater && TRY(from_server_.fill(server, kChunk))) CHECK_OK(from_server(check, link));
     }
     if (waits[0].revents != 0) {
       while (TRY(from_peer_.fill(peer_, kPeerFrame))) CHECK_OK(from_peer());
@@ -355,9 +356,9 @@ Result<void> Session::from_server(Check& check, const GateLink& link) {
 
 Result<void> Session::count(const Check& check, const GateLink& link) {
   for (const auto& [table, passed] : check.passed()) {
-    Passed& before = counted_[table];
+    auto& [place, before] = counted_[table];
     if (passed.rows == before.rows) continue;
-    auto* place = setup_.book->transfers().place(link.rule.link, table, link.form);
+    if (place == nullptr) place = setup_.book->transfers().place(link.rule.link, table, link.form);
     if (place == nullptr) return fail(Kind::unavailable, "the transfer register is full");
     Register::count(*place, passed.rows - before.rows, passed.bytes - before.bytes, check.committed(), wall_now());
     before = passed;
