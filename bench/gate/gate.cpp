@@ -22,14 +22,14 @@ using bench::Sites;
 namespace {
 
 struct Size {
-  std::size_t rounds = 9;  // a multiple of three: each order as often
-  std::size_t chunks = 300, rows_of_chunk = 1000;
-  std::size_t singles = 100'000;
+  // Rounds are a multiple of three: each order as often.
+  std::size_t chunk_rounds = 15, chunks = 200, rows_of_chunk = 1000;
+  std::size_t single_rounds = 9, singles = 100'000;
   std::size_t latency_rounds = 9;
-  int commits = 1000;
+  int commits = 3000;
   std::size_t large = 1'000'000;  // rows of one transaction
 };
-constexpr Size kQuick{3, 30, 1000, 5'000, 3, 200, 50'000};
+constexpr Size kQuick{3, 30, 1000, 3, 5'000, 3, 200, 50'000};
 
 constexpr std::size_t kDirect = 0, kGate = 1, kAgain = 2;
 using Sides = std::array<std::vector<double>, 3>;
@@ -171,8 +171,8 @@ double rounded(double value) { return std::round(value * 1000) / 1000; }
 int run(const Size& size) {
   Sites sites;
   const double idle_mb = sites.gate_now_mb();
-  const auto chunks = measure(sites, "chunks", size.rounds, size.chunks, size.rows_of_chunk);
-  const auto single = measure(sites, "single rows", size.rounds, size.singles, 1);
+  const auto chunks = measure(sites, "chunks", size.chunk_rounds, size.chunks, size.rows_of_chunk);
+  const auto single = measure(sites, "single rows", size.single_rounds, size.singles, 1);
   const auto added = measure_latency(sites, size.latency_rounds, size.commits);
   const auto memory = measure_memory(sites, size.large, idle_mb);
 
