@@ -73,7 +73,11 @@ class Session {
   bool stopped_ = false;             // at the place where the link stops: the server is not read
   std::deque<PassedMarker> on_way_;  // sent and not confirmed yet
   Progress progress_;
-  std::map<std::string, Passed> counted_;
+  struct Counted {
+    Register::Place* place = nullptr;
+    Passed passed;
+  };
+  std::map<std::string, Counted> counted_;  // by schema.table
   bool over_ = false;
 };
 
@@ -295,11 +299,9 @@ Result<void> Session::pump(Check& check, const GateLink& link) {
     if (::poll(waits.data(), waits.size(), static_cast<int>(patience / kMillisecond)) < 0 && errno != EINTR)
       return tl::unexpected<Error>(errno_error("cannot wait for a link's ends"));
     if (stopped_) CHECK_OK(from_server(check, link));
-    if (waits[1].revents != 0 && !stopped_) {
-      for (bool more = true; more && to_peer_.size() < kHighWater && !stopped_;) {
-        more = TRY(from_server_.fill(server, kChunk));
+    if (waits[1].revents != 0) {
+      while (to_peer_.size() < kHighWater && !stopped_ && TRY(from_server_.fill(server, kChunk)))
         CHECK_OK(from_server(check, link));
-      }
     }
     if (waits[0].revents != 0) {
       while (TRY(from_peer_.fill(peer_, kPeerFrame))) CHECK_OK(from_peer(link));
@@ -402,9 +404,9 @@ void Session::note_confirmed(const StatusUpdate& update, const GateLink& link) {
 
 Result<void> Session::count(const Check& check, const GateLink& link) {
   for (const auto& [table, passed] : check.passed()) {
-    Passed& before = counted_[table];
+    auto& [place, before] = counted_[table];
     if (passed.rows == before.rows) continue;
-    auto* place = setup_.book->transfers().place(link.rule.link, table, link.form);
+    if (place == nullptr) place = setup_.book->transfers().place(link.rule.link, table, link.form);
     if (place == nullptr) return fail(Kind::unavailable, "the transfer register is full");
     Register::count(*place, passed.rows - before.rows, passed.bytes - before.bytes, check.committed(), wall_now());
     before = passed;

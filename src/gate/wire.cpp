@@ -73,9 +73,12 @@ void Buffer::drop(std::size_t size) {
 
 Result<bool> Buffer::fill(const Wire& from, std::size_t size) {
   const std::size_t before = bytes_.size();
-  bytes_.resize(before + size);
-  const auto got = from.read(bytes_.data() + before, size);
-  bytes_.resize(before + got.value_or(0));
+  Result<std::size_t> got = std::size_t{0};
+  // Not resize(), which clears what is about to be written: 64 KB for a row.
+  bytes_.resize_and_overwrite(before + size, [&](char* bytes, std::size_t) {
+    got = from.read(bytes + before, size);
+    return before + got.value_or(0);
+  });
   if (!got) return tl::unexpected<Error>(got.error());
   return *got > 0;
 }
