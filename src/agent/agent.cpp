@@ -310,6 +310,7 @@ class Daemon {
     };
     setup.quorum_status = [this] { return *quorum_status_.get(); };
     setup.layers = [this] { return layers_.tell(*quorum_status_.get()); };
+    setup.gateway_layer = [this] { return gateway_layer(config_, *topology_); };
     setup.metrics = [this] {
       MetricsInput input{config_.region, topology_.get(), &beat_.seen()};
       if (markers_) input.markers = &markers_->seen();

@@ -10,6 +10,7 @@ namespace domicile::agent {
 namespace {
 
 constexpr Micros kLayers = 6 * kSecond;    // a member of the quorum that does not answer is waited for
+constexpr Micros kObserved = 3 * kSecond;  // whoever asks an agent waits five
 constexpr Micros kPrecheck = 3 * kSecond;  // a copy that has just begun to follow needs a moment until its lag is known
 
 int status_of(Kind kind) {
@@ -100,7 +101,8 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
   if (!need(Role::view)) return forbidden;
   if (call.path == "/v1/status") return reply(status());
   if (call.path == "/v1/events") return events(call);
-  if (call.path == "/v1/layers") return layers(call);
+  if (call.path == "/v1/layers") return everywhere(call, kLayers, setup_.layers);
+  if (call.path == "/v1/observed") return everywhere(call, kObserved, [this] { return observed(); });
   if (call.path == "/v1/switch/check") return check_switch(call);
   if (call.path.starts_with("/v1/schemas/")) return schemas(call, rest_of("/v1/schemas/"));
   if (call.path.starts_with("/v1/links/")) return link(call, rest_of("/v1/links/"));
@@ -130,15 +132,14 @@ HttpReply Api::events(const HttpCall& call) const {
   return reply(list);
 }
 
-// What this site tells, or every site: one that does not answer is named with the reason, never left out.
-HttpReply Api::layers(const HttpCall& call) const {
-  if (!call.query.contains("everywhere")) return reply(setup_.layers());
+HttpReply Api::everywhere(const HttpCall& call, Micros patience, const std::function<Json()>& own) const {
+  if (!call.query.contains("everywhere")) return reply(own());
   std::map<std::string, std::future<Result<Json>>> asked;
   for (const auto& [site, addresses] : setup_.peers->sites())
-    asked[site] = std::async(std::launch::async, [peers = setup_.peers, site = site] {
-      return peers->call(site, "GET", "/v1/layers", Json(), kLayers);
+    asked[site] = std::async(std::launch::async, [peers = setup_.peers, site = site, path = call.path, patience] {
+      return peers->call(site, "GET", path, Json(), patience);
     });
-  Json sites{{setup_.config->region, setup_.layers()}};
+  Json sites{{setup_.config->region, own()}};
   for (auto& [site, answer] : asked) {
     const auto told = answer.get();
     sites[site] = told ? *told : Json{{"unknown", one_line(told.error())}};
@@ -451,6 +452,35 @@ Json Api::gate_json() const {
                      {"lag_ms", link.lag ? Json(*link.lag / 1000) : Json()}});
   return {{"trouble", seen->at == 0 && seen->trouble.empty() ? "it was not asked yet" : seen->trouble},
           {"links", links}};
+}
+
+// How links look in the database itself; null where nothing was looked at yet.
+Json Api::links_json() const {
+  if (setup_.drift == nullptr) return {};
+  const auto seen = setup_.drift->get();
+  if (seen->at == 0) return {};
+  Json publications = Json::object(), subscriptions = Json::object();
+  for (const auto& [name, publication] : seen->publications) {
+    Json tables = Json::array();
+    for (const auto& table : publication.tables)
+      tables.push_back({{"table", table.table}, {"columns", table.columns}, {"filter", table.filter}});
+    publications[name] = {{"all_tables", publication.all_tables}, {"publish", publication.publish}, {"tables", tables}};
+  }
+  for (const auto& [name, subscription] : seen->subscriptions)
+    subscriptions[name] = {{"enabled", subscription.enabled}};
+  return {{"publications", publications}, {"subscriptions", subscriptions}, {"slots", seen->slots}};
+}
+
+// What explain draws: places and flows as they are. Names and counts, never a row.
+Json Api::observed() {
+  const Json status = this->status();
+  Json out;
+  for (const char* part : {"region", "policy", "at", "residencies"}) out[part] = status[part];
+  out["gate"] = gate_json();
+  if (setup_.gate != nullptr) out["gate"]["transfers"] = setup_.gate->get()->transfers;
+  out["database"] = links_json();
+  out["gateway"] = setup_.gateway_layer ? setup_.gateway_layer() : Json();
+  return out;
 }
 
 Json Api::status() {

@@ -59,6 +59,7 @@ struct ApiSetup {
   std::function<std::string()> metrics;
   std::function<Json()> quorum_status;  // etcd's members, quota, alarms
   std::function<Json()> layers;         // see layers.hpp
+  std::function<Json()> gateway_layer;  // that part of it
 };
 
 class Api {
@@ -66,11 +67,13 @@ class Api {
   explicit Api(ApiSetup setup) : setup_(std::move(setup)), roles_(*setup_.config) {}
   HttpReply answer(const HttpCall& call);
   Json status();
+  Json observed();
 
  private:
   HttpReply route(const HttpCall& call, const std::set<Role>& roles);
   HttpReply events(const HttpCall& call) const;
-  HttpReply layers(const HttpCall& call) const;
+  // What this site tells, or every site: one that does not answer is named with the reason, never left out.
+  HttpReply everywhere(const HttpCall& call, Micros patience, const std::function<Json()>& own) const;
   HttpReply epochs(const HttpCall& call, const std::string& residency);
   HttpReply look(const HttpCall& call);
   HttpReply copy(const std::string& residency) const;
@@ -86,6 +89,7 @@ class Api {
   HttpReply ready() const;
   Json drift_json() const;
   Json gate_json() const;
+  Json links_json() const;
   Json guard_json(const std::string& residency) const;
   Json residency_status(const topology::Residency& residency) const;
 

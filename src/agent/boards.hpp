@@ -2,6 +2,7 @@
 #pragma once
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "agent/gate_client.hpp"
@@ -9,6 +10,7 @@
 #include "agent/site_disk.hpp"
 #include "core/authority/copy.hpp"
 #include "core/authority/decision.hpp"
+#include "core/desired/seen.hpp"
 #include "core/replication/store.hpp"
 
 namespace domicile::agent {
@@ -45,6 +47,10 @@ struct DriftSeen {
   std::vector<Drift> lasting;  // what was mended and may have left something behind; until the agent ends
   std::map<std::string, std::string> schema_differs;  // by residency: first table that is another one at the owner
   std::string trouble;                                // of the last look
+  // How links look in the database itself, as of the last look.
+  std::map<std::string, desired::SeenPublication> publications;
+  std::map<std::string, desired::SeenSubscription> subscriptions;
+  std::set<std::string> slots;
 };
 
 // Written by each residency's loop.

@@ -81,6 +81,9 @@ Result<std::vector<Drift>> DriftLoop::look() {
     examined = TRY(postgres::examine(*connection_, context));
     mend = desired::mend_of(examined.plan, tried_);
   }
+  last_.publications = examined.seen.publications;
+  last_.subscriptions = examined.seen.subscriptions;
+  last_.slots = examined.seen.slots;
   std::vector<Drift> out;
   for (const auto& step : mend.report) out.push_back(drift_of(step));
   for (const auto& step : mend.now) out.push_back(drift_of(step));  // came up between two looks

@@ -22,8 +22,11 @@ constexpr struct {
 
 const Option kHelp = {"help", "", "Print this and exit."};
 
+// An option of one letter has one dash: -o.
+std::string dashed(const std::string& name) { return (name.size() == 1 ? "-" : "--") + name; }
+
 std::string shown(const Option& option) {
-  return "--" + option.name + (option.value.empty() ? "" : " " + option.value);
+  return dashed(option.name) + (option.value.empty() ? "" : " " + option.value);
 }
 
 const Option* option_of(const Verb& verb, const std::string& name) {
@@ -110,20 +113,20 @@ Result<Args> parse(const Verb& verb, std::span<const std::string> arguments) {
       continue;
     }
     const auto equals = argument.find('=');
-    const std::string name = argument.substr(std::min<std::size_t>(2, argument.size()),
-                                             equals == argument.npos ? argument.npos : equals - 2);
-    const Option* option = argument.starts_with("--") ? option_of(verb, name) : nullptr;
+    const std::size_t dashes = argument.starts_with("--") ? 2 : 1;
+    const std::string name = argument.substr(dashes, equals == argument.npos ? argument.npos : equals - dashes);
+    const Option* option = (name.size() == 1) == (dashes == 1) ? option_of(verb, name) : nullptr;
     if (!option) return usage_error(verb, "there is no option " + argument);
-    if (args.has(name) && !option->repeats) return usage_error(verb, "--" + name + " stands twice");
+    if (args.has(name) && !option->repeats) return usage_error(verb, dashed(name) + " stands twice");
     if (option->value.empty()) {
-      if (equals != argument.npos) return usage_error(verb, "--" + name + " takes no value");
+      if (equals != argument.npos) return usage_error(verb, dashed(name) + " takes no value");
       args.options[name] = "";
     } else if (equals != argument.npos) {
       args.options[name] = argument.substr(equals + 1);
     } else if (i + 1 < arguments.size()) {
       args.options[name] = arguments[++i];
     } else {
-      return usage_error(verb, "--" + name + " needs " + option->value);
+      return usage_error(verb, dashed(name) + " needs " + option->value);
     }
     if (option->repeats) args.repeated[name].push_back(args.options[name]);
   }
@@ -136,10 +139,10 @@ Result<Args> parse(const Verb& verb, std::span<const std::string> arguments) {
     return usage_error(verb, "'" + args.words[verb.words.size()] + "' is one argument too many");
   for (const Option& option : verb.options) {
     if (option.required && args.get(option.name).empty())
-      return usage_error(verb, "--" + option.name + " " + option.value + " is missing");
+      return usage_error(verb, dashed(option.name) + " " + option.value + " is missing");
     if (option.valid == nullptr || !args.has(option.name)) continue;
     if (const auto valid = option.valid(args.get(option.name)); !valid)
-      return usage_error(verb, "--" + option.name + ": " + valid.error().what);
+      return usage_error(verb, dashed(option.name) + ": " + valid.error().what);
   }
   return args;
 }
@@ -218,7 +221,7 @@ std::string bash_completion(std::span<const Verb> verbs) {
   for (const Verb& verb : verbs) {
     names += verb.name.substr(0, verb.name.find(' ')) + " ";
     std::string options;
-    for (const Option& option : verb.options) options += "--" + option.name + " ";
+    for (const Option& option : verb.options) options += dashed(option.name) + " ";
     cases += fmt::format("    '{}'*) words='{}--help' ;;\n", verb.name, options);
   }
   std::string seconds;

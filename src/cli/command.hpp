@@ -32,7 +32,7 @@ struct Io {
 };
 
 struct Option {
-  std::string name;   // json, written --json
+  std::string name;   // json, written --json; one letter is written -o
   std::string value;  // what it takes, such as FILE; empty: a switch
   std::string doc;
   bool required = false;

@@ -4,12 +4,14 @@
 #include <map>
 #include <regex>
 #include <set>
+#include <span>
 #include <sstream>
 
 #include "agent/config.hpp"
 #include "agent/gateway_settings.hpp"
 #include "base/file.hpp"
 #include "base/temp_dir.hpp"
+#include "cli/denial_words.hpp"
 #include "core/topology/codes.hpp"
 #include "core/topology/parse.hpp"
 #include "gate/config.hpp"
@@ -91,15 +93,25 @@ TEST(GatePage, ItsExampleIsReadAndItsTableHasEverySetting) {
   EXPECT_EQ(rows, settings_in("src/gate/config.cpp"));
 }
 
-TEST(GatePage, EveryRuleIsExplained) {
-  const std::string page = text_of("docs/gate.md");
-  const auto explained = [&](std::string_view rule) {
-    return page.find(fmt::format("`{}`", rule)) != std::string::npos;
-  };
-  for (int rule = 0; rule <= static_cast<int>(gate::Refusal::busy); ++rule)
-    EXPECT_TRUE(explained(gate::name_of(static_cast<gate::Refusal>(rule)))) << rule;
-  for (int rule = 0; rule <= static_cast<int>(gate::Rule::truncate); ++rule)
-    EXPECT_TRUE(explained(gate::name_of(static_cast<gate::Rule>(rule)))) << rule;
+// Word for word what `domicile explain denial` prints, and no other row.
+void expect_rows(const char* file, std::span<const gate::Meaning> words, const char* row, const char* begins) {
+  const std::string page = text_of(file);
+  std::set<std::string> names;
+  for (const auto& each : words) {
+    EXPECT_NE(page.find(fmt::format(fmt::runtime(row), each.rule, each.refuses, each.advice)), std::string::npos)
+        << file << " " << each.rule;
+    names.insert(std::string(each.rule));
+  }
+  const auto begin = page.find(begins), end = page.find("\n\n", begin);
+  ASSERT_NE(begin, std::string::npos) << file;
+  EXPECT_EQ(all(page.substr(begin, end - begin), "\n\\| `?([A-Za-z0-9_-]*[a-z0-9])`? \\|"), names) << file;
+}
+
+TEST(DenialPages, SayWhatTheCommandSays) {
+  expect_rows("docs/gate.md", gate::session_rules(), "\n| `{}` | {} | {} |\n", "| rule | refused is |");
+  expect_rows("docs/gate.md", gate::row_rules(), "\n| `{}` | {} | {} |\n", "| rule | does not fit |");
+  expect_rows("docs/guard.md", cli::guard_codes(), "\n| {} | {} | {} |\n", "| SQLSTATE | refused because |");
+  expect_rows("docs/gateway.md", cli::gateway_reasons(), "\n| `{}` | {} | {} |\n", "| reason | refused because |");
 }
 
 TEST(Readme, ItsAgentYamlIsOneThatStarts) {

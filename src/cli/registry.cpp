@@ -13,6 +13,8 @@ const std::vector<Verb>& verbs() {
       drill_client_verb(),
       drill_planned_switch_verb(),
       drill_region_loss_verb(),
+      explain_denial_verb(),
+      explain_flow_verb(),
       explain_request_verb(),
       explain_table_verb(),
       explain_tenant_verb(),

@@ -16,6 +16,8 @@ Verb completion_verb();
 Verb drill_client_verb();
 Verb drill_planned_switch_verb();
 Verb drill_region_loss_verb();
+Verb explain_denial_verb();
+Verb explain_flow_verb();
 Verb explain_request_verb();
 Verb explain_table_verb();
 Verb explain_tenant_verb();

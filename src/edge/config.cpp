@@ -118,7 +118,8 @@ Result<std::string> render(const GatewayConfig& config) {
   text +=
       "http {\n  log_format domicile escape=json '{\"time\":\"$time_iso8601\",\"tenant\":\"$domicile_tenant\","
       "\"residency\":\"$domicile_residency\",\"decision\":\"$domicile_decision\",\"reason\":\"$domicile_reason\","
-      "\"epoch\":\"$domicile_epoch\",\"method\":\"$request_method\",\"status\":$status,\"sent\":$body_bytes_sent,"
+      "\"epoch\":\"$domicile_epoch\",\"denial\":\"$domicile_denial\",\"method\":\"$request_method\",\"status\":$status,"
+      "\"sent\":$body_bytes_sent,"
       "\"seconds\":$request_time}';\n"
       "  access_log logs/access.log domicile;\n  server_tokens off;\n"
       "  client_body_temp_path run/body; proxy_temp_path run/proxy; fastcgi_temp_path run/f; uwsgi_temp_path run/u;\n"

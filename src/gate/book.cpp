@@ -5,18 +5,13 @@
 #include "base/json.hpp"
 
 namespace domicile::gate {
-namespace {
-
-constexpr std::size_t kDenials = 1000;
-
-}  // namespace
-
 Book::Book(fs::path state, std::vector<GateLink> links, Register transfers, Journal resumed, Log log)
     : state_(std::move(state)),
       links_(std::move(links)),
       transfers_(std::move(transfers)),
       resumed_(std::move(resumed)),
-      log_(std::move(log)) {}
+      log_(std::move(log)),
+      denials_(state_ / "denials", log_) {}
 
 Result<std::unique_ptr<Book>> Book::open(const fs::path& state, std::vector<GateLink> links, Log log) {
   CHECK_OK(make_directories(state, 0700));
@@ -195,23 +190,15 @@ std::vector<Held> Book::held() const {
   return out;
 }
 
+// Outside of the lock: streams need it, and this waits for the disk a little.
 std::string Book::deny(const std::string& region, std::string_view rule, const std::string& what) {
-  const std::lock_guard lock(mutex_);
-  const Micros now = wall_now();
-  const std::string id = fmt::format("g-{:x}-{}", now / kSecond, ++denied_);
-  denials_.push_back({id, region, std::string(rule), what, now});
-  if (denials_.size() > kDenials) denials_.pop_front();
+  const std::string id = denials_.add(region, rule, what);
   log_.warn("gate.refused", "a peer was refused",
             {{Field::peer, region.empty() ? "unknown" : region},
              {Field::code, std::string(rule)},
              {Field::reason, what},
              {Field::detail, id}});
   return id;
-}
-
-std::vector<Denial> Book::denials() const {
-  const std::lock_guard lock(mutex_);
-  return {denials_.begin(), denials_.end()};
 }
 
 }  // namespace domicile::gate

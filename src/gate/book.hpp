@@ -3,7 +3,6 @@
 // A link is held from the first violation until a person has looked: STATE/held.json says why, survives restarts, and
 // is written before the peer is cut off.
 #pragma once
-#include <deque>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "base/clock.hpp"
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "gate/denials.hpp"
 #include "gate/protocol/check.hpp"
 #include "gate/protocol/dialogue.hpp"
 #include "gate/protocol/rows.hpp"
@@ -28,13 +28,6 @@ struct GateLink {
 struct Held {
   std::string link, rule, what;
   Micros at = 0;  // wall clock
-};
-
-struct Denial {        // something that was refused
-  std::string id;      // the peer sees it too
-  std::string region;  // empty: not known yet
-  std::string rule, what;
-  Micros at = 0;
 };
 
 // How far a link is. Both clocks are the owner's database's, by its markers; 0: none yet.
@@ -76,7 +69,7 @@ class Book {
   std::vector<Held> held() const;
 
   std::string deny(const std::string& region, std::string_view rule, const std::string& what);  // its id
-  std::vector<Denial> denials() const;                                                          // the last thousand
+  const Denials& denials() const { return denials_; }
   Register& transfers() { return transfers_; }
 
  private:
@@ -89,13 +82,12 @@ class Book {
   Register transfers_;
   Journal resumed_;
   Log log_;
+  Denials denials_;
   mutable std::mutex mutex_;  // all below
   std::map<std::string, Held> held_;
   std::map<std::string, bool> in_use_;
   std::map<std::string, Progress> progress_;
   std::map<std::string, Lsn> stops_;
-  std::deque<Denial> denials_;
-  std::uint64_t denied_ = 0;
 };
 
 }  // namespace domicile::gate

@@ -67,15 +67,27 @@ Json transfers(Gate& gate) {
   return out;
 }
 
+Json json_of(const Denial& denial) {
+  return {{"id", denial.id},
+          {"region", denial.region.empty() ? Json() : Json(denial.region)},
+          {"rule", denial.rule},
+          {"what", denial.what},
+          {"at_us", denial.at}};
+}
+
 Json denials(Gate& gate) {
   Json out = Json::array();
-  for (const auto& one : gate.book().denials())
-    out.push_back({{"id", one.id},
-                   {"region", one.region.empty() ? Json() : Json(one.region)},
-                   {"rule", one.rule},
-                   {"what", one.what},
-                   {"at_us", one.at}});
+  for (const auto& one : gate.book().denials().all()) out.push_back(json_of(one));
   return out;
+}
+
+HttpReply denial(Gate& gate, const std::string& id) {
+  if (const auto found = gate.book().denials().find(id)) return reply(json_of(*found));
+  return reply({{"what", "this gate remembers no denial " + id},
+                {"fix", "ask the gate that refused; the last thousand are kept, older ones are in its log"},
+                {"code", "DOM-E701"},
+                {"kind", "invalid_input"}},
+               404);
 }
 
 Result<Json> resume(Gate& gate, const Log& log, const std::string& body) {
@@ -120,6 +132,8 @@ HttpReply answer(Gate& gate, const Log& log, const HttpCall& call) {
   if (call.method == "GET" && call.path == "/v1/links") return reply(links(gate));
   if (call.method == "GET" && call.path == "/v1/transfers") return reply(transfers(gate));
   if (call.method == "GET" && call.path == "/v1/denials") return reply(denials(gate));
+  constexpr std::string_view kDenials = "/v1/denials/";
+  if (call.method == "GET" && call.path.starts_with(kDenials)) return denial(gate, call.path.substr(kDenials.size()));
   constexpr std::string_view kFirstRows = "/v1/first-rows/";
   if (call.method == "POST" && call.path.starts_with(kFirstRows)) {
     const auto done = first_rows(gate, std::string_view(call.path).substr(kFirstRows.size()), call.body);

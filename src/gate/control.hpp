@@ -11,6 +11,7 @@
 //                              may not go, and then the link is held
 //   GET  /v1/transfers         [{link, table, form, rows, bytes, first_at_us, last_at_us, position}]
 //   GET  /v1/denials           [{id, region, rule, what, at_us}], the last thousand, oldest first
+//   GET  /v1/denials/ID        one of them; 404 when it is not among them
 #pragma once
 #include "base/http_server.hpp"
 #include "gate/gate.hpp"

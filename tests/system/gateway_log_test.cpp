@@ -40,8 +40,8 @@ std::string decision_of(const Json& line) {
   return text + std::to_string(member<int>(line, "status").value_or(-1));
 }
 
-const std::set<std::string> kOfRequests = {"time",  "tenant", "residency", "decision", "reason",
-                                           "epoch", "method", "status",    "sent",     "seconds"};
+const std::set<std::string> kOfRequests = {"time",   "tenant", "residency", "decision", "reason", "epoch",
+                                           "denial", "method", "status",    "sent",     "seconds"};
 const std::set<std::string> kOfConnections = {"time",  "tenant", "residency", "decision", "reason",
                                               "epoch", "status", "received",  "sent"};
 
@@ -78,8 +78,13 @@ TEST_F(Gateway, EveryDecisionIsLoggedAndNothingOfTheClientIs) {
       {eu_, {.host = kUs, .method = "POST", .plain = true}, 200, "acme us forward owner_elsewhere 1 200"},
   };
   std::vector<std::string> want_us, want_eu;
+  std::set<std::string> told;  // ids of denials
   for (const auto& request : requests) {
-    EXPECT_EQ(ask_with_secrets(request.region, request.what).status, request.status) << request.line;
+    const auto answer = ask_with_secrets(request.region, request.what);
+    EXPECT_EQ(answer.status, request.status) << request.line;
+    EXPECT_EQ(has(answer, "X-Domicile-Denial: e-"), answer.status >= 400) << answer.headers;
+    if (const auto at = answer.headers.find("X-Domicile-Denial: "); at != std::string::npos)
+      told.insert(answer.headers.substr(at + 19, 18));
     (&request.region == &us_ ? want_us : want_eu).push_back(request.line);
   }
   want_us.push_back("acme us serve owner_here 7 200");  // what the EU forwarded
@@ -117,11 +122,16 @@ TEST_F(Gateway, EveryDecisionIsLoggedAndNothingOfTheClientIs) {
     return lines;
   };
   int posts = 0;
+  std::set<std::string> logged;
   for (const Json& line : expect_lines(us_, "access.log", kOfRequests, want_us)) {
     EXPECT_TRUE(line["sent"].is_number_integer() && line["seconds"].is_number()) << line;
     posts += line["method"] == "POST";
+    EXPECT_EQ(line["denial"] != "", line["status"] >= 400 && line["decision"] != "") << line;
+    if (line["denial"] != "") logged.insert(line["denial"].get<std::string>());
   }
   EXPECT_EQ(posts, 2);
+  EXPECT_EQ(told.size(), 4u);
+  for (const auto& id : told) EXPECT_TRUE(logged.contains(id)) << id;
   expect_lines(eu_, "access.log", kOfRequests, want_eu);
   const auto connections =
       expect_lines(us_, "connections.log", kOfConnections,

@@ -1,4 +1,6 @@
 // Requests: decided in POST_READ, before any rewrite or `return` can answer; held, forwarded or refused there.
+#include <openssl/rand.h>
+
 #include <cstring>
 
 #include "edge/module/ending.hpp"
@@ -70,9 +72,20 @@ ngx_str_t text_of(ngx_http_request_t* r, std::string_view text) {
   return copy;
 }
 
+// By chance and not by counting: it tells a client nothing of the others.
+static void name_denial(Context* context) {
+  u_char chance[8];
+  if (RAND_bytes(chance, sizeof chance) != 1) return;
+  context->denial[0] = 'e';
+  context->denial[1] = '-';
+  ngx_hex_dump(bytes(context->denial + 2), chance, sizeof chance);
+}
+
 ngx_int_t refuse(ngx_http_request_t* r, Context* context, ngx_int_t status) {
   count(context->action);
   add_header(r, literal("X-Domicile-Reason"), text_of(r, sn::name_of(context->reason)));
+  name_denial(context);
+  if (context->denial[0] != 0) add_header(r, literal("X-Domicile-Denial"), text_of(r, context->denial));
   if (status == 503) {
     auto* value = static_cast<u_char*>(ngx_pnalloc(r->pool, NGX_TIME_T_LEN));
     if (value != nullptr) {
@@ -249,6 +262,8 @@ std::string_view value_of(const Context& context, uintptr_t which, char (&number
       return context.owner;
     case 5:
       return context.forward;
+    case 6:
+      return context.denial;
     default:
       return {number, static_cast<std::size_t>(ngx_sprintf(bytes(number), "%uL", context.epoch) - bytes(number))};
   }
@@ -269,7 +284,7 @@ ngx_int_t variable(ngx_http_request_t* r, ngx_http_variable_value_t* value, uint
 ngx_int_t add_variables(ngx_conf_t* cf) {
   ngx_str_t names[] = {literal("domicile_tenant"), literal("domicile_residency"), literal("domicile_decision"),
                        literal("domicile_reason"), literal("domicile_owner"),     literal("domicile_forward"),
-                       literal("domicile_epoch")};
+                       literal("domicile_denial"), literal("domicile_epoch")};
   for (uintptr_t i = 0; i < std::size(names); ++i) {
     // A value of before a hold must not be told after it.
     ngx_http_variable_t* added = ngx_http_add_variable(cf, &names[i], NGX_HTTP_VAR_NOCACHEABLE);

@@ -35,6 +35,7 @@ struct Context {
   std::uint64_t epoch;
   Frames frames;
   snapshot::TenantId tenant;
+  char denial[2 + 16 + 1];  // what was refused has an id, which client and log see; else empty
   char residency[snapshot::kNameSize], owner[snapshot::kNameSize], forward[snapshot::kAddressSize];
 };
 
@@ -45,7 +46,7 @@ void add_header(ngx_http_request_t* r, ngx_str_t name, ngx_str_t value);
 ngx_str_t text_of(ngx_http_request_t* r, std::string_view text);
 // The client is to open another connection for what comes next.
 void wind_down(ngx_http_request_t* r);
-// Counts the context's action, adds its reason and what its status asks for, and returns the status.
+// Counts the context's action, adds its reason, the denial's id and what its status asks for, and returns the status.
 ngx_int_t refuse(ngx_http_request_t* r, Context* context, ngx_int_t status);
 
 // ---- hold.cpp
