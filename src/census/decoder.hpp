@@ -17,6 +17,9 @@ struct Decoded {
   bool damaged = false;             // it began well and cannot be read on
   std::string_view name = {};       // where it differs from the decoder's own
   bool wal = false;                 // the outputs are records of WAL
+  // False: chance may look so. The outputs are searched, and nothing is looked for that is encoded in them: else noise
+  // would be decoded to noise, level after level.
+  bool sure = true;
 };
 
 struct Decoder {

@@ -25,10 +25,11 @@ bool take_tag(View source, std::size_t& at, Tag& tag) {
 
 }  // namespace
 
-Bytes pglz_decode(View source, std::size_t most) {
+Bytes pglz_decode(View source, std::size_t most, std::size_t* taken) {
   Bytes out;
   std::size_t at = 0;
-  while (at < source.size() && out.size() < most) {
+  bool sound = true;
+  while (sound && at < source.size() && out.size() < most) {
     unsigned control = u8(source, at++);
     for (int item = 0; item < 8 && at < source.size() && out.size() < most; ++item, control >>= 1) {
       if ((control & 1) == 0) {
@@ -36,11 +37,13 @@ Bytes pglz_decode(View source, std::size_t most) {
         continue;
       }
       Tag tag;
-      if (!take_tag(source, at, tag) || tag.distance == 0 || tag.distance > out.size()) return out;
+      sound = take_tag(source, at, tag) && tag.distance != 0 && tag.distance <= out.size();
+      if (!sound) break;
       // Byte by byte: a match may overlap what it writes.
       for (std::size_t n = std::min(tag.length, most - out.size()); n > 0; --n) out += out[out.size() - tag.distance];
     }
   }
+  if (taken != nullptr) *taken = at;
   return out;
 }
 

@@ -6,7 +6,8 @@
 
 namespace domicile::census {
 
-// The value, or as much of it as `source` gives; never more than `most` bytes.
-Bytes pglz_decode(View source, std::size_t most);
+// The value, or as much of it as `source` gives; never more than `most` bytes. `taken`: how many
+// bytes of the source that took; all of them and exactly the raw size, for a value that is one.
+Bytes pglz_decode(View source, std::size_t most, std::size_t* taken = nullptr);
 
 }  // namespace domicile::census

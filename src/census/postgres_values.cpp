@@ -60,9 +60,12 @@ Decoded value_decode(View bytes, std::size_t most) {
   Bytes out;
   if (head.lz4) {
     out.resize(raw);  // damaged: what came before, and zeros
-    (void)LZ4_decompress_safe(data.data(), out.data(), static_cast<int>(data.size()), static_cast<int>(raw));
+    const int size = LZ4_decompress_safe(data.data(), out.data(), static_cast<int>(data.size()), static_cast<int>(raw));
+    decoded.sure = size == static_cast<int>(raw);
   } else {
-    out = pglz_decode(data, raw);
+    std::size_t taken = 0;
+    out = pglz_decode(data, raw, &taken);
+    decoded.sure = out.size() == raw && taken == data.size();
   }
   decoded.cut = head.length > bytes.size();
   decoded.over = raw < head.raw;

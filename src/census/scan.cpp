@@ -71,9 +71,7 @@ class Scan {
   }
 
   void look(const Window& window, const Frame& frame) {
-    searcher_.each(window.bytes, window.core, [&](std::size_t at, const Needle& needle) {
-      findings_.hit(place(window, frame, at), needle.canary, needle.form, chain_of(frame, needle.form));
-    });
+    search(window, frame);
     for (std::size_t i = 0; i < decoders().size(); ++i)
       if (!decoders()[i].wal_only || frame.wal) undo(i, window, frame);
     const auto values = shelf_.collect(window.bytes, window.core);
@@ -81,6 +79,12 @@ class Scan {
       if (frame.depth == 0) origin_ = source_.origin(window.base);
       toast(value, frame);
     }
+  }
+
+  void search(const Window& window, const Frame& frame) {
+    searcher_.each(window.bytes, window.core, [&](std::size_t at, const Needle& needle) {
+      findings_.hit(place(window, frame, at), needle.canary, needle.form, chain_of(frame, needle.form));
+    });
   }
 
   Origin place(const Window& window, const Frame& frame, std::size_t at) const {
@@ -124,7 +128,8 @@ class Scan {
     const std::string_view name = decoded.name.empty() ? decoder.name : decoded.name;
     if (decoded.over) findings_.unsearched(origin_, fmt::format("{}: larger than is decoded", name));
     if (whole && decoded.damaged) findings_.unsearched(origin_, fmt::format("{}: damaged", name));
-    for (const Bytes& output : decoded.outputs) inside(output, {&frame, name, frame.depth + 1, decoded.wal});
+    for (const Bytes& output : decoded.outputs)
+      inside(output, {&frame, name, frame.depth + 1, decoded.wal}, decoded.sure);
   }
 
   void toast(const Bytes& value, const Frame& frame) {
@@ -134,8 +139,9 @@ class Scan {
     if (!raw.empty()) inside(raw, {&frame, name, frame.depth + 1, false});
   }
 
-  void inside(View bytes, const Frame& frame) {
+  void inside(View bytes, const Frame& frame, bool sure = true) {
     if (bytes.size() < kLeastOutput) return;
+    if (!sure) return search({bytes, bytes.size()}, frame);
     if (frame.depth > limits_.depth) return findings_.unsearched(origin_, "encodings too deep inside each other");
     const std::uint64_t most = std::max(limits_.decoded_least, limits_.decoded_times * (searched_ + kWindow));
     if (decoded_ > most) return findings_.unsearched(origin_, "more to decode than its size allows");

@@ -135,7 +135,8 @@ TEST(Scan, CallsABombUnsearchedAndLives) {
   const Limits small{.stream = 1 << 20};
   for (std::size_t i = 9; i < 13; ++i) {
     const Bytes bomb = wrappings()[i].wrap(Bytes(8 << 20, 'a'));
-    EXPECT_EQ(look_at(bomb, small).gaps.size(), 1u) << wrappings()[i].name;
+    const auto findings = look_at(bomb, small);
+    EXPECT_TRUE(findings.gaps.contains({"memory", wrappings()[i].name + ": larger than is decoded"}));
   }
 }
 

@@ -13,6 +13,8 @@ namespace domicile::census {
 namespace {
 
 constexpr std::size_t kPiece = 64 << 10;
+// Two bytes of magic are soon there by chance; a stream of so many bytes is not.
+constexpr std::size_t kBelievable = 1024;
 
 // Room for the next piece of output; false: it is full.
 bool grow(Bytes& out, std::size_t used, std::size_t most) {
@@ -23,6 +25,7 @@ bool grow(Bytes& out, std::size_t used, std::size_t most) {
 
 Decoded finish(Decoded decoded, Bytes out, std::size_t used) {
   out.resize(used);
+  decoded.sure = !decoded.damaged || used >= kBelievable;
   if (used >= kLeastOutput) decoded.outputs.push_back(std::move(out));
   return decoded;
 }

@@ -152,8 +152,12 @@ Decoded utf16_decode(View bytes, std::size_t most) {
   return decoded;
 }
 
-// Escapes that stand near each other belong to one text, and what is around them may be its rest.
-constexpr std::size_t kNear = 1024;
+// Escapes belong to one text when between them there is no end of a word, or they stand so near each other as in
+// escaped binary data. The word that they stand in begins before the first and ends behind the last.
+constexpr std::size_t kNear = 16;
+constexpr std::size_t kMostBefore = 1024;
+
+bool in_word(char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '<' && c != '>'; }
 
 // Length of the escape at `at`, and the byte that it means; 0: none.
 using Escape = std::size_t (*)(View bytes, std::size_t at, char& meant);
@@ -201,21 +205,30 @@ std::size_t next_escape(Escape escape, char mark, View bytes, std::size_t from) 
 }
 
 std::size_t escaped_next(Escape escape, char mark, View bytes, std::size_t from) {
-  const std::size_t at = next_escape(escape, mark, bytes, from);
-  return at == kNone ? kNone : at - std::min(at - from, kNear);
+  std::size_t at = next_escape(escape, mark, bytes, from);
+  if (at == kNone) return kNone;
+  const std::size_t least = at - std::min(at - from, kMostBefore);
+  while (at > least && in_word(bytes[at - 1])) --at;
+  return at;
 }
 
 Decoded escaped_decode(Escape escape, char mark, View bytes, std::size_t most) {
   Decoded decoded;
   Bytes out;
-  std::size_t at = 0, last = 0;  // end of the last escape
+  std::size_t at = 0, last = 0, foreign = 0;  // `foreign`: bytes of no word since the last escape's end
   const std::size_t first = next_escape(escape, mark, bytes, 0);
-  while (out.size() < most && at < bytes.size() && at < (last == 0 ? first : last) + kNear) {
+  while (out.size() < most && at < bytes.size()) {
     char meant = 0;
-    const std::size_t length = escape(bytes, at, meant);
+    const std::size_t length = at < first ? 0 : escape(bytes, at, meant);
+    if (length != 0) {
+      last = at + length;
+      foreign = 0;
+    } else {
+      foreign += in_word(bytes[at]) ? 0 : 1;
+      if (last != 0 && foreign != 0 && at >= last + kNear) break;
+    }
     out += length == 0 ? bytes[at] : meant;
-    at += length == 0 ? 1 : length;
-    if (length != 0) last = at;
+    at += std::max<std::size_t>(1, length);
   }
   decoded.cut = at >= bytes.size();
   decoded.over = out.size() >= most;
