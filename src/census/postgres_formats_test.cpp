@@ -133,7 +133,7 @@ Bytes pages(const Bytes& bytes) {
   for (std::size_t at = 0; at < bytes.size() || at == 0; address += kPageSize) {
     const bool first = at == 0;
     Bytes header = le(std::uint16_t{0xD110}) + le(static_cast<std::uint16_t>(first ? 2 : 1)) + le(std::uint32_t{1}) +
-                   le(address) + Bytes(first ? 24 : 8, '\0');
+                   le(address) + Bytes(8, '\0') + (first ? le(std::uint64_t{1}) + le(1U << 24) + le(8192U) : Bytes());
     const std::size_t room = kPageSize - header.size();
     out += header + bytes.substr(at, room);
     at += room;

@@ -142,7 +142,8 @@ class Scan {
   void inside(View bytes, const Frame& frame, bool sure = true) {
     if (bytes.size() < kLeastOutput) return;
     if (!sure) return search({bytes, bytes.size()}, frame);
-    if (frame.depth > limits_.depth) return findings_.unsearched(origin_, "encodings too deep inside each other");
+    if (frame.depth > limits_.depth)
+      return findings_.unsearched(origin_, "encodings too deep inside each other: " + chain_of(frame, "…"));
     const std::uint64_t most = std::max(limits_.decoded_least, limits_.decoded_times * (searched_ + kWindow));
     if (decoded_ > most) return findings_.unsearched(origin_, "more to decode than its size allows");
     decoded_ += bytes.size();

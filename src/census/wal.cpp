@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "census/pglz.hpp"
 
@@ -14,6 +15,8 @@ namespace {
 // access/xlog_internal.h and access/xlogrecord.h of PostgreSQL 15.
 constexpr std::size_t kShortHeader = 24, kLongHeader = 40;
 constexpr std::uint16_t kAllFlags = 0x000f, kLongFlag = 0x0002;
+constexpr std::uint16_t kOldest = 0xd101, kNewest = 0xd11f;  // PostgreSQL 12, and some way beyond 18
+constexpr std::uint32_t kMostTimelines = 1U << 24, kMostRecord = 1U << 30;
 constexpr std::size_t kRecordHeader = 24;
 constexpr std::uint8_t kMaxBlock = 32;
 constexpr std::uint8_t kLastManager = 22, kFirstCustomManager = 128;
@@ -115,10 +118,14 @@ std::string_view name_of(std::uint8_t method) {
 std::optional<WalPage> wal_page(View bytes) {
   if (bytes.size() < kLongHeader) return {};
   const auto magic = u16(bytes, 0), flags = u16(bytes, 2);
+  const auto timeline = u32(bytes, 4), left = u32(bytes, 16);
   const auto address = u64(bytes, 8);
-  if ((magic & 0xff00) != 0xd100 && (magic & 0xfff0) != 0xd0b0) return {};
-  if ((flags & ~kAllFlags) != 0 || address == 0 || address % kPageSize != 0) return {};
-  return WalPage{(flags & kLongFlag) != 0 ? kLongHeader : kShortHeader, u32(bytes, 4), address};
+  if (magic < kOldest || magic > kNewest || (flags & ~kAllFlags) != 0) return {};
+  if (timeline == 0 || timeline > kMostTimelines || address == 0 || address % kPageSize != 0) return {};
+  if (address >> 56 != 0 || left > kMostRecord) return {};
+  // The first page of a segment says how large segment and page are.
+  if ((flags & kLongFlag) != 0 && (!std::has_single_bit(u32(bytes, 32)) || u32(bytes, 36) != kPageSize)) return {};
+  return WalPage{(flags & kLongFlag) != 0 ? kLongHeader : kShortHeader, timeline, address};
 }
 
 std::size_t wal_next(View bytes, std::size_t from) {

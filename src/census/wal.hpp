@@ -13,7 +13,7 @@ struct WalPage {
   std::uint32_t timeline = 0;
   std::uint64_t address = 0;  // of the page in WAL
 };
-// What stands at the beginning of a page of WAL (XLogPageHeaderData, any version since 9.0); empty: it is none.
+// What stands at the beginning of a page of WAL (XLogPageHeaderData, PostgreSQL 12 and later); empty: it is none.
 std::optional<WalPage> wal_page(View bytes);
 
 // WAL in any other file, such as an archive or a base backup.

@@ -145,7 +145,8 @@ TEST_F(DataDirectoryCensus, FindsInWalWhatWasDeletedAndVacuumed) {
   sql("CREATE TABLE gone (v text)");
   insert("gone", canary.value);
   sql("DELETE FROM gone");
-  sql("VACUUM gone; CHECKPOINT");
+  sql("VACUUM gone");
+  sql("CHECKPOINT");
   look();
   EXPECT_TRUE(chains(canary, file_of("gone")).empty());
   EXPECT_THAT(chains(canary, "pg_wal"), testing::Contains("wal > raw"));
