@@ -547,7 +547,7 @@ TEST_F(GateBetween, WhatIsNoSessionIsRefusedInTheClear) {
   for (int i = 0; i < 70; ++i) crowd.push_back(std::make_unique<Raw>(port_));
   EXPECT_TRUE(Session(as("peer", "replication=database")).open());
   EXPECT_TRUE(test::eventually([&] {
-    const auto all = gate_->book().denials();
+    const auto all = gate_->book().denials().all();
     return std::ranges::any_of(all, [](const Denial& denial) { return denial.rule == "busy"; });
   }));
 }
