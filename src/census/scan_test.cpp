@@ -101,17 +101,30 @@ RC_GTEST_PROP(Scan, FindsAChainOfEncodingsAnywhereInRandomBytes, ()) {
   RC_ASSERT(findings.gaps.empty());
 }
 
-TEST(Scan, FindsWhatIsCompressedAcrossWindows) {
-  for (const char* name : {"gzip", "zlib", "zstd", "lz4", "base64", "hex", "json"})
+// Huffman codes: nothing of the canary is there before it is decoded.
+Bytes deep_in_gzip(std::size_t before) {
+  const Bytes packed = wrappings()[9].wrap(to_hex(random_bytes(before, 7)) + kCanary.value);
+  EXPECT_EQ(packed.find(kCanary.value), Bytes::npos);
+  return packed;
+}
+
+TEST(Scan, FindsWhatIsEncodedAcrossWindows) {
+  for (const char* name : {"gzip", "zlib", "zstd", "lz4", "base64", "hex", "url", "json", "chunked"})
     for (const auto& wrapping : wrappings()) {
       if (wrapping.name != name) continue;
-      // Begins at the end of the first window, and the canary is at the end of some 3 MB.
-      const Bytes inner = wrappings()[9].wrap(random_bytes(3 << 20, 7) + kCanary.value);
-      const Bytes bytes = random_bytes((1 << 20) - 100, 8) + "\1" + wrapping.wrap(inner);
+      // Begins at the end of the first window, and the canary is at the end of some 2 MB.
+      const Bytes bytes = random_bytes((1 << 20) - 100, 8) + "\1" + wrapping.wrap(deep_in_gzip(1 << 20));
       const auto findings = look_at(bytes);
       EXPECT_TRUE(planted_only(findings)) << name;
       EXPECT_TRUE(findings.gaps.empty()) << name;
     }
+}
+
+TEST(Scan, FindsEncodedTextBehindDigitsOfItsOwnAlphabet) {
+  for (std::size_t before = 0; before < 5; ++before) {
+    EXPECT_TRUE(planted_only(look_at(Bytes(before, 'k') + to_base64(deep_in_gzip(100))))) << before;
+    EXPECT_TRUE(planted_only(look_at(Bytes(before, 'a') + to_hex(deep_in_gzip(100))))) << before;
+  }
 }
 
 TEST(Scan, FindsNothingInRandomBytesAndInText) {
