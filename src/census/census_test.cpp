@@ -67,6 +67,12 @@ TEST_F(CensusTest, DoesNotFollowLinksNorOpenSpecialFiles) {
   EXPECT_EQ(report.places[0].special, 1u);
 }
 
+TEST_F(CensusTest, APlaceThatIsALinkIsWhatItLeadsTo) {
+  write("data/file", canary_.value);
+  fs::create_symlink(dir_.path() / "data", dir_.path() / "link");
+  EXPECT_EQ(census({{"linked", dir_.path() / "link"}}, {canary_}).hits.size(), 1u);
+}
+
 TEST_F(CensusTest, FindsACanaryInANameAndDoesNotRepeatIt) {
   write("mail-" + canary_.value + ".txt", "nothing");
   write("folder-" + other_.value + "/file", "nothing");

@@ -43,11 +43,12 @@ bool planted_only(const Findings& findings) {
 TEST(Scan, HasNoBlindSpotUnderAnyPairOfEncodings) { EXPECT_THAT(blind_spots().value(), testing::IsEmpty()); }
 
 TEST(Scan, FindsEachNeedleAtEachPositionAroundABorderOfWindows) {
-  constexpr std::size_t kBorder = 1 << 20;
-  const Bytes filler = random_bytes(kBorder + 4096, 1);
+  constexpr std::size_t kBorder = 1 << 20, kEndOfBytesAhead = kBorder + (128 << 10);
+  const Bytes filler = random_bytes(kBorder + (300 << 10), 1);
   for (const auto& needle : needles({kCanary}))
-    for (std::size_t at : {0UL, 1UL, 22UL, 23UL, kBorder - needle.bytes.size(), kBorder - needle.bytes.size() / 2,
-                           kBorder - 1, kBorder, kBorder + 1, filler.size() - needle.bytes.size()}) {
+    for (std::size_t at :
+         {0UL, 1UL, 22UL, 23UL, kBorder - needle.bytes.size(), kBorder - needle.bytes.size() / 2, kBorder - 1, kBorder,
+          kBorder + 1, kEndOfBytesAhead - 10, kEndOfBytesAhead, filler.size() - needle.bytes.size()}) {
       Bytes bytes = filler;
       bytes.replace(at, needle.bytes.size(), needle.bytes);
       const auto findings = look_at(bytes);
