@@ -154,6 +154,13 @@ TEST(Scan, CallsABombUnsearchedAndLives) {
   }
 }
 
+// The window is memory; one of 256 MiB is lawful in the format, one of 2 TiB is noise behind a magic.
+TEST(Scan, CallsAZstdFrameWithALargeWindowUnsearched) {
+  const Bytes magic("\x28\xb5\x2f\xfd", 4), rest(40, '\1');
+  EXPECT_EQ(look_at("x" + magic + Bytes("\0\x90", 2) + rest).gaps.size(), 1u);
+  EXPECT_EQ(look_at("x" + magic + Bytes("\0\xf8", 2) + rest).gaps.size(), 0u);
+}
+
 TEST(Scan, CallsWhatIsTooDeepUnsearched) {
   Bytes bytes = kCanary.value;
   for (int i = 0; i < 9; ++i) bytes = wrappings()[9].wrap(bytes);

@@ -2,6 +2,7 @@
 #include <lz4frame.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <memory>
@@ -100,11 +101,22 @@ std::size_t magic_next(View bytes, std::size_t from, std::uint32_t magic, std::s
 std::size_t zstd_next(View bytes, std::size_t from) { return magic_next(bytes, from, ZSTD_MAGICNUMBER, 3); }
 std::size_t lz4_next(View bytes, std::size_t from) { return magic_next(bytes, from, 0x184D2204, 3); }
 
+// A frame that needs a larger window than we give it, and no noise behind a magic that is there by chance: nobody
+// writes windows over 2 GiB, nor texts over 1 TiB, and a frame with a dictionary is not decoded at all.
+constexpr int kMostWindowLog = 27;  // the window is memory that is taken before anything is decoded
+
+bool wide_frame(View bytes) {
+  constexpr std::uint8_t kDictionary = 0x03, kReserved = 0x08, kSingleSegment = 0x20;
+  const auto descriptor = u8(bytes, 4);
+  if ((descriptor & (kDictionary | kReserved)) != 0) return false;
+  if ((descriptor & kSingleSegment) != 0) return ZSTD_getFrameContentSize(bytes.data(), bytes.size()) < 1ULL << 40;
+  return (u8(bytes, 5) >> 3) + 10 <= 31;
+}
+
 Decoded zstd_decode(View bytes, std::size_t most) {
   const std::unique_ptr<ZSTD_DStream, std::size_t (*)(ZSTD_DStream*)> stream(ZSTD_createDStream(), ZSTD_freeDStream);
   if (!stream) return {.over = true};
-  // The largest that the format's library writes: what is refused here is no frame, or damaged.
-  ZSTD_DCtx_setParameter(stream.get(), ZSTD_d_windowLogMax, sizeof(std::size_t) == 4 ? 30 : 31);
+  ZSTD_DCtx_setParameter(stream.get(), ZSTD_d_windowLogMax, kMostWindowLog);
   ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
   Decoded decoded;
   Bytes out;
@@ -118,7 +130,8 @@ Decoded zstd_decode(View bytes, std::size_t most) {
     const std::size_t code = ZSTD_decompressStream(stream.get(), &target, &in);
     used = target.pos;
     if (ZSTD_isError(code)) {
-      decoded.damaged = true;
+      decoded.over = ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge && wide_frame(bytes);
+      decoded.damaged = !decoded.over;
       break;
     }
     if (code == 0) {
