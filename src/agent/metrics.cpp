@@ -33,7 +33,10 @@ class Labels {
   }
   // One that links carry, and no other.
   Labels& table(const std::string& name) {
-    return put("table", topology::table_of(*topology_, name) != nullptr || name.starts_with("domicile."), name);
+    bool carried = topology::table_of(*topology_, name) != nullptr || name == residency::marker_table().qualified();
+    for (const auto& own : residency::carried_tables(*topology_, topology::kDirectory, topology::Form::full))
+      carried |= own.qualified() == name;
+    return put("table", carried, name);
   }
   Labels& form(const std::string& form) { return put("form", form == "full" || form == "reduced", form); }
   Labels& decision(snapshot::Action action) { return put("decision", true, snapshot::name_of(action)); }

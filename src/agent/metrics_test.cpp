@@ -49,6 +49,8 @@ TEST(Metrics, NoLabelHoldsWhatTheTopologyDoesNotDeclare) {
   gate_seen.links = {{.link = personal, .residency = personal, .to = personal, .held = personal, .lag = kSecond},
                      {.link = "domicile_us_us_1_us_2", .residency = "us", .to = "us-2", .held = personal}};
   gate_seen.transfers = {{{"link", personal}, {"table", personal}, {"form", personal}, {"rows", 1}, {"bytes", 2}},
+                         {{"link", personal}, {"table", "domicile." + personal}, {"form", personal}, {"rows", 1}},
+                         {{"link", "domicile_us_us_1_us_2"}, {"table", "domicile.host"}, {"form", "full"}, {"rows", 3}},
                          {{"link", "domicile_us_us_1_us_2"}, {"table", "app.orders"}, {"form", "full"}, {"rows", 7}}};
   gate.set(gate_seen);
   authority::Record record{.owner = "us-1", .epoch = 3, .mode = authority::Mode::serving, .switch_id = personal};
