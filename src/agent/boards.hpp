@@ -12,6 +12,7 @@
 #include "core/authority/decision.hpp"
 #include "core/desired/seen.hpp"
 #include "core/replication/store.hpp"
+#include "core/snapshot/compile.hpp"
 
 namespace domicile::agent {
 
@@ -73,10 +74,17 @@ struct GateSeen {
   std::string trouble;             // why it did not answer just now
 };
 
-// Written by the gateway loop: which record each residency's line in the last authority.snap was made from.
+// The tenants that move, as authority.snap must tell the gateway.
+struct MovesSeen {
+  std::vector<snapshot::MoveRow> rows;
+  std::string version;  // of what `rows` were made from; empty: nobody has looked yet
+};
+
+// Written by the gateway loop: what the last authority.snap was made from.
 struct GatewaySeen {
   std::uint64_t generation = 0;
-  std::map<std::string, std::string> record_texts;
+  std::map<std::string, std::string> record_texts;  // by residency: the record of its line
+  std::string moves_version;                        // of MovesSeen; empty: not made from any
   std::string trouble;
 };
 
