@@ -226,6 +226,8 @@ TEST(Moves, ThatCannotBeMakeTheWholeFileMalformed) {
   const auto with = [&](std::size_t at, const std::string& bytes) {
     return std::string(good).replace(at, bytes.size(), bytes);
   };
+  std::string copies;
+  for (std::size_t i = 0; i < kMaxMoves; ++i) copies += good.substr(entry);
   const auto counted = [](std::uint32_t n) { return std::string(reinterpret_cast<const char*>(&n), sizeof n); };
   const struct {
     const char* name;
@@ -236,8 +238,7 @@ TEST(Moves, ThatCannotBeMakeTheWholeFileMalformed) {
       {"one more than there are", with(count, counted(2)), Flaw::malformed},
       {"one less than there are", with(count, counted(0)), Flaw::malformed},
       {"more than there can be", with(count, counted(0xffffffff)), Flaw::malformed},
-      {"one too many, all there", with(count, counted(kMaxMoves + 1)) + std::string(kMaxMoves * sizeof(MoveEntry), 'x'),
-       Flaw::malformed},
+      {"one too many, all there", with(count, counted(kMaxMoves + 1)) + copies, Flaw::malformed},
       {"half an entry", good.substr(0, good.size() - sizeof(MoveEntry) / 2), Flaw::malformed},
       {"an endless tenant", with(entry, std::string(kTenantSize, 't')), Flaw::malformed},
       {"an endless residency", with(entry + offsetof(MoveEntry, residency), std::string(kNameSize, 'r')),
@@ -477,8 +478,9 @@ TEST(World, KnowsWhoMovesAndWhoIsHeld) {
   World world = scene.world;
   world.bind(&nobody.tenants, &nobody.authority, "boot");
   EXPECT_EQ(world.move_of("acme"), nullptr) << "the move is over";
+  world.bind(&scene.tenants, &scene.authority, "boot");
   world.bind(&scene.tenants, nullptr, "boot");
-  EXPECT_FALSE(world.holds("somebody else"));
+  EXPECT_FALSE(world.holds("somebody else")) << "the file that it stood in may be gone";
 }
 
 TEST(DecideConnection, GoesHomeBySniWithoutBeingDecrypted) {
