@@ -11,6 +11,7 @@
 #include "core/authority/copy.hpp"
 #include "core/authority/decision.hpp"
 #include "core/desired/seen.hpp"
+#include "core/moves/move.hpp"
 #include "core/replication/store.hpp"
 #include "core/snapshot/compile.hpp"
 
@@ -74,10 +75,17 @@ struct GateSeen {
   std::string trouble;             // why it did not answer just now
 };
 
-// The tenants that move, as authority.snap must tell the gateway.
+// Written by the move loop: the tenants that move.
 struct MovesSeen {
-  std::vector<snapshot::MoveRow> rows;
-  std::string version;  // of what `rows` were made from; empty: nobody has looked yet
+  std::vector<snapshot::MoveRow> rows;  // as authority.snap must tell the gateway
+  std::string version;                  // of what `rows` were made from; empty: nobody has looked yet
+  std::vector<moves::Move> live = {};
+};
+
+// Written by the tenants loop.
+struct TenantsSeen {
+  std::string version;           // of the directory in the last tenants.snap; empty: none was written
+  std::uint64_t generation = 0;  // of that file
 };
 
 // Written by the gateway loop: what the last authority.snap was made from.

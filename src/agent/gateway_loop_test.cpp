@@ -227,12 +227,15 @@ TEST(GatewayLoop, AuthorityFlowsOnWhileALargeDirectoryIsRead) {
   Gateway gateway;
   std::promise<void> begun, release;
   const auto released = release.get_future().share();
-  TenantsLoop tenants({gateway.dir.path(), [&](const std::string& known) -> Result<std::optional<Directory>> {
+  Published<TenantsSeen> written;
+  TenantsLoop tenants({gateway.dir.path(),
+                       [&](const std::string& known) -> Result<std::optional<Directory>> {
                          if (!known.empty()) return std::optional<Directory>();
                          begun.set_value();
                          released.wait();
                          return std::optional(Directory{"1", {{"a.example", "a", "us"}}});
-                       }});
+                       }},
+                      written);
   auto loop = gateway.loop();
   std::jthread authority([&](const std::stop_token& stop) { loop.run(stop); });
   std::jthread directory([&](const std::stop_token& stop) { tenants.run(stop); });

@@ -15,7 +15,7 @@ constexpr std::array kGuard = std::to_array<Meaning>({
      "repeat it at the owner: `domicile status --writers`"},
     {"DM002", "the tenant is unknown or belongs to another residency", "`domicile tenant show TENANT`"},
     {"DM003", "an UPDATE of the residency",
-     "a row's residency is that of its tenant, and a tenant cannot be moved yet"},
+     "a row's residency is that of its tenant, which `domicile tenant move` changes"},
     {"DM004", "TRUNCATE, which would empty all residencies", "use DELETE with a residency"},
     {"DM005", "a prepared transaction", "commit in one phase; `max_prepared_transactions = 0` in the portable form"},
     {"DM006", "the tenant is moving or has moved (tombstone)", "repeat it after the move"},
