@@ -22,7 +22,10 @@ class Field {
   const topology::Topology& topology() const { return topology_; }
   const fs::path& directory() const { return directory_; }
   std::vector<std::string> regions() const;
-  bool flat() const { return flat_; }  // regions share the host's network
+  bool flat() const { return flat_; }                     // regions share the host's network
+  const fs::path& recorded() const { return recorded_; }  // the folder of `--record`; empty when nothing is recorded
+  // Where the site's own programs reach it; voters have one too.
+  std::string inner_address(const std::string& site) const;
 
   Result<Json> lab(const std::string& verb, const Json& body) const;  // POST /VERB: cut, kill, …
   Result<Json> lab_status() const;
@@ -46,7 +49,7 @@ class Field {
  private:
   Field() = default;
   std::string database(const std::string& region) const;
-  fs::path directory_;
+  fs::path directory_, recorded_;
   topology::Topology topology_;
   std::map<std::string, std::string> address_;  // of gateways, for clients outside
   std::map<std::string, std::string> inner_address_;
