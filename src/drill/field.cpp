@@ -121,6 +121,13 @@ Result<std::vector<ClientSpec>> Field::clients(const std::string& residency, std
   return clients;
 }
 
+Gateway Field::service(const std::string& from, const std::string& to, lab::Port port) const {
+  const std::string own = inner_address(from), theirs = inner_address(to);
+  const auto number = [](const std::string& address) { return address.substr(4, address.find('.', 4) - 4); };
+  if (!flat_ || from == to || own.empty() || theirs.empty()) return {to, theirs, port + (flat_ ? base_ : 0)};
+  return {to, fmt::format("127.{}.{}.1", number(own), number(theirs)), port + base_};
+}
+
 Result<Gateway> Field::gateway_inside(const std::string& region) const {
   const auto address = inner_address_.find(region);
   if (address == inner_address_.end()) return fail(Kind::invalid_input, "the lab has no region " + region);

@@ -42,13 +42,15 @@ class Field {
   // `count` clients of as many tenants; tenants that are not there yet are added at `at`, the directory's owner.
   Result<std::vector<ClientSpec>> clients(const std::string& residency, std::size_t count, const std::string& at) const;
   Result<Gateway> gateway_inside(const std::string& region) const;  // as clients in that region reach it
+  std::string database(const std::string& region) const;            // libpq conninfo of the superuser
+  // Where `from` reaches a service of `to`.
+  Gateway service(const std::string& from, const std::string& to, lab::Port port) const;
   std::string ca() const { return (directory_ / "certs" / "ca.pem").string(); }
   // A process inside a region's network, as a client that is locked in with it.
   Result<Process> start_inside(const std::string& region, Command command) const;
 
  private:
   Field() = default;
-  std::string database(const std::string& region) const;
   fs::path directory_, recorded_;
   topology::Topology topology_;
   std::map<std::string, std::string> address_;  // of gateways, for clients outside
