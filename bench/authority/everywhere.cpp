@@ -1,5 +1,7 @@
 #include "everywhere.hpp"
 
+#include "../own_lab.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -101,23 +103,6 @@ class Watch {
   std::mutex mutex_;
   std::map<std::string, Gateway> gateways_;  // by region
   std::jthread thread_;
-};
-
-// A lab for the time of this object.
-class OwnLab {
- public:
-  OwnLab(fs::path domicile, int base) : domicile_(std::move(domicile)), base_(std::to_string(base)) {}
-  Result<void> up() const { return lab("up"); }
-  ~OwnLab() { (void)lab("down"); }
-
- private:
-  Result<void> lab(const char* verb) const {
-    const auto ran = TRY(run({{domicile_.string(), "lab", verb, "--base", base_}}, 300 * kSecond));
-    if (ran.exit_code != 0) return fail(Kind::failed, ran.err);
-    return {};
-  }
-  fs::path domicile_;
-  std::string base_;
 };
 
 // The three changes of one planned switch, each by the region that makes it.

@@ -152,30 +152,38 @@ Result<postgres::TenantRows*> MoveActor::receiver(const Move& move) {
   return &*receiver_;
 }
 
-Result<std::int64_t> MoveActor::pass(const Move& move, moves::Summary& theirs) {
+Result<MoveActor::Pass> MoveActor::pass(const Move& move) {
   const auto source = TRY(calls_.owner_of(move.from));
   auto* rows = TRY(receiver(move));
   auto asked = std::async(std::launch::async, [&] {
     return ask(source, "summary", {{"move", moves::json_of(move)}}, kLong);
   });
-  const auto ours = rows->summary(move.to, move.tenant);
+  auto known = ours_ ? Result<moves::Summary>(*std::move(ours_)) : rows->summary(move.to, move.tenant);
+  ours_.reset();  // until all that differs has come
   const auto answer = asked.get();
   if (!answer) return tl::unexpected<Error>(answer.error());
-  theirs = TRY(moves::summary_of(*answer));
-  if (!ours) return tl::unexpected<Error>(ours.error());
-  std::int64_t came = 0;
-  const auto of = [](const moves::Summary& summary, const std::string& table) {
-    const auto found = summary.find(table);
-    return found == summary.end() ? moves::TableSummary{} : found->second;
-  };
+  if (!known) return tl::unexpected<Error>(known.error());
+  Pass pass{0, TRY(moves::summary_of(*answer)), *std::move(known)};
+  std::map<std::string, std::vector<int>> changed;
   for (const auto& table : rows->tables())
     for (const auto& group :
-         moves::differences(of(theirs, table.qualified()), of(*ours, table.qualified()), limits_.group))
-      came += TRY(rows->stage(move, table, group, [&](const postgres::RowSink& sink) {
+         moves::differences(pass.theirs[table.qualified()], pass.ours[table.qualified()], limits_.group)) {
+      pass.came += TRY(rows->stage(move, table, group, [&](const postgres::RowSink& sink) {
         return fetch(source, move, table, group.buckets, sink);
       }));
+      auto& numbers = changed[table.qualified()];
+      numbers.insert(numbers.end(), group.buckets.begin(), group.buckets.end());
+    }
   CHECK_OK(rows->surplus(move));
-  return came;
+  for (const auto& table : rows->tables()) {
+    const auto& numbers = changed[table.qualified()];
+    if (numbers.empty()) continue;
+    auto& ours = pass.ours[table.qualified()];
+    for (const int number : numbers) ours.erase(number);
+    ours.merge(TRY(rows->summary(table, move.to, move.tenant, numbers)));
+  }
+  ours_ = pass.ours;
+  return pass;
 }
 
 // A client that comes to the new owner's gateway must find its host in that residency's certificate.
@@ -193,8 +201,7 @@ Result<void> MoveActor::check_certificate(const Move& move) {
 Result<Move> MoveActor::copy(const Move& move) {
   CHECK_OK(check_certificate(move));
   for (int i = 0; i < limits_.passes; ++i) {
-    moves::Summary theirs;
-    if (TRY(pass(move, theirs)) <= limits_.rest) break;
+    if (TRY(pass(move)).came <= limits_.rest) break;
   }
   return in_phase(move, Phase::holding);
 }
@@ -202,7 +209,10 @@ Result<Move> MoveActor::copy(const Move& move) {
 Result<Move> MoveActor::hold(const Move& move) {
   PhaseQuestion question{move, true};
   question.patience = limits_.hold;
-  const auto held = everywhere(question);
+  // A restarted actor knows nothing of the copy: it looks while nobody waits for that alone.
+  auto held_everywhere = std::async(std::launch::async, [&] { return everywhere(question); });
+  if (!ours_) ours_ = TRY(TRY(receiver(move))->summary(move.to, move.tenant));
+  const auto held = held_everywhere.get();
   if (held) return in_phase(move, Phase::sealed);
   return in_phase(move, Phase::aborting, "not every region held the tenant: " + held.error().what);
 }
@@ -215,12 +225,10 @@ Result<Move> MoveActor::seal(const Move& move) {
   const auto everywhere_sealed = applied.get();
   if (!sealed) return tl::unexpected<Error>(sealed.error());
   CHECK_OK(everywhere_sealed);
-  moves::Summary theirs;
-  TRY(pass(move, theirs));
-  const auto ours = TRY(TRY(receiver(move))->summary(move.to, move.tenant));
-  if (ours != theirs) return fail(Kind::unavailable, "the copy is not yet what the source has");
+  const auto compared = TRY(pass(move));
+  if (compared.ours != compared.theirs) return fail(Kind::unavailable, "the copy is not yet what the source has");
   Move next = in_phase(move, Phase::flipped);
-  next.digest = moves::digest_of(theirs);
+  next.digest = moves::digest_of(compared.theirs);
   return next;
 }
 
@@ -309,6 +317,7 @@ void MoveActor::run(const std::stop_token& stop, const std::string& tenant,
       } else {
         gone_on = tl::unexpected<Error>(next.error());
         move.reset();  // whatever was read is asked for again
+        ours_.reset();
       }
     }
     const auto why = gone_on ? std::string() : one_line(gone_on.error());

@@ -37,8 +37,12 @@ class MoveActor {
   Result<Move> flip(const Move& move);
   Result<Move> release(const Move& move);
   Result<Move> take_back(const Move& move);
-  // Brings what differs; how many rows came. `theirs` becomes the source's summary.
-  Result<std::int64_t> pass(const Move& move, moves::Summary& theirs);
+  struct Pass {
+    std::int64_t came = 0;        // rows
+    moves::Summary theirs, ours;  // of the source before, and of this side after what differed came
+  };
+  // Brings what differs. Nobody but this actor writes the copy, so what an earlier pass left is known.
+  Result<Pass> pass(const Move& move);
   Result<void> everywhere(PhaseQuestion question);
   Result<std::optional<Move>> find(const std::string& tenant);
   Result<Move> advance(const Move& now, const Move& next);
@@ -54,7 +58,8 @@ class MoveActor {
   MoveLimits limits_;
   HttpClient http_;
   std::optional<postgres::TenantRows> receiver_;
-  Micros held_since_ = 0;  // monotonic, by this actor's own sight
+  std::optional<moves::Summary> ours_;  // what the last pass left here
+  Micros held_since_ = 0;               // monotonic, by this actor's own sight
 };
 
 }  // namespace domicile::agent

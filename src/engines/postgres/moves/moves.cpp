@@ -192,21 +192,30 @@ Result<std::string> TenantRows::source_of(const MoveTable& table) {
   return std::string("pg_temp.domicile_outlet");
 }
 
-Result<moves::Summary> TenantRows::summary(const std::string& residency, const std::string& tenant) {
+Result<moves::TableSummary> TenantRows::sums(const MoveTable& table, const std::string& where) {
   const Sql sql(connection_);
+  const auto source = TRY(source_of(table));
+  auto transaction = TRY(Transaction::begin(connection_, "READ ONLY"));
+  if (!link_.empty()) CHECK_OK(sql.simple("SET LOCAL ROLE " + sql.name(link_role_)));
+  const auto rows =
+      TRY(sql.simple(sums_of(fmt::format("SELECT {} AS b, {} AS line FROM {} WHERE {}", bucket_text(sql, table),
+                                         row_text(sql, table.moved), source, where))));
+  CHECK_OK(transaction.commit());
+  return table_summary(rows);
+}
+
+Result<moves::Summary> TenantRows::summary(const std::string& residency, const std::string& tenant) {
   moves::Summary summary;
-  for (const auto& table : tables_) {
-    const auto source = TRY(source_of(table));
-    CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
-      if (!link_.empty()) CHECK_OK(sql.simple("SET LOCAL ROLE " + sql.name(link_role_)));
-      const auto rows = TRY(
-          sql.simple(sums_of(fmt::format("SELECT {} AS b, {} AS line FROM {} WHERE {}", bucket_text(sql, table),
-                                         row_text(sql, table.moved), source, belongs(sql, table, residency, tenant)))));
-      summary[table.qualified()] = table_summary(rows);
-      return {};
-    }));
-  }
+  for (const auto& table : tables_)
+    summary[table.qualified()] = TRY(sums(table, belongs(Sql(connection_), table, residency, tenant)));
   return summary;
+}
+
+Result<moves::TableSummary> TenantRows::summary(const MoveTable& table, const std::string& residency,
+                                                const std::string& tenant, const std::vector<int>& buckets) {
+  const Sql sql(connection_);
+  return sums(table, fmt::format("{} AND {} = ANY ({})", belongs(sql, table, residency, tenant),
+                                 bucket_text(sql, table), array_of(buckets)));
 }
 
 Result<void> TenantRows::read(const MoveTable& table, const std::string& residency, const std::string& tenant,

@@ -50,6 +50,9 @@ class TenantRows {
   const std::vector<MoveTable>& tables() const { return tables_; }  // parents before the tables that reference them
 
   Result<moves::Summary> summary(const std::string& residency, const std::string& tenant);
+  // Of some parts of one table.
+  Result<moves::TableSummary> summary(const MoveTable& table, const std::string& residency, const std::string& tenant,
+                                      const std::vector<int>& buckets);
   // COPY's text lines of the carried columns; what may not go over is NULL in them.
   Result<void> read(const MoveTable& table, const std::string& residency, const std::string& tenant,
                     const std::vector<int>& buckets, const RowSink& sink);
@@ -78,6 +81,7 @@ class TenantRows {
         link_(std::move(link)),
         link_role_(std::move(link_role)) {}
   Result<std::string> source_of(const MoveTable& table);
+  Result<moves::TableSummary> sums(const MoveTable& table, const std::string& where);
 
   Connection connection_;
   std::vector<MoveTable> tables_;
