@@ -16,7 +16,6 @@ struct MoveLimits {
   Micros sealed = 10 * kSecond;  // from the hold on, until all is copied and compared; then it is taken back
   std::int64_t group = 20'000;   // rows that come in one transaction
   std::int64_t rest = 1'000;     // when a pass brings no more, the tenant is held for the rest
-  int passes = 8;
 };
 
 class MoveActor {

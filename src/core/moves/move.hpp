@@ -68,7 +68,7 @@ Result<void> judge(const topology::Topology& topology, const std::string& from, 
 
 // What one side holds of a tenant in one table, in kBuckets parts by the row's key: how many rows, and two sums of them
 // that do not depend on their order.
-inline constexpr int kBuckets = 1024;
+inline constexpr int kBuckets = 4096;
 struct Bucket {
   std::int64_t rows = 0, a = 0, b = 0;
   bool operator==(const Bucket&) const = default;

@@ -109,7 +109,7 @@ RC_GTEST_PROP(MovesProperty, ASummaryIsReadBackAndItsDigestTellsAnyChange,
 }
 
 TEST_F(Moves, NoSummaryIsTakenForOne) {
-  for (const char* text : {"[]", "{\"t\":1}", "{\"t\":[[1,2,3]]}", "{\"t\":[[1,2,3,\"4\"]]}", "{\"t\":[[1024,1,1,1]]}",
+  for (const char* text : {"[]", "{\"t\":1}", "{\"t\":[[1,2,3]]}", "{\"t\":[[1,2,3,\"4\"]]}", "{\"t\":[[4096,1,1,1]]}",
                            "{\"t\":[[-1,1,1,1]]}"})
     EXPECT_FALSE(summary_of(parse_json(text, "").value())) << text;
 }
