@@ -217,6 +217,19 @@ TEST_F(GatewayMove, WritesInFlightOfAHeldTenantAreCountedUntilTheyEnd) {
   EXPECT_EQ(us_.state().moving_writes(), 0u);
 }
 
+TEST_F(GatewayMove, AWriteThatOutlivesItsMoveIsNotCountedWhenItEnds) {
+  std::jthread writer([&] { ask(us_, {.host = kUs, .path = "/slow", .method = "POST", .body = "x"}); });
+  ASSERT_TRUE(eventually([&] { return us_.state().writes_in_flight("us") == 1; }));
+  ASSERT_NO_FATAL_FAILURE(tell(us_, {{"acme", "us", true}}));
+  EXPECT_EQ(us_.state().moving_writes(), 1u);
+  ASSERT_NO_FATAL_FAILURE(tell(us_, {}));
+  EXPECT_EQ(us_.state().moving_writes(), 0u);
+  release_ = true;
+  writer.join();
+  EXPECT_TRUE(eventually([&] { return us_.state().writes_in_flight("us") == 0; }));
+  EXPECT_EQ(us_.state().moving_writes(), 0u);
+}
+
 // A writer that its worker takes with it is counted no longer.
 TEST_F(GatewayMove, AKilledWorkersWritesAreNotWaitedFor) {
   std::jthread writer([&] { ask(us_, {.host = kUs, .path = "/slow", .method = "POST", .body = "x"}); });
