@@ -15,7 +15,10 @@ Result<Exit> run(const Args& args, Io& io) {
   spec.sites = lab::sites_of(topology);
   spec.binaries = {checkout() / "build/domicile", checkout() / "build/domicile-demo"};
   spec.flat = args.has("flat");
-  if (args.has("record")) spec.record = spec.directory / "recorded";
+  if (args.has("record")) {
+    spec.record = spec.directory / "recorded";
+    spec.tls_tap = checkout() / "build/lib/domicile_tls_tap.so";
+  }
   // PostgreSQL reads the library and nginx the modules as the engines' user, so they lie in the lab's own folder.
   const fs::path library = spec.directory / "bin" / "domicile_guard.so";
   spec.binaries.push_back(checkout() / "build/lib/domicile_guard.so");
@@ -47,7 +50,8 @@ Verb lab_up_verb() {
           {},
           {base_option(),
            {"topology", "FILE", "which regions (default: examples/three-regions); schema.sql beside it is applied"},
-           {"record", "", "keep every byte that crosses between regions, in the folder recorded"},
+           {"record", "",
+            "keep every byte that crosses between regions, and what is said inside TLS, in the folder recorded"},
            {"flat", "", "all regions on the host's network, as where namespaces are not allowed"},
            {"foreground", "", "stay; Ctrl-C ends the lab"}},
           {"domicile lab up", "domicile lab up --base 100 --topology mine.yaml"},

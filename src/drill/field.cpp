@@ -20,6 +20,7 @@ Result<Field> Field::open(const fs::path& directory, topology::Topology topology
   const Json status = TRY(field.lab_status());
   field.flat_ = TRY(member<std::string>(status, "isolation")) == name_of(lab::Isolation::flat);
   field.base_ = TRY(member<int>(status, "base"));
+  field.recorded_ = TRY(member_or<std::string>(status, "recorded", ""));
   int number = 0;
   for (const Json& site : TRY(member<Json>(status, "sites"))) {
     number += 10;
@@ -32,6 +33,11 @@ Result<Field> Field::open(const fs::path& directory, topology::Topology topology
     if (!field.address_.contains(region))
       return fail(Kind::conflict, "the lab that runs has no region " + region, "name its topology: --topology FILE");
   return field;
+}
+
+std::string Field::inner_address(const std::string& site) const {
+  const auto found = inner_address_.find(site);
+  return found == inner_address_.end() ? "" : found->second;
 }
 
 std::vector<std::string> Field::regions() const {
@@ -113,6 +119,13 @@ Result<std::vector<ClientSpec>> Field::clients(const std::string& residency, std
   std::vector<ClientSpec> clients;
   for (const auto& entry : entries) clients.push_back({entry.tenant, entry.hosts[0], residency, gateways});
   return clients;
+}
+
+Gateway Field::service(const std::string& from, const std::string& to, lab::Port port) const {
+  const std::string own = inner_address(from), theirs = inner_address(to);
+  const auto number = [](const std::string& address) { return address.substr(4, address.find('.', 4) - 4); };
+  if (!flat_ || from == to || own.empty() || theirs.empty()) return {to, theirs, port + (flat_ ? base_ : 0)};
+  return {to, fmt::format("127.{}.{}.1", number(own), number(theirs)), port + base_};
 }
 
 Result<Gateway> Field::gateway_inside(const std::string& region) const {

@@ -22,7 +22,10 @@ class Field {
   const topology::Topology& topology() const { return topology_; }
   const fs::path& directory() const { return directory_; }
   std::vector<std::string> regions() const;
-  bool flat() const { return flat_; }  // regions share the host's network
+  bool flat() const { return flat_; }                     // regions share the host's network
+  const fs::path& recorded() const { return recorded_; }  // the folder of `--record`; empty when nothing is recorded
+  // Where the site's own programs reach it; voters have one too.
+  std::string inner_address(const std::string& site) const;
 
   Result<Json> lab(const std::string& verb, const Json& body) const;  // POST /VERB: cut, kill, …
   Result<Json> lab_status() const;
@@ -39,14 +42,16 @@ class Field {
   // `count` clients of as many tenants; tenants that are not there yet are added at `at`, the directory's owner.
   Result<std::vector<ClientSpec>> clients(const std::string& residency, std::size_t count, const std::string& at) const;
   Result<Gateway> gateway_inside(const std::string& region) const;  // as clients in that region reach it
+  std::string database(const std::string& region) const;            // libpq conninfo of the superuser
+  // Where `from` reaches a service of `to`.
+  Gateway service(const std::string& from, const std::string& to, lab::Port port) const;
   std::string ca() const { return (directory_ / "certs" / "ca.pem").string(); }
   // A process inside a region's network, as a client that is locked in with it.
   Result<Process> start_inside(const std::string& region, Command command) const;
 
  private:
   Field() = default;
-  std::string database(const std::string& region) const;
-  fs::path directory_;
+  fs::path directory_, recorded_;
   topology::Topology topology_;
   std::map<std::string, std::string> address_;  // of gateways, for clients outside
   std::map<std::string, std::string> inner_address_;

@@ -21,6 +21,7 @@ Json status_json(Lab& lab) {
   Json json{{"isolation", name_of(lab.isolation())},
             {"directory", lab.spec().directory.string()},
             {"base", lab.spec().base},
+            {"recorded", lab.spec().record.string()},
             {"sites", Json::array()},
             {"paths", Json::array()}};
   for (const SiteState& site : lab.sites())

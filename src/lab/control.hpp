@@ -1,6 +1,6 @@
 // The lab as a daemon and how to speak to it: HTTP with JSON over DIR/lab.sock.
 //
-//   GET  /status                                      isolation, sites, paths
+//   GET  /status                                      isolation, sites, paths, the folder recorded ("": none)
 //   POST /cut {"from","to","one_way"}  /heal {"from","to"} or {} for all
 //   POST /slow {"from","to","bytes_per_s"}  /flap {"from","to","period_ms"}    both directions
 //   POST /kill|pause|resume|start {"site"}  /kill-program {"site","program"}

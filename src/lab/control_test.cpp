@@ -40,10 +40,10 @@ TEST(Clear, NothingOfALabStays) {
 
 TEST(Clear, WhatWasRecordedAndWhatIsNotTheLabsStays) {
   const Ended lab;
-  lab.make("recorded/a-b.postgres");
+  lab.make("recorded/a-b/postgres.1");
   lab.make("report.json");
   clear(lab.directory, Leave::nothing);
-  EXPECT_EQ(lab.files(), (Files{"recorded/a-b.postgres", "report.json"}));
+  EXPECT_EQ(lab.files(), (Files{"recorded/a-b/postgres.1", "report.json"}));
 }
 
 TEST(Clear, OfALabThatFailedOnlyTheLogsStay) {

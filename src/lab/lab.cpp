@@ -116,7 +116,9 @@ Result<void> Lab::make_folders() {
   for (const char* part : {"sites", "certs", "bin"}) fs::remove_all(spec_.directory / part, code);
   if (!spec_.record.empty()) fs::remove_all(spec_.record, code);
   CHECK_OK(make_directories(spec_.directory / "bin"));
-  for (const fs::path& binary : spec_.binaries) {
+  std::vector<fs::path> binaries = spec_.binaries;
+  if (!spec_.tls_tap.empty()) binaries.push_back(spec_.tls_tap);
+  for (const fs::path& binary : binaries) {
     fs::copy_file(binary, this->binary(binary.filename().string()), code);
     if (code)
       return fail(Kind::failed, fmt::format("cannot copy {} into the lab: {}", binary.string(), code.message()));
@@ -124,6 +126,11 @@ Result<void> Lab::make_folders() {
   for (const auto& place : places_) {
     for (const char* part : {"run", "logs"}) CHECK_OK(make_directories(folder(place->site.name) / part));
     CHECK_OK(give(folder(place->site.name)));
+    if (!spec_.record.empty()) CHECK_OK(make_directories(spec_.record / "tls" / place->site.name, 0700));
+  }
+  if (!spec_.record.empty()) {
+    fs::permissions(spec_.record, fs::perms(0700), code);
+    CHECK_OK(give(spec_.record));
   }
   return {};
 }
@@ -167,6 +174,8 @@ Result<void> Lab::make_certificates() {
   return {};
 }
 
+std::string Lab::origin(const std::string& from) const { return from == kHost ? kClients : address(from, from); }
+
 std::string Lab::address(const std::string& from, const std::string& to) const {
   const Place* target = find(to);
   const int number = target == nullptr ? 0 : target->number;
@@ -196,7 +205,7 @@ Result<void> Lab::make_network() {
   const auto connect = [&](const std::string& from, const Place& to, Port service) -> Result<void> {
     const std::string& name = to.site.name;
     (void)TRY(relay_->add({from, name, std::string(name_of(service)), address(from, name), port(from, service),
-                           address(name, name), port(name, service)}));
+                           address(name, name), port(name, service), origin(from)}));
     return {};
   };
   for (const auto& to : places_) {
@@ -238,10 +247,17 @@ Command Lab::inside_site(const Place& place, Command command) const {
 
 Result<void> Lab::run_program(Place& place, Program& program) {
   Command command = program.command;
+  tap(place, program.name, command);
   if (command.output.empty()) command.output = (folder(place.site.name) / "logs" / (program.name + ".log")).string();
   program.process = std::make_unique<Process>(TRY(Process::start(inside_site(place, std::move(command)))));
   remember();
   return {};
+}
+
+void Lab::tap(const Place& place, const std::string& program, Command& command) const {
+  if (spec_.record.empty() || spec_.tls_tap.empty()) return;
+  command.env["LD_PRELOAD"] = binary(spec_.tls_tap.filename().string()).string();
+  command.env["DOMICILE_TLS_TAP"] = (spec_.record / "tls" / place.site.name / program).string();
 }
 
 Result<void> Lab::at(const std::string& site, const std::function<void()>& work) {

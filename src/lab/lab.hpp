@@ -6,6 +6,7 @@
 //   DIR/certs/SITE/     site.pem (servers, control API), link.pem (CN domicile_link_<site>), RESIDENCY.pem (gateway)
 //   DIR/certs/clients/  view.pem operate.pem approve.pem break-glass.pem
 //   DIR/sites/SITE/     what the site's engines own: postgres/ etcd/ run/ (Unix sockets) logs/
+//   DIR/recorded/       with `record` there: FROM-TO/SERVICE.N (relay), tls/SITE/ (tap)
 //   DIR/leftovers.json  what runs, for the start after a crash
 #pragma once
 #include <functional>
@@ -23,7 +24,8 @@
 
 namespace domicile::lab {
 
-inline constexpr const char* kHost = "host";  // the clients' place in routes and cuts
+inline constexpr const char* kHost = "host";          // the clients' place in routes and cuts
+inline constexpr const char* kClients = "127.1.0.1";  // the address from which they arrive inside a site
 
 enum Port {
   gateway = 8443,
@@ -48,7 +50,10 @@ struct LabSpec {
   int base = 0;             // added to the ports on the host's network, and to all in flat mode
   std::vector<Site> sites;  // the first is 127.10.0.1, the second 127.20.0.1, …
   Micros far = 45 * kMillisecond, near = 8 * kMillisecond;  // one way; near: same jurisdiction
-  fs::path record = {};                                     // see Relay
+  // A folder for what crosses: the WAN by connection, see Relay; and tls/SITE, see tls_tap.c. Of the engines' user, and
+  // nobody else may look into it: rows of tenants are in it.
+  fs::path record = {};
+  fs::path tls_tap = {};  // domicile_tls_tap.so: with `record`, preloaded into every program of a site
   std::string database = "app";
   std::map<std::string, std::string> postgres_settings = {};  // on top of the lab's own
   std::vector<fs::path> binaries = {};                        // copied to DIR/bin
@@ -79,6 +84,9 @@ class Lab {
 
   // Where `from` reaches a service of `to` (through the relay unless they are the same); kHost for clients.
   std::string address(const std::string& from, const std::string& to) const;
+  // As whom connections of `from` arrive elsewhere; kClients for kHost. Connections inside a site come from its own
+  // address or 127.0.0.1.
+  std::string origin(const std::string& from) const;
   int port(const std::string& from, Port service) const;
   fs::path folder(const std::string& site) const { return spec_.directory / "sites" / site; }
   fs::path certificates(const std::string& site) const { return spec_.directory / "certs" / site; }
@@ -131,6 +139,7 @@ class Lab {
   Result<void> await_engines();
   Result<void> run_program(Place& place, Program& program);
   Command inside_site(const Place& place, Command command) const;
+  void tap(const Place& place, const std::string& program, Command& command) const;
   Result<Place*> place(const std::string& site);
   const Place* find(const std::string& site) const;
   std::vector<pid_t> members(const Place& place) const;

@@ -52,10 +52,9 @@ std::vector<pid_t> all_processes() {
   return all;
 }
 
-bool works_below(pid_t pid, const fs::path& directory) {
+std::string working_folder(pid_t pid) {  // empty when it cannot be told
   std::error_code code;
-  const fs::path where = fs::read_symlink(fmt::format("/proc/{}/cwd", pid), code);
-  return !code && where.string().starts_with(directory.string() + "/");
+  return fs::read_symlink(fmt::format("/proc/{}/cwd", pid), code).string();
 }
 
 Result<Leftovers> load(const fs::path& file) {
@@ -80,7 +79,7 @@ std::vector<pid_t> still_there(const fs::path& directory, const Leftovers& left)
   std::vector<pid_t> found = descendants_of(roots);
   for (const std::uint64_t inode : left.namespaces)
     for (const pid_t pid : processes_in(inode))
-      if (works_below(pid, directory)) found.push_back(pid);
+      if (working_folder(pid).starts_with(directory.string() + "/")) found.push_back(pid);
   return found;
 }
 
@@ -95,6 +94,14 @@ std::vector<pid_t> processes_in(std::uint64_t network_namespace) {
   std::vector<pid_t> all = all_processes();
   std::erase_if(all, [&](pid_t pid) {
     return network_namespace == 0 || network_namespace_of(pid) != network_namespace || start_of(pid) == 0;
+  });
+  return all;
+}
+
+std::vector<pid_t> processes_below(const fs::path& directory) {
+  std::vector<pid_t> all = all_processes();
+  std::erase_if(all, [&](pid_t pid) {
+    return !(working_folder(pid) + "/").starts_with(directory.string() + "/") || start_of(pid) == 0;
   });
   return all;
 }

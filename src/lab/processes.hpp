@@ -22,6 +22,7 @@ inline ProcessId identify(pid_t pid) { return {pid, start_of(pid)}; }
 inline bool alive(const ProcessId& id) { return id.start != 0 && start_of(id.pid) == id.start; }
 
 std::vector<pid_t> processes_in(std::uint64_t network_namespace);    // by its inode
+std::vector<pid_t> processes_below(const fs::path& directory);       // by their working folder: there, or below it
 std::vector<pid_t> descendants_of(const std::vector<pid_t>& roots);  // roots included
 
 // What a lab has left running, in DIRECTORY/leftovers.json.

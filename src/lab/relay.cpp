@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -94,6 +95,11 @@ void set_nodelay(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+void reset_on_close(int fd) {
+  const linger now_gone{1, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now_gone, sizeof now_gone);
+}
+
 }  // namespace
 
 struct Relay::Loop {
@@ -105,7 +111,7 @@ struct Relay::Loop {
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections;
   using Alarm = std::pair<Micros, std::uint64_t>;
   std::priority_queue<Alarm, std::vector<Alarm>, std::greater<>> alarms;
-  std::uint64_t next_id = 1;
+  std::uint64_t next_id = 1, recorded = 0;  // connections recorded so far
   bool healed = false;
   Fd epoll, bell;
   std::atomic<bool> stopping = false;
@@ -135,6 +141,7 @@ struct Relay::Loop {
   void accept_on(std::uint64_t id, in_port_t but_from = 0);  // network byte order
   void shut(std::uint64_t id, Listener& listener);
   void open(std::uint64_t id, Listener& listener);
+  bool record_both(Connection& connection, std::uint64_t number) const;
   void dial(std::uint64_t id, Connection& connection);
   void pump(std::uint64_t id);
   void read_into(Flow& flow, Socket& from, Micros now) const;
@@ -160,13 +167,9 @@ void Relay::Loop::accept_on(std::uint64_t id, in_port_t but_from) {
     connection->listener = &listener;
     connection->out.path = &path(route.from, route.to);
     connection->back.path = &path(route.to, route.from);
-    if (!record.empty()) {
-      const auto open = [&](const std::string& from, const std::string& to) {
-        return Fd(::open((record / fmt::format("{}-{}.{}", from, to, route.service)).c_str(),
-                         O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-      };
-      connection->out.record = open(route.from, route.to);
-      connection->back.record = open(route.to, route.from);
+    if (!record.empty() && !record_both(*connection, ++recorded)) {
+      reset_on_close(fd.get());
+      continue;
     }
     connection->dial_at = monotonic_now() + connection->out.path->state.latency;
     watch(fd.get(), number, near_side, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
@@ -174,6 +177,19 @@ void Relay::Loop::accept_on(std::uint64_t id, in_port_t but_from) {
     alarms.emplace(connection->dial_at, number);
     connections.emplace(number, std::move(connection));
   }
+}
+
+bool Relay::Loop::record_both(Connection& connection, std::uint64_t number) const {
+  const Route& route = connection.listener->route;
+  const auto open = [&](const std::string& from, const std::string& to) {
+    const fs::path folder = record / fmt::format("{}-{}", from, to);
+    ::mkdir(folder.c_str(), 0700);
+    return Fd(::open((folder / fmt::format("{}.{}", route.service, number)).c_str(),
+                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  };
+  connection.out.record = open(route.from, route.to);
+  connection.back.record = open(route.to, route.from);
+  return connection.out.record && connection.back.record;
 }
 
 // The kernel drops SYNs without an answer, as a dead line does, while a listener's queue is full. One connection that
@@ -217,6 +233,15 @@ void Relay::Loop::dial(std::uint64_t id, Connection& connection) {
   }
   Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   set_nodelay(fd.get());
+  if (!route.dial_from.empty()) {
+    const int on = 1;
+    ::setsockopt(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    const sockaddr_in from = address_of(route.dial_from, 0);
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0) {
+      connection.aborted = true;
+      return;
+    }
+  }
   const sockaddr_in address = address_of(route.dial_host, route.dial_port);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno != EINPROGRESS) {
     connection.back.queue.push_back({monotonic_now() + connection.back.path->state.latency, Piece::reset});
@@ -278,8 +303,10 @@ void Relay::Loop::deliver(std::uint64_t id, Connection& connection, Flow& flow, 
       flow.finished = true;
       return;
     }
-    if (flow.record) [[maybe_unused]]
-      const ssize_t written = ::write(flow.record.get(), piece.bytes.data() + piece.done, static_cast<std::size_t>(n));
+    if (flow.record && ::write(flow.record.get(), piece.bytes.data() + piece.done, static_cast<std::size_t>(n)) != n) {
+      connection.aborted = true;
+      return;
+    }
     piece.done += static_cast<std::size_t>(n);
     flow.buffered -= static_cast<std::size_t>(n);
     way.state.bytes += static_cast<std::uint64_t>(n);
@@ -306,11 +333,9 @@ void Relay::Loop::pump(std::uint64_t id) {
     deliver(id, connection, connection.back, connection.near, now);
     after = connection.out.buffered + connection.back.buffered;
   } while (before != after && !connection.aborted);
-  if (connection.aborted) {
-    const linger now_gone{1, 0};
+  if (connection.aborted)
     for (const Socket* socket : {&connection.near, &connection.far})
-      if (socket->fd) ::setsockopt(socket->fd.get(), SOL_SOCKET, SO_LINGER, &now_gone, sizeof now_gone);
-  }
+      if (socket->fd) reset_on_close(socket->fd.get());
   if (connection.aborted || (connection.out.finished && connection.back.finished)) connections.erase(found);
 }
 

@@ -19,6 +19,7 @@ struct Route {
   int listen_port = 0;
   std::string dial_host;
   int dial_port = 0;
+  std::string dial_from = {};  // the address that the far side sees; empty: whatever the kernel takes
 };
 
 // One direction between two sites; all connections, whoever made them, share it.
@@ -35,8 +36,9 @@ struct PathState {
 // Runs on its own thread from start until destruction; all members may be called from any thread.
 class Relay {
  public:
-  // Namespace descriptors by site (-1: the caller's own network). With a directory, every byte delivered is appended to
-  // DIRECTORY/FROM-TO.SERVICE, per direction.
+  // Namespace descriptors by site (-1: the caller's own network). With a directory, every byte delivered is recorded: a
+  // file for each connection and direction, DIRECTORY/FROM-TO/SERVICE.N, with the same N for both directions. What
+  // cannot be recorded does not cross: its connection is reset.
   static Result<std::unique_ptr<Relay>> start(std::map<std::string, int> namespaces, fs::path record = {});
   ~Relay();
   Relay(const Relay&) = delete;

@@ -149,7 +149,7 @@ TEST(Relay, AFlappingPathIsCutForHalfOfEachPeriod) {
   EXPECT_EQ(wan.relay->paths().at(0).flap_period, 0);
 }
 
-TEST(Relay, EveryByteIsRecordedByDirection) {
+TEST(Relay, EveryByteIsRecordedByConnectionAndDirection) {
   TempDir folder;
   const fs::path record = folder.path() / "recorded";
   {
@@ -166,10 +166,51 @@ TEST(Relay, EveryByteIsRecordedByDirection) {
     send(ends.near, "never");
     EXPECT_FALSE(ready(ends.far, POLLIN, 50 * kMillisecond));
   }
-  EXPECT_EQ(read_file(record / "a-b.echo").value_or("(none)"), "one two") << "what a cut held back never crossed";
-  EXPECT_EQ(read_file(record / "b-a.echo").value_or("(none)"), "thanks thanks ");
+  const auto recorded = [&](const char* file) { return read_file(record / file).value_or("(none)"); };
+  EXPECT_EQ(recorded("a-b/echo.1"), "one ");
+  EXPECT_EQ(recorded("b-a/echo.1"), "thanks ");
+  EXPECT_EQ(recorded("a-b/echo.2"), "two");
+  EXPECT_EQ(recorded("b-a/echo.2"), "thanks ");
+  EXPECT_EQ(recorded("a-b/echo.3"), "") << "what a cut held back never crossed";
   EXPECT_EQ(fs::status(record).permissions(), fs::perms(0700)) << "rows of tenants are in it";
-  EXPECT_EQ(fs::status(record / "a-b.echo").permissions(), fs::perms(0600));
+  EXPECT_EQ(fs::status(record / "a-b/echo.1").permissions(), fs::perms(0600));
+}
+
+TEST(Relay, AlternatingConnectionsAreNotWrittenIntoEachOther) {
+  TempDir folder;
+  const fs::path record = folder.path() / "recorded";
+  {
+    Wan wan(record);
+    Ends first = wan.open(), second = wan.open();
+    for (const char* half : {"one ", "whole"})
+      for (Ends* ends : {&first, &second}) {
+        send(ends->near, half);
+        EXPECT_EQ(receive(ends->far), half);
+      }
+  }
+  for (const char* file : {"a-b/echo.1", "a-b/echo.2"}) EXPECT_EQ(read_file(record / file).value_or(""), "one whole");
+}
+
+TEST(Relay, WhatCannotBeRecordedDoesNotCross) {
+  TempDir folder;
+  const fs::path record = folder.path() / "recorded";
+  Wan wan(record);
+  ASSERT_TRUE(write_file(record / "a-b", "no folder can be made here"));
+  const Fd near = wan.connect();
+  EXPECT_EQ(receive(near), "(error)");
+  EXPECT_FALSE(ready(wan.server, POLLIN, 0)) << "nobody was called";
+}
+
+TEST(Relay, TheFarSideSeesTheAddressThatItIsCalledFrom) {
+  Wan wan;
+  sockaddr_in server{}, seen{};
+  socklen_t size = sizeof server;
+  ::getsockname(wan.server.get(), reinterpret_cast<sockaddr*>(&server), &size);
+  wan.port = *wan.relay->add({"a", "b", "echo", "127.0.0.1", 0, "127.0.0.1", ntohs(server.sin_port), "127.20.0.1"});
+  const Ends ends = wan.open();
+  size = sizeof seen;
+  ASSERT_EQ(::getpeername(ends.far.get(), reinterpret_cast<sockaddr*>(&seen), &size), 0);
+  EXPECT_EQ(ntohl(seen.sin_addr.s_addr), 0x7f140001U);
 }
 
 TEST(Relay, AnEndCrossesAfterTheBytesBeforeIt) {

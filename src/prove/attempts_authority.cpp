@@ -81,7 +81,7 @@ Json residency_at(const Ground& ground, const std::string& region) {
 // The region says itself why it does not open, and its database lets nothing through.
 Outcome stays_closed(const Ground& ground, const Target& target) {
   std::string why;
-  const bool said = await(kSeen, [&] {
+  const bool said = eventually(kSeen, [&] {
     const Json seen = residency_at(ground, ground.here);
     why = seen.is_object() ? seen.value("why", "") : "";
     return why.find("may not own") != std::string::npos;
@@ -125,7 +125,7 @@ Outcome edit_record(const Ground& ground, const Target& target, Mode mode) {
   if (!done->applied) return in_trouble("the record has changed meanwhile");
   const Outcome outcome = stays_closed(ground, target);
   // A record without a target for its owner ends by itself: whoever owns it takes it back.
-  if (mode != Mode::serving && !await(kRestored, [&] { return served_at_home(ground, next.epoch); }))
+  if (mode != Mode::serving && !eventually(kRestored, [&] { return served_at_home(ground, next.epoch); }))
     return in_trouble(fmt::format("{} does not serve {} again", ground.home, ground.residency));
   return outcome;
 }

@@ -120,10 +120,12 @@ std::vector<Attempt> database_attempts() {
              [](const Ground& g, const Target& t) {
                return std::vector<std::string>{"ALTER TABLE app.orders DISABLE TRIGGER USER", insert(t, g.residency)};
              }),
-      saying("database.trigger_dropped", "the owner drops the guard's trigger and inserts", "app_owner",
+      saying("database.trigger_dropped", "the owner drops the guard's and the law's triggers and inserts", "app_owner",
              {"DM001", "DM008", "42501"}, false,
              [](const Ground& g, const Target& t) {
-               return std::vector<std::string>{"DROP TRIGGER domicile_guard_row ON app.orders", insert(t, g.residency)};
+               return std::vector<std::string>{"DROP TRIGGER IF EXISTS domicile_guard_row ON app.orders",
+                                               "DROP TRIGGER IF EXISTS \"~domicile_law\" ON app.orders",
+                                               insert(t, g.residency)};
              }),
       saying("database.replica_role", "the owner says that it is replication", "app_owner", kRights, true,
              [](const Ground& g, const Target& t) {
@@ -134,7 +136,8 @@ std::vector<Attempt> database_attempts() {
                return std::vector<std::string>{
                    "BEGIN", "CREATE TABLE app.prove_child () INHERITS (app.orders)",
                    "INSERT INTO app.prove_child (id, residency, tenant_id, customer_name, customer_email) VALUES " +
-                       values(t, g.residency)};
+                       values(t, g.residency),
+                   "COMMIT"};
              }),
       saying("database.permit", "the application takes an import's permit", "app", kRights, true,
              [](const Ground& g, const Target& t) {

@@ -38,8 +38,10 @@ Outcome reduced_or(const Result<WebAnswer>& answer, const Target& target) {
   Outcome outcome = outcome_of(answer);
   if (outcome.refused || !outcome.trouble.empty()) return outcome;
   const auto order = parse_json(answer->body, "the order");
-  if (!order || order->value("id", "") != target.order) return in_trouble("an answer that is not the order");
-  if (!(*order)["customer_name"].is_null() || !(*order)["customer_email"].is_null()) return outcome;
+  if (!order || !order->is_object() || member_or<std::string>(*order, "id", "").value_or("") != target.order)
+    return in_trouble("an answer that is not the order");
+  for (const char* personal : {"customer_name", "customer_email"})
+    if (!order->contains(personal) || !order->at(personal).is_null()) return outcome;
   return refused_by("reduced", {}, outcome.seen);
 }
 
@@ -81,7 +83,7 @@ std::uint64_t refused_snapshots(const std::string& directory) {
 bool offered(const std::string& directory, const char* file, const std::string& bytes) {
   const auto before = refused_snapshots(directory);
   Micros next = 0;
-  return await(10 * kSecond, [&] {
+  return eventually(10 * kSecond, [&] {
     if (monotonic_now() >= next) {
       (void)edge::publish(directory + "/" + file, bytes).has_value();
       next = monotonic_now() + kSecond;

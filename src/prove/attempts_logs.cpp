@@ -30,7 +30,7 @@ Outcome unwritten(const Ground& ground, const Target& target, const std::string&
   const auto before = size_of(log_file(ground, log));
   const auto seen = say();
   if (!seen) return in_trouble(one_line(seen.error()));
-  if (!await(5 * kSecond, [&] { return size_of(log_file(ground, log)) > before; }))
+  if (!eventually(5 * kSecond, [&] { return size_of(log_file(ground, log)) > before; }))
     return in_trouble(log + " has not grown: nothing shows that it was heard");
   const auto report = census::census(logs_of(ground), {target.canary});
   if (!report.hits.empty()) return went_through(*seen + "found in " + report.hits[0].file + target.canary.value);
@@ -114,7 +114,8 @@ Outcome label(const Ground& ground, const Target& target) {
   if (seen.find("residency=\"" + ground.residency + "\"") == std::string::npos)
     return in_trouble("the metrics have no label for a residency at all");
   const auto report = census::census(logs_of(ground), {target.canary});
-  if (!report.hits.empty()) return went_through(seen);
+  if (!report.hits.empty()) return went_through(seen + target.canary.value);
+  if (!report.unsearched.empty()) return in_trouble("not searched: " + report.unsearched[0].why);
   return refused_by("no_label", {}, seen);
 }
 

@@ -39,7 +39,7 @@ std::optional<Outcome> told_outcome(const Ground& ground, const std::string& tol
 Outcome gate_outcome(const Ground& ground, const std::string& told, const std::string& seen, Micros since) {
   if (const auto outcome = told_outcome(ground, told, seen)) return *outcome;
   std::optional<Denied> last;
-  await(3 * kSecond, [&] { return (last = last_denial(ground, ground.home, since)).has_value(); });
+  eventually(3 * kSecond, [&] { return (last = last_denial(ground, ground.home, since)).has_value(); });
   if (!last) return in_trouble("neither the peer nor the gate was told a rule");
   return refused_by(last->rule, last->id, seen);
 }

@@ -3,11 +3,13 @@
 #include <thread>
 
 #include "drill/drills.hpp"
+#include "prove/web.hpp"
 
 namespace domicile::prove {
 namespace {
 
 constexpr Micros kStatement = 20 * kSecond;
+constexpr Micros kServed = 40 * kSecond;  // until tenants that are new are known to a gateway
 
 // A residency that the region owns and may hold in full, and its first tenant with a host.
 Result<void> find_own(Ground& ground) {
@@ -26,6 +28,19 @@ Result<void> find_own(Ground& ground) {
               "prove it with a topology in which the forbidden region is somebody's home");
 }
 
+// Where not even a lawful request is served, a refusal shows nothing.
+Result<void> own_host_served(const Ground& ground) {
+  const WebAsk ask{
+      .at = ground.config.gateway->listen, .sni = ground.own_host, .path = "/healthz", .ca = ground.field->ca()};
+  const bool served = eventually(kServed, [&] {
+    const auto answer = ask_web(ask);
+    return answer && answer->status == 200;
+  });
+  if (served) return {};
+  return fail(Kind::unavailable, "the gateway of " + ground.here + " does not serve its own tenants",
+              "domicile status");
+}
+
 }  // namespace
 
 Result<Ground> make_ground(const drill::Field& field, const std::string& residency, const std::string& here) {
@@ -40,16 +55,12 @@ Result<Ground> make_ground(const drill::Field& field, const std::string& residen
   if (!ground.config.gateway || !ground.config.sites.contains(ground.home))
     return fail(Kind::invalid_input, "agent.yaml of " + here + " names no gateway, or not " + ground.home);
   CHECK_OK(find_own(ground));
+  CHECK_OK(own_host_served(ground));
   return ground;
 }
 
-std::string socket_conninfo(const Ground& ground, const std::string& region) {
-  return fmt::format("host='{}' port={} dbname=app user=postgres connect_timeout=5",
-                     (ground.field->directory() / "sites" / region / "run").string(), lab::postgres + ground.base);
-}
-
 Result<postgres::Connection> session_at(const Ground& ground, const std::string& region, const std::string& role) {
-  auto connection = TRY(postgres::Connection::open(socket_conninfo(ground, region), {.application_name = "prove"}));
+  auto connection = TRY(postgres::Connection::open(ground.field->database(region), {.application_name = "prove"}));
   // Owners cannot log in. From here on the session has that role's rights and no others.
   if (!role.empty()) CHECK_OK(connection.exec("SET SESSION AUTHORIZATION " + connection.quoted(role)));
   return connection;
@@ -143,7 +154,7 @@ Result<std::string> rule_of_denial(const Ground& ground, const std::string& regi
   return member<std::string>(TRY(parse_json(response.body, "a denial")), "rule");
 }
 
-bool await(Micros patience, const std::function<bool()>& so) {
+bool eventually(Micros patience, const std::function<bool()>& so) {
   for (const Micros deadline = monotonic_now() + patience; monotonic_now() < deadline;
        std::this_thread::sleep_for(std::chrono::milliseconds(50)))
     if (so()) return true;

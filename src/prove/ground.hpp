@@ -26,7 +26,6 @@ Result<Ground> make_ground(const drill::Field& field, const std::string& residen
 
 // A session over the region's own Unix socket; with `role` as that role alone.
 Result<postgres::Connection> session_at(const Ground& ground, const std::string& region, const std::string& role);
-std::string socket_conninfo(const Ground& ground, const std::string& region);
 
 // What a statement met as `role` here. `trouble` where no SQLSTATE came back.
 Outcome try_sql(const Ground& ground, const std::string& role, const std::vector<std::string>& statements);
@@ -54,6 +53,6 @@ struct Denied {
 std::optional<Denied> last_denial(const Ground& ground, const std::string& region, Micros since);
 
 // Asks until it is so, at most `patience`; false: it never was.
-bool await(Micros patience, const std::function<bool()>& so);
+bool eventually(Micros patience, const std::function<bool()>& so);
 
 }  // namespace domicile::prove

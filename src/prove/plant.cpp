@@ -26,7 +26,7 @@ Result<void> post_order(const drill::Field& field, const drill::ClientSpec& clie
                    {"customer_email", target.canary.email()},
                    {"amount", 1}});
   std::string last;
-  const bool done = await(kPatience, [&] {
+  const bool done = eventually(kPatience, [&] {
     const auto answer = ask_web(ask);
     last = answer ? fmt::format("status {}", answer->status) : one_line(answer.error());
     // 409: it is there, and an answer was lost.
@@ -34,12 +34,6 @@ Result<void> post_order(const drill::Field& field, const drill::ClientSpec& clie
   });
   if (done) return {};
   return fail(Kind::unavailable, "no order can be written at " + gateway.region + ": " + last, "domicile status");
-}
-
-Result<postgres::Connection> database(const drill::Field& field, const std::string& region, int base) {
-  return postgres::Connection::open(fmt::format("host='{}' port={} dbname=app user=postgres connect_timeout=5",
-                                                (field.directory() / "sites" / region / "run").string(),
-                                                lab::postgres + base));
 }
 
 // The demo's service knows no items.
@@ -86,8 +80,7 @@ Result<std::map<std::string, Target>> plant(const drill::Field& field, const std
     CHECK_OK(post_order(field, client, target));
     targets.emplace(attempts[i].id, std::move(target));
   }
-  const int base = field.flat() ? TRY(member<int>(TRY(field.lab_status()), "base")) : 0;
-  auto at_home = TRY(database(field, home, base));
+  auto at_home = TRY(postgres::Connection::open(field.database(home)));
   CHECK_OK(add_notes(at_home, residency, targets));
   const auto there = TRY(counted(
       at_home, "SELECT 1 FROM app.orders WHERE id = $1 AND customer_name IS NOT NULL AND customer_email IS NOT NULL",
@@ -98,9 +91,9 @@ Result<std::map<std::string, Target>> plant(const drill::Field& field, const std
 
   const auto* rules = topology::residency_of(field.topology(), residency);
   if (topology::form_at(field.topology(), *rules, forbidden) == topology::Form::none) return targets;
-  auto reduced = TRY(database(field, forbidden, base));
+  auto reduced = TRY(postgres::Connection::open(field.database(forbidden)));
   std::size_t arrived = 0;
-  const bool all = await(kPatience, [&] {
+  const bool all = eventually(kPatience, [&] {
     arrived = counted(reduced, "SELECT 1 FROM app.order_items WHERE order_id = $1", targets).value_or(0);
     return arrived == targets.size();
   });

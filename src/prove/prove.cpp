@@ -14,11 +14,6 @@ namespace {
 
 constexpr Micros kAttempts = 1200 * kSecond;  // all of them; each has an end of its own
 
-bool records(const Json& lab_status) {
-  const auto where = member_or<std::string>(lab_status, "recorded", "");
-  return where && !where->empty();
-}
-
 Json spec_of(const drill::Field& field, const Settings& settings, const Subject& subject, const fs::path& scratch,
              const std::map<std::string, Target>& targets) {
   return {{"directory", field.directory().string()},
@@ -62,10 +57,7 @@ Result<void> run_inside(const drill::Field& field, const Settings& settings, con
 
 // What lies in the database's memory alone would be found by nobody.
 Result<void> flush(const drill::Field& field, const std::string& region) {
-  const int base = field.flat() ? TRY(member<int>(TRY(field.lab_status()), "base")) : 0;
-  auto connection = TRY(postgres::Connection::open(
-      fmt::format("host='{}' port={} dbname=app user=postgres connect_timeout=5",
-                  (field.directory() / "sites" / region / "run").string(), lab::postgres + base)));
+  auto connection = TRY(postgres::Connection::open(field.database(region)));
   CHECK_OK(connection.exec("CHECKPOINT", monotonic_now() + 60 * kSecond));
   CHECK_OK(connection.exec("SELECT pg_catalog.pg_switch_wal()", monotonic_now() + 60 * kSecond));
   return {};
@@ -104,7 +96,7 @@ Result<Subject> subject_of(const topology::Topology& topology, const std::string
 }
 
 Result<Report> prove(const drill::Field& field, const Settings& settings, const drill::Talk& talk) {
-  if (!records(TRY(field.lab_status())))
+  if (field.recorded().empty())
     return fail(Kind::unavailable, "the lab that runs does not record what crosses: nothing could be searched there",
                 "domicile lab down, and again: this command brings up a lab that does; or domicile lab up --record");
   const Subject subject = TRY(subject_of(field.topology(), settings.residency));

@@ -1,0 +1,118 @@
+#include <algorithm>
+#include <thread>
+
+#include "base/temp_dir.hpp"
+#include "census/plant.hpp"
+#include "prove/leaks.hpp"
+#include "prove/self_test.hpp"
+
+namespace domicile::prove {
+namespace {
+
+struct Planted {
+  Leak leak;
+  Expected expected;
+};
+
+std::vector<Planting> all_leaks() {
+  std::vector<Planting> all;
+  // Replication before agents and gates are made to say things; the network's last words need all of them.
+  for (auto leaks :
+       {database_leaks(), replication_leaks(), backup_leaks(), gateway_leaks(), network_leaks(), control_leaks()})
+    all.insert(all.end(), leaks.begin(), leaks.end());
+  return all;
+}
+
+// What is written must be on the disk where it belongs, not only in PostgreSQL's memory.
+Result<void> settle(const Scene& scene) {
+  auto sql = TRY(scene.sql(scene.site));
+  TRY(sql.exec("checkpoint", monotonic_now() + 60 * kSecond));
+  return {};
+}
+
+void judge(const census::Report& report, const std::string& canary, Planted& planted) {
+  const Expected& expected = planted.expected;
+  for (const auto& hit : report.hits) {
+    if (hit.canary != canary || hit.place != expected.place || hit.file.find(expected.file) == std::string::npos ||
+        hit.chain.find(expected.chain) == std::string::npos)
+      continue;
+    planted.leak.found = true;
+    planted.leak.where = fmt::format("{}: {}, {}", hit.place, hit.file, hit.chain);
+    return;
+  }
+  planted.leak.where = fmt::format("not in {}", expected.place);
+}
+
+}  // namespace
+
+bool await(Micros timeout, const std::function<bool()>& ready) {
+  for (const Micros deadline = monotonic_now() + timeout; monotonic_now() < deadline;
+       std::this_thread::sleep_for(std::chrono::milliseconds(50)))
+    if (ready()) return true;
+  return false;
+}
+
+std::size_t SelfTest::planted() const { return static_cast<std::size_t>(std::ranges::count_if(leaks, &Leak::planted)); }
+
+std::size_t SelfTest::found() const { return static_cast<std::size_t>(std::ranges::count_if(leaks, &Leak::found)); }
+
+bool SelfTest::held() const {
+  return !leaks.empty() && planted() == leaks.size() && found() == leaks.size() && blind_spots.empty() &&
+         phantoms.empty();
+}
+
+Result<Scene> open_scene(const drill::Field& field) {
+  const auto& topology = field.topology();
+  for (const auto& residency : topology.residencies)
+    for (const std::string& site : forbidden_sites(topology, residency.name)) {
+      const auto served = std::ranges::find_if(topology.residencies, [&](const topology::Residency& other) {
+        return other.name != topology::kDirectory && other.home == site;
+      });
+      if (topology::region_of(topology, site) == nullptr || served == topology.residencies.end()) continue;
+      Scene scene;
+      scene.field = &field;
+      scene.residency = residency.name, scene.owner = residency.home, scene.site = site, scene.served = served->name;
+      const std::string& directory = topology::directory_of(topology).home;
+      scene.tenant = TRY(field.clients(scene.residency, 1, directory)).at(0).tenant;
+      scene.client = TRY(field.clients(scene.served, 1, directory)).at(0);
+      scene.gateway = scene.client.gateways.at(0);
+      auto sql = TRY(scene.sql(site));
+      TRY(sql.exec("create schema leak"));
+      return scene;
+    }
+  return fail(Kind::refused, "no region owns a residency and may not hold another one in full: nothing can leak");
+}
+
+Result<SelfTest> self_test(const drill::Field& field, const drill::Talk& talk) {
+  const Micros begin = monotonic_now();
+  SelfTest test;
+  talk("looking for encodings that the census does not see through");
+  test.blind_spots = TRY(census::blind_spots());
+  Scene scene = TRY(open_scene(field));
+  const TempDir scratch;
+  std::vector<census::Canary> canaries{TRY(census::make_canary("nowhere"))};
+  std::vector<Planted> planted;
+  for (const Planting& planting : all_leaks()) {
+    talk(fmt::format("leaking: {}: {}", planting.layer, planting.what));
+    canaries.push_back(TRY(census::make_canary(fmt::format("leak-{}", planted.size()))));
+    auto expected = planting.plant(scene, canaries.back());
+    planted.push_back({{planting.layer, planting.what, expected.has_value()}, {}});
+    if (expected)
+      planted.back().expected = *std::move(expected);
+    else
+      planted.back().leak.where = one_line(expected.error());
+  }
+  CHECK_OK(settle(scene));
+  talk("searching");
+  const auto report = census::census(TRY(forbidden_places(field, scene.residency, scratch.path())), canaries);
+  for (const auto& hit : report.hits)
+    if (hit.canary == canaries[0].id) test.phantoms.push_back(hit.file);
+  for (std::size_t i = 0; i < planted.size(); ++i) {
+    if (planted[i].leak.planted) judge(report, canaries[i + 1].id, planted[i]);
+    test.leaks.push_back(std::move(planted[i].leak));
+  }
+  test.seconds = static_cast<double>(monotonic_now() - begin) / kSecond;
+  return test;
+}
+
+}  // namespace domicile::prove
