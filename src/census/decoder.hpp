@@ -37,7 +37,7 @@ inline constexpr std::size_t kLeastOutput = 26;
 const std::vector<Decoder>& decoders();
 
 // The families that decoders() gathers.
-std::vector<Decoder> stream_decoders();    // gzip, zlib, zstd, lz4
+std::vector<Decoder> stream_decoders();    // gzip, zlib, dump, zstd, lz4
 std::vector<Decoder> text_decoders();      // base64, hex, utf16, url, json, chunked
 std::vector<Decoder> postgres_decoders();  // compressed values, pages of WAL, page images in WAL
 

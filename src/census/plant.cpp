@@ -115,6 +115,23 @@ std::string chunked(std::string_view bytes) {
   return out + "0\r\n\r\n";
 }
 
+// pg_dump's custom format, in pieces so small that everything is cut.
+std::string dump_pieces(std::string_view bytes) {
+  const std::string packed = deflated(bytes, 15);
+  std::string out;
+  const auto head = [&out](std::size_t size) {
+    out += '\0';
+    for (int i = 0; i < 4; ++i) out += static_cast<char>(size >> (8 * i) & 255);
+  };
+  for (std::size_t at = 0; at < packed.size(); at += 23) {
+    const std::string piece = packed.substr(at, 23);
+    head(piece.size());
+    out += piece;
+  }
+  head(0);
+  return out;
+}
+
 bool found(const std::string& bytes, const Searcher& searcher) {
   Findings findings;
   scan_bytes(bytes, searcher, {}, findings);
@@ -194,6 +211,7 @@ const std::vector<Wrapping>& wrappings() {
       {"lz4", false, lz4},
       {"value-pglz", false, pglz_value},
       {"value-lz4", false, lz4_value},
+      {"dump", false, dump_pieces},
   };
   return all;
 }

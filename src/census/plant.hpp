@@ -23,7 +23,7 @@ struct Wrapping {
   std::function<std::string(std::string_view)> wrap;
 };
 // Each encoding that the census undoes: base64 (both alphabets, and in lines), hex, UTF-16, URL, JSON, chunked HTTP,
-// gzip, zlib, zstd, lz4, and a compressed value of PostgreSQL by pglz and by lz4.
+// gzip, zlib, zstd, lz4, zlib in pg_dump's pieces, and a compressed value of PostgreSQL by pglz and by lz4.
 const std::vector<Wrapping>& wrappings();
 
 // Plants a fresh canary in memory under each wrapping, and under each pair of them, and looks for it. The names of

@@ -110,7 +110,7 @@ Bytes deep_in_gzip(std::size_t before) {
 }
 
 TEST(Scan, FindsWhatIsEncodedAcrossWindows) {
-  for (const char* name : {"gzip", "zlib", "zstd", "lz4", "base64", "hex", "url", "json", "chunked"})
+  for (const char* name : {"gzip", "zlib", "zstd", "lz4", "base64", "hex", "url", "json", "chunked", "dump"})
     for (const auto& wrapping : wrappings()) {
       if (wrapping.name != name) continue;
       // Begins at the end of the first window, and the canary is at the end of some 2 MB.

@@ -1,4 +1,4 @@
-// gzip, zlib, zstd and lz4 frames, found by their magic and decoded by their own libraries.
+// gzip, zlib (also in pg_dump's pieces), zstd and lz4 frames, found by their magic and decoded by their own libraries.
 #include <lz4frame.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -89,6 +89,35 @@ std::size_t zlib_next(View bytes, std::size_t from) {
     if (known && (u8(bytes, at + 2) & 6) != 6) return at;
   }
   return kNone;
+}
+
+// pg_dump's custom format: a zlib stream in pieces, each behind a zero (the sign) and its length in four bytes; a
+// length of 0 ends it.
+constexpr std::size_t kPieceHead = 5;
+constexpr std::size_t kMostPiece = 1 << 20;  // pg_dump 15 writes pieces of 4 KiB
+
+std::size_t dump_next(View bytes, std::size_t from) {
+  for (std::size_t at = from + kPieceHead; (at = zlib_next(bytes, at)) != kNone; ++at)
+    if (const auto size = u32(bytes, at - 4); u8(bytes, at - kPieceHead) == 0 && size > 0 && size <= kMostPiece)
+      return at - kPieceHead;
+  return kNone;
+}
+
+Decoded dump_decode(View bytes, std::size_t most) {
+  Bytes joined;
+  std::size_t at = 0;
+  bool ended = false;
+  while (!ended && at + kPieceHead <= bytes.size() && u8(bytes, at) == 0) {
+    const std::size_t size = u32(bytes, at + 1);
+    if (size > kMostPiece) break;
+    joined += bytes.substr(at + kPieceHead, size);
+    at += kPieceHead + size;
+    ended = size == 0;
+  }
+  Decoded decoded = inflate_stream(joined, most, 15);
+  decoded.cut = !ended && at + kPieceHead > bytes.size();
+  if (decoded.consumed > 0) decoded.consumed = std::min(at, bytes.size());
+  return decoded;
 }
 
 std::size_t magic_next(View bytes, std::size_t from, std::uint32_t magic, std::size_t rare) {
@@ -192,6 +221,7 @@ Decoded lz4_decode(View bytes, std::size_t most) {
 std::vector<Decoder> stream_decoders() {
   return {{"gzip", gzip_next, gzip_decode, true},
           {"zlib", zlib_next, zlib_decode, false},
+          {"dump", dump_next, dump_decode, false},
           {"zstd", zstd_next, zstd_decode, true},
           {"lz4", lz4_next, lz4_decode, true}};
 }
