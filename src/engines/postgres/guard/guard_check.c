@@ -57,14 +57,15 @@ static void refuse(char code, const char* table, const char* what, const char* h
   if (pg_atomic_read_u32(&guard_shared->observe)) {
     if (!(logged & bit))
       ereport(LOG, (errcode(GUARD_ERRCODE(code)), errmsg("domicile would refuse a write to \"%s\": %s", table, what),
-                    errhidestmt(true)));
+                    errhidestmt(true), errhidecontext(true)));
     logged |= bit;
     touched_any = true;
     return;
   }
-  ereport(ERROR,
-          (errcode(GUARD_ERRCODE(code)), errmsg("write to \"%s\" refused: %s", table, what), errhint("%s", hint),
-           errhidestmt(true))); /* the server's log gets no row's value either: it may lie in another jurisdiction */
+  ereport(ERROR, (errcode(GUARD_ERRCODE(code)), errmsg("write to \"%s\" refused: %s", table, what), errhint("%s", hint),
+                  /* The server's log gets no row's value either: it may lie in another jurisdiction. The context is a
+                   * nested statement, or the row of a COPY. */
+                  errhidestmt(true), errhidecontext(true)));
 }
 
 #define HINT_OWNER "Send the write to the residency's owner; \"domicile status --writers\" names it."
@@ -255,6 +256,15 @@ Datum domicile_guard_directory(PG_FUNCTION_ARGS) {
   else if (!IsLogicalWorker())
     refuse('1', table, "this site does not own the residency", HINT_OWNER);
   return PointerGetDatum(NULL);
+}
+
+/* The law: called for rows that the trigger's condition has found, before anything of them is stored. */
+PG_FUNCTION_INFO_V1(domicile_guard_lawful);
+Datum domicile_guard_lawful(PG_FUNCTION_ARGS) {
+  TriggerData* data = trigger_of(fcinfo, TRIGGER_EVENT_ROW | TRIGGER_EVENT_BEFORE);
+  refuse('8', RelationGetRelationName(data->tg_relation), "its residency may not be held in full in this region",
+         "Write it where its residency is held in full; \"domicile explain table\" names the regions.");
+  return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
 }
 
 PG_FUNCTION_INFO_V1(domicile_guard_truncate);

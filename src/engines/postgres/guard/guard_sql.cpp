@@ -56,7 +56,8 @@ BEGIN
   DROP EVENT TRIGGER IF EXISTS {{event}};
   FOR o IN SELECT t.tgname, t.tgrelid::regclass AS name FROM pg_catalog.pg_trigger t
            JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-           WHERE p.pronamespace = '{{schema}}'::regnamespace AND t.tgname LIKE 'domicile\_guard\_%' AND t.tgparentid = 0
+           WHERE p.pronamespace = '{{schema}}'::regnamespace AND t.tgparentid = 0
+             AND (t.tgname LIKE 'domicile\_guard\_%' OR t.tgname = '~domicile_law')
   LOOP
     EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', o.tgname, o.name);
   END LOOP;
@@ -71,8 +72,8 @@ BEGIN
     EXECUTE pg_catalog.format('DROP SEQUENCE %s', o.name);
   END LOOP;
   DROP VIEW IF EXISTS {{schema}}.guard_want;
-  DROP TABLE IF EXISTS {{schema}}.guard_table, {{schema}}.guard_repairing, {{schema}}.guard_found_acl, {{schema}}.guard_lease,
-    {{schema}}.guard_permit, {{schema}}.guard_setting;
+  DROP TABLE IF EXISTS {{schema}}.guard_table, {{schema}}.guard_law, {{schema}}.guard_law_made,
+    {{schema}}.guard_repairing, {{schema}}.guard_found_acl, {{schema}}.guard_lease, {{schema}}.guard_permit, {{schema}}.guard_setting;
 END $d$;
 )";
 
@@ -106,6 +107,11 @@ std::string install_table_sql(std::string_view table, std::string_view tenant_co
                               std::string_view schema) {
   return fmt::format("SELECT {}.guard_install_table({}::regclass, {}, {});", schema, literal(table),
                      literal(tenant_column), literal(residency_column));
+}
+
+std::string law_table_sql(std::string_view table, std::string_view condition, std::string_view schema) {
+  return fmt::format("SELECT {}.guard_law_table({}::regclass, {});", schema, literal(table),
+                     condition.empty() ? "NULL" : literal(condition));
 }
 
 std::string uninstall_table_sql(std::string_view table, std::string_view schema) {
