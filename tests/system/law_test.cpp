@@ -189,6 +189,15 @@ TEST_P(Law, OfARefusedRowNoByteIsWrittenByWhateverWayItComes) {
         sql.replace(at, 1, canary);
       EXPECT_EQ(code(*db, sql), "DM008") << way.name;
     }
+  // Labelled as what may lie here in full, of a tenant that may not.
+  for (const char* sql : {"INSERT INTO app.orders (residency, tenant_id, name) VALUES ('us', 't-eu', '%')",
+                          "INSERT INTO app.orders (residency, tenant_id, name) VALUES ('us', 'nobody', '%')",
+                          "UPDATE app.orders SET residency = 'us', name = '%' WHERE residency = 'eu' AND id = 900001",
+                          "INSERT INTO app.events VALUES ('us', 9, 't-eu', '%')"})
+    for (auto* db : {&app_, &admin_}) {
+      const std::string text = sql, canary = plant(fmt::format("{}: {}", db == &app_ ? "app" : "admin", sql));
+      EXPECT_EQ(code(*db, std::string(text).replace(text.find('%'), 1, canary)), "DM002") << sql;
+    }
   must(app_.begin_copy_in("COPY app.orders (residency, tenant_id, name) FROM STDIN"));
   must(app_.put_copy("us\tt-us\tlawful\neu\tt-eu\t" + plant("copy") + "\n"));
   const auto copied = app_.end_copy_in();

@@ -53,8 +53,16 @@ std::string law_of(const topology::Topology& topology, std::string_view region, 
   if (full.size() == topology.residencies.size()) return {};
   const auto residency = new_column(table.residency.str());
   std::string law = fmt::format("{0} IS NULL OR {0} <> ALL ({1})", residency, array_of(held));
-  if (const auto values = personal_values(table, seen); held != full && !values.empty())
+  const auto values = personal_values(table, seen);
+  if (held != full && !values.empty())
     law += fmt::format(" OR {} <> ALL ({}) AND ({})", residency, array_of(full), fmt::join(values, " OR "));
+  if (held.empty()) return law;
+  const auto label = fmt::format("domicile.guard_label({}::text, {}, '{}')", new_column(table.tenant.str()), residency,
+                                 table.name.str());
+  if (held.size() < topology.residencies.size())
+    law += " OR " + label;
+  else if (!values.empty())
+    law += fmt::format(" OR ({}) AND {}", fmt::join(values, " OR "), label);
   return law;
 }
 

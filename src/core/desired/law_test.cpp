@@ -55,10 +55,25 @@ TEST(Law, RefusesPersonalValuesOfWhatIsHeldReducedAndEveryRowOfWhatIsNotHeld) {
   EXPECT_EQ(law_in("us-east-1"),
             R"(NEW."residency" IS NULL OR NEW."residency" <> ALL ('{"directory","eu","us"}'::text[]))"
             R"( OR NEW."residency" <> ALL ('{"directory","us"}'::text[]))"
-            R"( AND (NEW."email" IS NOT NULL OR NEW."name" IS NOT NULL))");
+            R"( AND (NEW."email" IS NOT NULL OR NEW."name" IS NOT NULL))"
+            R"( OR domicile.guard_label(NEW."tenant_id"::text, NEW."residency", 'orders'))");
   EXPECT_EQ(law_in("eu-central-1"),
-            R"(NEW."residency" IS NULL OR NEW."residency" <> ALL ('{"directory","eu","us"}'::text[]))")
+            R"(NEW."residency" IS NULL OR NEW."residency" <> ALL ('{"directory","eu","us"}'::text[]))"
+            R"( OR domicile.guard_label(NEW."tenant_id"::text, NEW."residency", 'orders'))")
       << "nothing is reduced here, and ca may not be here at all";
+}
+
+TEST(Law, AsksForTheTenantOnlyWhereARowHasPersonalValuesIfNothingIsForbiddenAltogether) {
+  auto topology = three_jurisdictions();
+  topology.residencies.pop_back();
+  EXPECT_TRUE(law_in("us-east-1", orders(), topology)
+                  .ends_with(R"( AND (NEW."email" IS NOT NULL OR NEW."name" IS NOT NULL))"
+                             R"( OR (NEW."email" IS NOT NULL OR NEW."name" IS NOT NULL))"
+                             R"( AND domicile.guard_label(NEW."tenant_id"::text, NEW."residency", 'orders'))"))
+      << law_in("us-east-1", orders(), topology);
+  auto nothing_personal = orders();
+  nothing_personal.columns.resize(3);
+  EXPECT_EQ(law_in("us-east-1", nothing_personal, topology).find("guard_label"), std::string::npos);
 }
 
 TEST(Law, IsNoneWhereEveryResidencyMayBeHeldInFull) {
@@ -97,8 +112,10 @@ TEST(Law, NamesOnlyColumnsThatABeforeTriggerMayAskFor) {
   table.columns[3].generated = true;
   EXPECT_EQ(law_in("us-east-1", table).find("email"), std::string::npos);
   table.columns.pop_back();
-  EXPECT_FALSE(law_in("us-east-1", table).ends_with(")) AND ()")) << "no personal column is left";
-  EXPECT_TRUE(law_in("us-east-1", table).ends_with(R"('{"directory","eu","us"}'::text[]))"));
+  EXPECT_EQ(law_in("us-east-1", table).find("()"), std::string::npos) << "no personal column is left";
+  EXPECT_TRUE(law_in("us-east-1", table)
+                  .ends_with(R"('{"directory","eu","us"}'::text[]) OR domicile.guard_label(NEW."tenant_id"::text, )"
+                             R"(NEW."residency", 'orders'))"));
 }
 
 TEST(Law, IsTheSameInWhateverOrderTheTopologyIsWritten) {

@@ -267,6 +267,32 @@ Datum domicile_guard_lawful(PG_FUNCTION_ARGS) {
   return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
 }
 
+/* Part of the law's condition: does the row's tenant have the residency that the row says? Asked here because the
+ * guard's own trigger asks when the row's bytes are already stored. Raises, or is false. */
+PG_FUNCTION_INFO_V1(domicile_guard_label);
+Datum domicile_guard_label(PG_FUNCTION_ARGS) {
+  Words tenant = {NULL, 0, true};
+  text *residency, *name;
+  const char* table;
+  int slot;
+  guard_require();
+  if (PG_ARGISNULL(1) || PG_ARGISNULL(2)) PG_RETURN_BOOL(false); /* the law's first words refuse it */
+  residency = PG_GETARG_TEXT_PP(1);
+  slot = guard_find(VARDATA_ANY(residency), VARSIZE_ANY_EXHDR(residency));
+  if (IsLogicalWorker() || (slot >= 0 && permits[slot] && !owned(slot))) PG_RETURN_BOOL(false);
+  name = PG_GETARG_TEXT_PP(2);
+  table = text_to_cstring(name);
+  if (!PG_ARGISNULL(0)) {
+    text* id = PG_GETARG_TEXT_PP(0);
+    tenant = (Words){VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id), false};
+  }
+  if (slot < 0)
+    refuse('1', table, "this site does not own the residency", HINT_OWNER);
+  else
+    check_tenant(table, tenant, slot);
+  PG_RETURN_BOOL(false);
+}
+
 PG_FUNCTION_INFO_V1(domicile_guard_truncate);
 Datum domicile_guard_truncate(PG_FUNCTION_ARGS) {
   TriggerData* data = trigger_of(fcinfo, TRIGGER_EVENT_BEFORE);

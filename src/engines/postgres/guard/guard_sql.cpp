@@ -20,10 +20,10 @@ std::string literal(std::string_view text) {
 
 std::string event_trigger(std::string_view schema) { return fmt::format("{}_guard_follow", schema); }
 
-// Nothing of the guard is for PUBLIC, but the triggers' functions: whoever creates a partition needs EXECUTE on those
-// that it gets from its parent (and cannot name them: the schema is closed). The event trigger needs a superuser on
-// PostgreSQL 15: without one, a new partition lacks its TRUNCATE trigger until the next reconcile pass sees it in
-// guard_missing().
+// Nothing of the guard is for PUBLIC, but the triggers' functions and what the law's condition asks: whoever creates a
+// partition needs EXECUTE on those that it gets from its parent, and whoever writes a row on that (and cannot name them:
+// the schema is closed). The event trigger needs a superuser on PostgreSQL 15: without one, a new partition lacks its
+// TRUNCATE trigger until the next reconcile pass sees it in guard_missing().
 constexpr const char* kFinish = R"(
 DO $d$
 DECLARE f regprocedure;
@@ -32,7 +32,8 @@ BEGIN
     EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
   END LOOP;
   FOR f IN SELECT oid FROM pg_catalog.pg_proc
-           WHERE pronamespace = '{{schema}}'::regnamespace AND prorettype = 'trigger'::regtype LOOP
+           WHERE pronamespace = '{{schema}}'::regnamespace
+             AND (prorettype = 'trigger'::regtype OR proname = 'guard_label') LOOP
     EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', f);
   END LOOP;
   IF pg_catalog.current_setting('is_superuser') = 'on' THEN
