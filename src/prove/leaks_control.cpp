@@ -109,14 +109,14 @@ Result<Expected> key_in_etcd(Scene& scene, const Canary& canary) {
 }  // namespace
 
 std::vector<Planting> control_leaks() {
-  return {{"quorum", "a key in etcd", key_in_etcd},
-          {"agent", "its log", log_of_agent},
+  return {{"agent", "its log", log_of_agent},
           {"agent", "its journal", state_of_agent},
           {"agent", "a switch's reason, among its events", reason_in_events},
           {"agent", "a label of a metric", label_of_metrics},
           {"gate", "its denials", denials_of_gate},
           {"application", "a rotated log", rotated_log},
-          {"files", "a file's name", name_of_a_file}};
+          {"files", "a file's name", name_of_a_file},
+          {"quorum", "a key in etcd", key_in_etcd}};
 }
 
 }  // namespace domicile::prove

@@ -76,8 +76,13 @@ Result<Scene> open_scene(const drill::Field& field) {
       scene.tenant = TRY(field.clients(scene.residency, 1, directory)).at(0).tenant;
       scene.client = TRY(field.clients(scene.served, 1, directory)).at(0);
       scene.gateway = scene.client.gateways.at(0);
-      auto sql = TRY(scene.sql(site));
-      TRY(sql.exec("create schema leak"));
+      auto here = TRY(scene.sql(site)), there = TRY(scene.sql(scene.owner));
+      TRY(here.exec("create schema leak"));
+      if (!await(20 * kSecond, [&] {
+            const auto rows = there.exec_params("select from domicile.tenant where tenant_id = $1", {scene.tenant});
+            return rows && !rows->empty();
+          }))
+        return fail(Kind::unavailable, scene.owner + " does not learn of a new tenant");
       return scene;
     }
   return fail(Kind::refused, "no region owns a residency and may not hold another one in full: nothing can leak");
