@@ -27,7 +27,8 @@ const Variants kLaw{"plain", "plain_again", "guarded_law"};
 // As core/desired/law.hpp makes it, for a table with two personal columns; the rows of this bench are lawful.
 constexpr std::string_view kLawCondition =
     R"(NEW."residency" IS NULL OR NEW."residency" <> ALL ('{"directory","eu","us"}'::text[]))"
-    R"( OR NEW."residency" <> ALL ('{"directory","us"}'::text[]) AND (NEW."tenant_id" IS NOT NULL OR NEW."amount" IS NOT NULL))";
+    R"( OR NEW."residency" <> ALL ('{"directory","us"}'::text[]) AND )"
+    R"((NEW."tenant_id" IS NOT NULL OR NEW."amount" IS NOT NULL))";
 
 template <class T>
 T must(Result<T> result) {
