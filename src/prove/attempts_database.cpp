@@ -98,8 +98,8 @@ std::vector<Attempt> database_attempts() {
       saying("database.mislabelled", "a row that is labelled as one of here, of a tenant from elsewhere", "app",
              {"DM002", "DM008"}, true,
              [](const Ground& g, const Target& t) { return std::vector{insert(t, g.own_residency)}; }),
-      saying("database.relabelled", "the reduced row gets another label and a name", "app", {"DM001", "DM003", "DM008"},
-             true,
+      saying("database.relabelled", "the reduced row gets another label and a name", "app",
+             {"DM001", "DM002", "DM003", "DM008"}, true,
              [](const Ground& g, const Target& t) {
                return std::vector{update(g, t, "residency = " + quoted(g.own_residency) + ", " + name_set(t))};
              }),

@@ -25,15 +25,16 @@ fs::path log_file(const Ground& ground, const std::string& name) {
 }
 
 // `say` tells the canary, and whether it could. Its log has grown afterwards: something was written, and not that.
+// Empty: there is none that has to.
 Outcome unwritten(const Ground& ground, const Target& target, const std::string& log,
                   const std::function<Result<std::string>()>& say) {
   const auto before = size_of(log_file(ground, log));
   const auto seen = say();
   if (!seen) return in_trouble(one_line(seen.error()));
-  if (!eventually(5 * kSecond, [&] { return size_of(log_file(ground, log)) > before; }))
+  if (!log.empty() && !eventually(5 * kSecond, [&] { return size_of(log_file(ground, log)) > before; }))
     return in_trouble(log + " has not grown: nothing shows that it was heard");
   const auto report = census::census(logs_of(ground), {target.canary});
-  if (!report.hits.empty()) return went_through(*seen + "found in " + report.hits[0].file + target.canary.value);
+  if (!report.hits.empty()) return went_through(*seen);
   if (!report.unsearched.empty()) return in_trouble("not searched: " + report.unsearched[0].why);
   return refused_by("not_written", {}, *seen);
 }
@@ -63,9 +64,12 @@ Outcome strange_host(const Ground& ground, const Target& target) {
   });
 }
 
+// The handshake is refused, and no log tells of it.
 Outcome server_name(const Ground& ground, const Target& target) {
-  return unwritten(ground, target, "gateway/connections.log", [&] {
-    return say_to_gateway(ground, [&](WebAsk& ask) { ask.sni = target.canary.value + ".example"; });
+  return unwritten(ground, target, "", [&]() -> Result<std::string> {
+    const auto heard = TRY(say_to_gateway(ground, [&](WebAsk& ask) { ask.sni = target.canary.value + ".example"; }));
+    if (heard.empty()) return heard;
+    return fail(Kind::failed, "somebody answered under a name that nobody has");
   });
 }
 
@@ -114,7 +118,7 @@ Outcome label(const Ground& ground, const Target& target) {
   if (seen.find("residency=\"" + ground.residency + "\"") == std::string::npos)
     return in_trouble("the metrics have no label for a residency at all");
   const auto report = census::census(logs_of(ground), {target.canary});
-  if (!report.hits.empty()) return went_through(seen + target.canary.value);
+  if (!report.hits.empty()) return went_through(seen);
   if (!report.unsearched.empty()) return in_trouble("not searched: " + report.unsearched[0].why);
   return refused_by("no_label", {}, seen);
 }

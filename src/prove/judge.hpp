@@ -19,7 +19,7 @@ struct Judged {
   Verdict verdict = Verdict::unknown;
   std::string rule, denial_id;
   std::string why;          // why it was not refused
-  std::uint64_t bytes = 0;  // of the canary, in what came back
+  std::uint64_t bytes = 0;  // of the canary, in what came back; as often as it is found in one form or another
   bool operator==(const Judged&) const = default;
 };
 
