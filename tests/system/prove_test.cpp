@@ -68,8 +68,8 @@ class Prove : public testing::Test {
   }
   // One statement as the superuser of a region, over its own socket.
   void at(const std::string& region, const std::string& sql) {
-    auto connection = postgres::Connection::open(
-        fmt::format("host='{}' port=5432 dbname=app user=postgres", (directory_ / "sites" / region / "run").string()));
+    auto connection = postgres::Connection::open(fmt::format("host='{}' port={} dbname=app user=postgres",
+                                                             (directory_ / "sites" / region / "run").string(), port_));
     ASSERT_TRUE(connection) << render(connection.error());
     const auto done = connection->exec(sql);
     ASSERT_TRUE(done) << render(done.error());
@@ -77,6 +77,7 @@ class Prove : public testing::Test {
 
   const std::string base_ = std::to_string(2000 + ::getpid() % 10000);
   fs::path directory_;
+  int port_ = 5432;
 };
 
 TEST_F(Prove, TheSliceHoldsAndIsBrokenOnceALayerIsOpen) {
@@ -85,6 +86,7 @@ TEST_F(Prove, TheSliceHoldsAndIsBrokenOnceALayerIsOpen) {
   const auto status = parse_json(domicile({"lab", "status", "--json"}).out, "the lab's status");
   ASSERT_TRUE(status);
   directory_ = (*status)["directory"].get<std::string>();
+  if ((*status)["isolation"] == "flat") port_ += std::atoi(base_.c_str());
 
   const Proof held = prove({"--quick"});
   EXPECT_EQ(held.exit_code, 0) << open_ones(held.json) << held.talk;
