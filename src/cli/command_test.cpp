@@ -171,6 +171,7 @@ TEST(ExplainTable, UnmappedIsRefusedByPolicy) {
   EXPECT_TRUE(link.starts_with("replication ") && link.ends_with(" publication domicile_eu_eu_central_1_us_east_1"))
       << link;
   EXPECT_TRUE(line_with("guard: DM001, DM002").starts_with("database ")) << answer.out;
+  EXPECT_TRUE(line_with("law: DM008").starts_with("database ")) << answer.out;
   EXPECT_NE(answer.out.find("\npolicy "), std::string::npos);
 }
 

@@ -20,6 +20,10 @@ constexpr std::array kGuard = std::to_array<Meaning>({
     {"DM005", "a prepared transaction", "commit in one phase; `max_prepared_transactions = 0` in the portable form"},
     {"DM006", "the tenant is moving or has moved (tombstone)", "repeat it after the move"},
     {"DM007", "a stale lease command", "nothing: an agent that is behind has asked, and reads the record again"},
+    {"DM008",
+     "a value in a personal column, of a residency that this region may hold reduced only; or any row of one "
+     "that it may not hold",
+     "write it where the residency is held in full: `domicile explain table TABLE`"},
 });
 
 constexpr std::array kGateway = std::to_array<Meaning>({

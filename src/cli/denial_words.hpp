@@ -13,7 +13,7 @@ namespace domicile::cli {
 
 using gate::Meaning;
 
-std::span<const Meaning> guard_codes();      // SQLSTATEs DM001 … DM007
+std::span<const Meaning> guard_codes();      // SQLSTATEs DM001 … DM008
 std::span<const Meaning> gateway_reasons();  // those that refuse
 
 // In the order in which they are printed; the first of each is the member's name in JSON.

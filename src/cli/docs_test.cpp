@@ -15,6 +15,7 @@
 #include "core/topology/codes.hpp"
 #include "core/topology/parse.hpp"
 #include "gate/config.hpp"
+#include "prove/attempt.hpp"
 
 namespace domicile {
 namespace {
@@ -160,6 +161,18 @@ TEST(ApiPage, HasEveryRouteAndNoOther) {
   const auto routes = all(text_of("src/agent/api.cpp"), "\"(/(?:v1/[a-z/-]*[a-z]|healthz|readyz|metrics))/?\"");
   EXPECT_GT(routes.size(), 8u);
   EXPECT_EQ(all(text_of("docs/reference/api.md"), "`(?:GET|PUT|POST) (/(?:v1/)?[a-z/-]*[a-z])(?:/[A-Z]+)?`"), routes);
+}
+
+TEST(ProofPage, HasEveryAttemptAndItsRulesAndNoOther) {
+  std::string rows;
+  for (const auto& attempt : prove::all_attempts()) {
+    std::string rules;
+    for (const auto& rule : attempt.rules) rules += (rules.empty() ? "`" : ", `") + rule + "`";
+    rows += fmt::format("| `{}` | {} | {} |\n", attempt.id, attempt.what, rules);
+  }
+  const std::string page = text_of("docs/prove.md"), head = "| id | attempt | refused by |\n| --- | --- | --- |\n";
+  const auto begin = page.find(head) + head.size();
+  EXPECT_EQ(page.substr(begin, page.find("\n\n", begin) + 1 - begin), rows);
 }
 
 // Two types of one name in one namespace are one type to the linker, which takes either's code for both.

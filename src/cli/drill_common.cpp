@@ -77,18 +77,28 @@ void TemporaryLab::await_signals(const std::stop_token& stop) {
     ending_ = true;
     if (const pid_t pid = bringing_up_; pid > 0) ::kill(pid, SIGTERM);
     while (bringing_up_ != 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    (void)lab::down(directory_);
+    end();
     ::_exit(128 + number);
   }
+}
+
+// What was recorded stays when a lab ends, since somebody asked for it: here that was us.
+void TemporaryLab::end() {
+  (void)lab::down(directory_, leave_);
+  std::error_code code;
+  fs::remove_all(directory_ / "recorded", code);
+  if (leave_ == lab::Leave::nothing) fs::remove(directory_, code);  // not when somebody else keeps something in it
 }
 
 Result<std::unique_ptr<TemporaryLab>> TemporaryLab::up(const DrillSettings& settings) {
   if (lab_runs(settings.directory)) return fail(Kind::conflict, "a lab runs there already", "domicile lab down");
   std::unique_ptr<TemporaryLab> lab(new TemporaryLab(settings.directory));
   // In a process of its own: the lab's daemon must be forked from one that has no threads.
-  auto starting =
-      TRY(Process::start({.argv = {settings.spec.program.string(), "lab", "up", "--base", std::to_string(settings.base),
-                                   "--topology", settings.topology_file.string()}}));
+  std::vector<std::string> argv = {
+      settings.spec.program.string(), "lab", "up", "--base", std::to_string(settings.base), "--topology",
+      settings.topology_file.string()};
+  if (settings.record) argv.emplace_back("--record");
+  auto starting = TRY(Process::start({.argv = std::move(argv)}));
   lab->bringing_up_ = starting.pid();
   const int code = starting.wait();
   lab->bringing_up_ = 0;
@@ -112,7 +122,7 @@ void TemporaryLab::before_end(std::function<void()> work) {
 }
 
 TemporaryLab::~TemporaryLab() {
-  (void)lab::down(directory_, leave_);
+  end();
   watch_.request_stop();
   watch_.join();
   const sigset_t set = ends();

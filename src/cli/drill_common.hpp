@@ -16,6 +16,7 @@ struct DrillSettings {
   topology::Topology topology;
   drill::DrillSpec spec;
   std::size_t runs = 1;
+  bool record = false;  // the lab that is brought up keeps what crosses
 };
 Result<DrillSettings> drill_settings(const Args& args);
 drill::Talk talk_to(Io& io);
@@ -35,6 +36,7 @@ class TemporaryLab {
  private:
   explicit TemporaryLab(fs::path directory);
   void await_signals(const std::stop_token& stop);
+  void end();
   fs::path directory_;
   lab::Leave leave_ = lab::Leave::nothing;
   std::atomic<pid_t> bringing_up_ = 0;  // the process that does; 0: none does

@@ -15,7 +15,7 @@ Result<void> valid_id(const Args& args) {
   const bool plain = std::ranges::all_of(id, [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; });
   if (plain && id.size() < 64 && (id.starts_with("g-") || id.starts_with("e-") || id.starts_with("DM"))) return {};
   return fail(Kind::invalid_input, "'" + id.substr(0, 64) + "' is no denial",
-              "g-… is told by a gate, e-… by a gateway (X-Domicile-Denial), DM001 … DM007 by the guard");
+              "g-… is told by a gate, e-… by a gateway (X-Domicile-Denial), DM001 … DM008 by the guard");
 }
 
 // The log and the one that was turned away last, line by line: it may be large.
@@ -48,7 +48,7 @@ Result<Facts> facts_of(const Args& args) {
   if (id.starts_with("e-")) return in_access_log(TRY(gateway_of(args)), id);
   auto facts = code_facts(id);
   if (facts.empty())
-    return fail(Kind::invalid_input, "there is no code " + id, "DM001 to DM007, and DM010", "DOM-E701");
+    return fail(Kind::invalid_input, "there is no code " + id, "DM001 to DM008, and DM010", "DOM-E701");
   return facts;
 }
 

@@ -38,6 +38,10 @@ std::vector<LayerDecision> layers_of(const topology::Topology& topology, const t
                              "it is that of their {}",
                              table.residency.str(), table.tenant.str()),
                  "guard: DM001, DM002"});
+  out.push_back({"database",
+                 fmt::format("a value of a personal column is stored only where the {} of its row is held in full",
+                             table.residency.str()),
+                 "law: DM008"});
   return out;
 }
 

@@ -111,7 +111,7 @@ residency us: reduced, by link domicile_us_us_east_1_eu_central_1
       publication  domicile_us_us_east_1_eu_central_1: these columns, rows where (residency = 'us'::text); no TRUNCATE
       first rows   role domicile_link_eu_central_1, which cannot log in, by the view of domicile.outlet: the same columns and rows; then the gate
       gate         each row of the stream: table, columns, residency us; the first that does not fit cuts the link
-      receiver     guard: rows from elsewhere only while us is not owned there (DM001), each tenant known as us (DM002)
+      receiver     guard: rows from elsewhere only while us is not owned there (DM001), each tenant known as us (DM002); before that the law of the table: no personal value is stored (DM008)
   observed
     = publication  amount, id, residency, tenant
     = gate         streams, 210 ms behind

@@ -75,8 +75,11 @@ std::vector<FlowFact> enforced_by(const residency::Link& link, const residency::
       {"receiver", table.residency_column.empty()
                        ? std::string("guard: rows from elsewhere only while the directory is not owned there (DM001)")
                        : fmt::format("guard: rows from elsewhere only while {} is not owned there (DM001), each "
-                                     "tenant known as {} (DM002)",
-                                     link.residency, link.residency)}};
+                                     "tenant known as {} (DM002){}",
+                                     link.residency, link.residency,
+                                     link.form == Form::full
+                                         ? ""
+                                         : "; before that the law of the table: no personal value is stored (DM008)")}};
 }
 
 void compare_columns(std::vector<std::string> have, std::vector<std::string> want, const char* layer,

@@ -37,6 +37,8 @@ const std::vector<Verb>& verbs() {
       link_list_verb(),
       link_resume_verb(),
       plan_verb(),
+      prove_attempts_verb(),
+      prove_residency_verb(),
       quorum_adopt_verb(),
       quorum_init_verb(),
       quorum_status_verb(),

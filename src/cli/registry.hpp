@@ -40,6 +40,8 @@ Verb lab_up_verb();
 Verb link_list_verb();
 Verb link_resume_verb();
 Verb plan_verb();
+Verb prove_attempts_verb();
+Verb prove_residency_verb();
 Verb quorum_init_verb();
 Verb remove_verb();
 Verb tenant_add_verb();

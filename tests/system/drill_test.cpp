@@ -110,6 +110,7 @@ TEST_F(Drill, ALostRegionThatIsStartedAgainStaysFenced) {
   ASSERT_EQ(domicile({"lab", "up"}).exit_code, 0);
   const auto status = [&] { return *parse_json(domicile({"lab", "status", "--json"}).out, "the lab's status"); };
   const fs::path lab = status()["directory"].get<std::string>();
+  EXPECT_EQ(domicile({"prove", "residency"}).exit_code, 75) << "nothing is recorded there";
   const auto cuts = [&] {
     std::vector<std::string> all;
     const Json seen = status();

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/desired/law.hpp"
+
 namespace domicile::desired {
 namespace {
 
@@ -113,7 +115,11 @@ Desired desired_state(const Context& context, const Seen& seen) {
       out.publications[name] = {name, tables_of(context, residency.name, Form::full, seen)};
     }
   for (const auto& table : context.topology.tables)
-    if (seen_table(seen, table.qualified())) out.guarded.insert(table.qualified());
+    if (const auto* found = seen_table(seen, table.qualified())) {
+      out.guarded.insert(table.qualified());
+      if (auto law = law_of(context.topology, context.region, table, *found); !law.empty())
+        out.laws[table.qualified()] = std::move(law);
+    }
 
   keep_what_salvage_needs(context, seen, out);
   return out;

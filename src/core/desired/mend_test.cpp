@@ -18,7 +18,7 @@ TEST(Mend, DoesWhatBringsBackWhatApplyMadeAndReportsTheRest) {
   const auto mend = mend_of(plan, {});
   EXPECT_EQ(acts(mend.now), "change-publication guard-table create-publication");
   EXPECT_EQ(acts(mend.report),
-            "drop-publication install-schema create-role change-role install-guard set-observe grant-agent");
+            "drop-publication install-schema create-role change-role install-guard law-table set-observe grant-agent");
   const auto again = mend_of(plan, {"guard-table"});
   EXPECT_EQ(acts(again.now), "change-publication create-publication");
   EXPECT_NE(acts(again.report).find("guard-table"), std::string::npos) << "what came back is told, not done for ever";

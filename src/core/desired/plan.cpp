@@ -6,11 +6,11 @@
 namespace domicile::desired {
 namespace {
 
-constexpr std::array<std::string_view, 16> kActs = {
-    "drop-publication", "change-publication", "install-schema",       "create-role",
-    "change-role",      "install-guard",      "guard-table",          "set-observe",
-    "grant-agent",      "create-publication", "disable-subscription", "drop-subscription",
-    "drop-slot",        "create-slot",        "create-subscription",  "enable-subscription"};
+constexpr std::array<std::string_view, 17> kActs = {
+    "drop-publication",    "change-publication",   "install-schema",    "create-role", "change-role",
+    "install-guard",       "guard-table",          "law-table",         "set-observe", "grant-agent",
+    "create-publication",  "disable-subscription", "drop-subscription", "drop-slot",   "create-slot",
+    "create-subscription", "enable-subscription"};
 
 class Steps {
  public:
@@ -82,10 +82,20 @@ void diff_guard(const Desired& desired, const Seen& seen, Steps& steps) {
       steps.add(Act::guard_table, table.qualified(),
                 "guard table " + table.qualified() + " again: a trigger is missing or disabled");
   };
+  const auto law = [&](const std::string& name, const SeenTable& table) {
+    const auto found = desired.laws.find(name);
+    const auto want = found == desired.laws.end() ? std::string() : found->second;
+    if (want == table.law) return;
+    steps.add(Act::law_table, name,
+              want.empty()        ? "take the law off table " + name + ": this region may hold every residency in full"
+              : table.law.empty() ? "hold table " + name + " to the law: rows that may not lie here are not stored"
+                                  : "hold table " + name + " to the law of the topology: it is held to another one");
+  };
   for (const auto& [name, table] : seen.tables) {
     const bool ours = desired.guarded.contains(name);
     if (ours) {
       guard(table);
+      law(name, table);
       if (!table.agent_granted) steps.add(Act::grant_agent, name, "let the agent's role read and write " + name);
     } else if (!table.parent.empty() && desired.guarded.contains(table.parent)) {
       guard(table);

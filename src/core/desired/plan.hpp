@@ -16,6 +16,7 @@ enum class Act {
   change_role,
   install_guard,
   guard_table,
+  law_table,
   set_observe,
   grant_agent,
   create_publication,

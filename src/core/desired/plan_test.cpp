@@ -81,6 +81,9 @@ void perform(const Step& step, const Desired& want, Seen& seen) {
     case Act::guard_table:
       seen.tables.at(step.object).guard = GuardState::whole;
       break;
+    case Act::law_table:
+      seen.tables.at(step.object).law = want.laws.contains(step.object) ? want.laws.at(step.object) : std::string();
+      break;
     case Act::set_observe:
       seen.guard_observes = want.observe;
       break;
@@ -267,6 +270,22 @@ TEST(Readiness, EachLackIsNamedWithItsMigration) {
        },
        ""},
       {"personal not null", "DOM-P039", [](Seen&, SeenTable& t) { t.columns[3].not_null = true; }, "DROP NOT NULL"},
+      {"personal default", "DOM-P044",
+       [](Seen&, SeenTable& t) {
+         t.columns[3].otherwise = "gen_random_uuid()";
+         t.columns[3].steady = false;
+       },
+       "DROP DEFAULT"},
+      {"a trigger after the law's", "DOM-P045", [](Seen&, SeenTable& t) { t.after_law = {"~~mine"}; }, ""},
+      {"of a partition", "DOM-P045",
+       [](Seen& s, SeenTable& t) {
+         auto leaf = t;
+         leaf.name = "orders_2026";
+         leaf.parent = "app.orders";
+         leaf.after_law = {"~~mine"};
+         s.tables["app.orders_2026"] = leaf;
+       },
+       ""},
       {"identity", "DOM-P040", [](Seen&, SeenTable& t) { t.identity = {"id"}; }, "REPLICA IDENTITY USING INDEX"},
       {"identity full", "DOM-P040",
        [](Seen&, SeenTable& t) {
@@ -359,6 +378,16 @@ TEST(Readiness, WarningsDoNotRefuseAndAReceiverOfFullRowsMayDemandPersonalColumn
   const auto findings = readiness({topology, "eu-west-1"}, seen);
   EXPECT_EQ(findings.size(), 2u);
   EXPECT_FALSE(refuses(findings));
+}
+
+TEST(Readiness, WhereEverythingIsFullDefaultsAndTriggersAreNobodysBusiness) {
+  const auto topology = three_regions();
+  auto seen = empty_database();
+  auto& orders = seen.tables["app.orders"];
+  orders.columns[3].otherwise = "gen_random_uuid()";
+  orders.columns[3].steady = false;
+  orders.after_law = {"~~mine"};
+  EXPECT_TRUE(readiness({topology, "eu-west-1"}, seen).empty());
 }
 
 TEST(Readiness, AUniqueConstraintIsVouchedForByTheKeyThatTheTopologyKnows) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "core/desired/law.hpp"
 #include "core/desired/objects.hpp"
 #include "core/desired/plan.hpp"
 #include "core/desired/value_logs.hpp"
@@ -169,6 +170,19 @@ class Examination {
     identity(table, seen);
     uniques(table, seen);
     rights(table, seen);
+    law(table, seen);
+  }
+
+  void law(const Table& table, const SeenTable& seen) {
+    if (law_of(context_.topology, context_.region, table, seen).empty()) return;
+    after_law(seen);
+  }
+
+  void after_law(const SeenTable& seen) {
+    for (const auto& trigger : seen.after_law)
+      refuse("DOM-P045", seen.qualified(),
+             "trigger '" + trigger + "' fires after the law's and could change a row that it let pass", "",
+             fmt::format("give it a name that sorts before {}: ALTER TRIGGER … RENAME TO …", kLawTrigger));
   }
 
   void columns(const Table& table, const SeenTable& seen) {
@@ -227,6 +241,12 @@ class Examination {
         refuse("DOM-P039", name,
                "personal column '" + column.name + "' is NOT NULL, and this region receives rows without it",
                fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL;", quoted_name(name), quote(column.name)));
+      // The apply worker fills it in, and the law could not tell it from a person's value.
+      if (personal && !column.otherwise.empty() && !column.steady && receives_reduced_)
+        refuse("DOM-P044", name,
+               "the default of personal column '" + column.name +
+                   "' is not one value, and this region receives rows without that column",
+               fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT;", quoted_name(name), quote(column.name)));
     }
   }
 
@@ -315,6 +335,7 @@ class Examination {
     std::sort(b.begin(), b.end());
     if (a != b)
       refuse("DOM-P060", name, "the partition's columns are not those of " + root.qualified(), "", "attach it anew");
+    if (!law_of(context_.topology, context_.region, table, root).empty()) after_law(leaf);
     owners(name, leaf, "ALTER TABLE " + quoted_name(name) + " OWNER TO " + quote(root.owner) + ";");
     if (leaf.public_reads)
       refuse("DOM-P052", name, "PUBLIC may read it, and so may the role of every link, whatever its form",

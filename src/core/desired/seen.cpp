@@ -12,7 +12,12 @@ Json of(const PublishedTable& table) {
 Json of(const SeenTable& table) {
   Json columns = Json::array(), uniques = Json::array();
   for (const auto& c : table.columns)
-    columns.push_back({{"name", c.name}, {"type", c.type}, {"not_null", c.not_null}, {"generated", c.generated}});
+    columns.push_back({{"name", c.name},
+                       {"type", c.type},
+                       {"not_null", c.not_null},
+                       {"generated", c.generated},
+                       {"otherwise", c.otherwise},
+                       {"steady", c.steady}});
   for (const auto& u : table.uniques)
     uniques.push_back({{"name", u.name},
                        {"columns", u.columns},
@@ -32,7 +37,9 @@ Json of(const SeenTable& table) {
           {"writers", table.writers},
           {"truncaters", table.truncaters},
           {"agent_granted", table.agent_granted},
-          {"public_reads", table.public_reads}};
+          {"public_reads", table.public_reads},
+          {"law", table.law},
+          {"after_law", table.after_law}};
 }
 
 Json of(const SeenObject& object) {

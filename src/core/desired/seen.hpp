@@ -15,6 +15,8 @@ namespace domicile::desired {
 struct SeenColumn {
   std::string name, type;  // as format_type prints it: text, numeric(10,2)
   bool not_null = false, generated = false;
+  std::string otherwise = {};  // its default, as an expression; empty: NULL
+  bool steady = true;  // that is the same value in every row: no function that is volatile, stable or not built in
   bool operator==(const SeenColumn&) const = default;
 };
 
@@ -42,6 +44,8 @@ struct SeenTable {
   std::vector<std::string> owner_logins = {};  // login roles but superusers that are its owner, or members of it
   bool agent_granted = false;                  // domicile_agent may read and write it
   bool public_reads = false;                   // PUBLIC may read a column of it
+  std::string law = {};                        // what it is held to, see law.hpp; empty: nothing
+  std::vector<std::string> after_law = {};     // BEFORE ROW triggers of others that would fire after the law's
   std::string qualified() const { return schema + "." + name; }
   bool operator==(const SeenTable&) const = default;
 };

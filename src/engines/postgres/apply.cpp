@@ -45,6 +45,8 @@ class Applier {
         return install_guard();
       case Act::guard_table:
         return guard_table(step.object);
+      case Act::law_table:
+        return law_table(step.object);
       case Act::set_observe:
         return set_observe();
       case Act::grant_agent:
@@ -122,6 +124,14 @@ class Applier {
     if (!mapped || root == seen_.tables.end()) return fail(Kind::failed, "table " + table + " is not in the topology");
     CHECK_OK(exec(guard_.guard_table(root->second.schema, root->second.name, *mapped)));
     return record(connection_, "guarded", table);
+  }
+
+  Result<void> law_table(const std::string& table) {
+    const auto found = seen_.tables.find(table);
+    if (found == seen_.tables.end()) return fail(Kind::conflict, "table " + table + " is gone");
+    const auto law = want_.laws.find(table);
+    return exec(guard_.law_table(found->second.schema, found->second.name,
+                                 law == want_.laws.end() ? std::string() : law->second));
   }
 
   Result<void> set_observe() {

@@ -52,7 +52,9 @@ Result<std::set<std::pair<std::string, std::string>>> read_schema(Connection& co
       TRY(connection.exec("SELECT pg_catalog.to_regnamespace('domicile') IS NOT NULL, "
                           "pg_catalog.to_regclass('domicile.version') IS NOT NULL "
                           "AND pg_catalog.to_regclass('domicile.object_registry') IS NOT NULL, "
-                          "pg_catalog.to_regproc('domicile.guard_form') IS NOT NULL"));
+                          "pg_catalog.to_regproc('domicile.guard_form') IS NOT NULL, "
+                          // The youngest of the guard's functions: a guard without it is installed anew.
+                          "pg_catalog.to_regproc('domicile.guard_law_table') IS NOT NULL"));
   if (!rows.truth(0, 1)) {
     // An empty schema, as another part may have made it, is no obstacle.
     const auto objects = TRY(connection.exec(
@@ -72,8 +74,8 @@ Result<std::set<std::pair<std::string, std::string>>> read_schema(Connection& co
     }
   }
   // Registered, but somebody removed it by hand.
-  seen.guard_installed = seen.guard_installed && rows.truth(0, 2);
-  if (!seen.guard_installed) seen.guard_form.clear();
+  if (!rows.truth(0, 2)) seen.guard_form.clear();
+  seen.guard_installed = seen.guard_installed && rows.truth(0, 3);
   return registry;
 }
 
@@ -94,8 +96,15 @@ SELECT n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner),
   (SELECT coalesce(pg_catalog.json_agg(r.rolname ORDER BY r.rolname), '[]') FROM pg_catalog.pg_roles r
    WHERE r.rolcanlogin AND NOT r.rolsuper AND pg_catalog.pg_has_role(r.oid, c.relowner, 'MEMBER')),
   (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(a.attname,
-     pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated <> '') ORDER BY a.attnum), '[]')
-   FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+     pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated <> '',
+     CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
+     -- Constants, and built-in functions and operators whose answer never changes.
+     d.adbin IS NULL OR d.adbin::text !~ '\{(?!CONST|RELABELTYPE|FUNCEXPR|OPEXPR)' AND NOT EXISTS (
+       SELECT FROM pg_catalog.regexp_matches(d.adbin::text, ':(?:op)?funcid ([0-9]+)', 'g') f(id)
+       JOIN pg_catalog.pg_proc p ON p.oid = f.id[1]::oid
+       WHERE p.provolatile <> 'i' OR p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace)) ORDER BY a.attnum), '[]')
+   FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(ic.relname, x.indisprimary, x.indpred IS NOT NULL,
      NOT x.indimmediate, (SELECT pg_catalog.json_agg(a.attname ORDER BY k.ordinality)
        FROM pg_catalog.unnest(x.indkey) WITH ORDINALITY k(attnum, ordinality) LEFT JOIN pg_catalog.pg_attribute a
@@ -115,14 +124,19 @@ SELECT n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner),
      AND pg_catalog.has_table_privilege(r.oid, c.oid, 'TRUNCATE')),
   -- Ours, by tgtype: INSERT 4, DELETE 8, UPDATE 16, TRUNCATE 32, all covered by triggers that are ENABLE ALWAYS.
   (SELECT count(*) FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-   JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE t.tgrelid = c.oid AND pn.nspname = 'domicile'),
+   JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE t.tgrelid = c.oid AND pn.nspname = 'domicile'
+   AND t.tgname <> '~domicile_law'),
   (SELECT pg_catalog.bit_or(t.tgtype) & 60 = 60 AND pg_catalog.bool_and(t.tgenabled = 'A')
    FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-   JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE t.tgrelid = c.oid AND pn.nspname = 'domicile'),
+   JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE t.tgrelid = c.oid AND pn.nspname = 'domicile'
+   AND t.tgname <> '~domicile_law'),
   (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(r.oid, c.oid, p)) AND
      pg_catalog.bool_and(pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE'))
    FROM pg_catalog.pg_roles r, pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
-   WHERE r.rolname = 'domicile_agent')
+   WHERE r.rolname = 'domicile_agent'),
+  (SELECT coalesce(pg_catalog.json_agg(t.tgname ORDER BY t.tgname), '[]') FROM pg_catalog.pg_trigger t
+   WHERE t.tgrelid = c.oid AND t.tgtype & 3 = 3 AND t.tgtype & 20 <> 0 AND t.tgparentid = 0
+     AND t.tgname > '~domicile_law')
 FROM mapped m JOIN pg_catalog.pg_class c ON c.oid = m.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 ORDER BY 1, 2)sql";
 
@@ -136,7 +150,8 @@ Result<void> read_tables(Connection& connection, const topology::Topology& topol
     table.identity_full = rows.truth(r, 6);
     table.owner_logins = list_of(rows.at(r, 7));
     for (const auto& c : TRY(parse_json(rows.at(r, 8), "columns")))
-      table.columns.push_back({c[0].get<std::string>(), c[1].get<std::string>(), c[2].get<bool>(), c[3].get<bool>()});
+      table.columns.push_back({c[0].get<std::string>(), c[1].get<std::string>(), c[2].get<bool>(), c[3].get<bool>(),
+                               c[4].is_string() ? c[4].get<std::string>() : std::string(), c[5].get<bool>()});
     for (const auto& u : TRY(parse_json(rows.at(r, 9), "indexes"))) {
       desired::SeenUnique unique{u[0].get<std::string>(), {}, u[1].get<bool>(), u[2].get<bool>(), u[3].get<bool>()};
       for (const auto& c : u[4]) unique.columns.push_back(c.is_string() ? c.get<std::string>() : std::string());
@@ -147,9 +162,29 @@ Result<void> read_tables(Connection& connection, const topology::Topology& topol
     table.truncaters = list_of(rows.at(r, 12));
     if (rows.integer_or(r, 13, 0) > 0) table.guard = rows.truth(r, 14) ? GuardState::whole : GuardState::broken;
     table.agent_granted = rows.truth(r, 15);
+    table.after_law = list_of(rows.at(r, 16));
     const auto name = table.qualified();
     seen.tables.emplace(name, std::move(table));
   }
+  return {};
+}
+
+// What the guard itself knows of its triggers: it misses one whose condition is another one, too.
+Result<void> read_guard(Connection& connection, Seen& seen) {
+  if (!seen.guard_installed) return {};
+  const auto missing = TRY(connection.exec(
+      "SELECT DISTINCT n.nspname || '.' || c.relname FROM domicile.guard_missing() m JOIN pg_catalog.pg_class c "
+      "ON c.oid = m.table_oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"));
+  for (int r = 0; r < missing.size(); ++r)
+    if (const auto found = seen.tables.find(missing.text(r, 0));
+        found != seen.tables.end() && found->second.guard == GuardState::whole)
+      found->second.guard = GuardState::broken;
+  const auto laws = TRY(connection.exec(
+      "SELECT n.nspname || '.' || c.relname, l.condition FROM domicile.guard_law l JOIN pg_catalog.pg_class c "
+      "ON c.oid = l.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"));
+  for (int r = 0; r < laws.size(); ++r)
+    if (const auto found = seen.tables.find(laws.text(r, 0)); found != seen.tables.end())
+      found->second.law = laws.text(r, 1);
   return {};
 }
 
@@ -220,6 +255,7 @@ Result<Seen> observe_inside(Connection& connection, const topology::Topology& to
   CHECK_OK(read_server(connection, seen));
   const auto registry = TRY(read_schema(connection, seen));
   CHECK_OK(read_tables(connection, topology, seen));
+  CHECK_OK(read_guard(connection, seen));
   CHECK_OK(read_links(connection, registry, seen));
   CHECK_OK(read_objects(connection, topology, seen));
   return seen;

@@ -2,6 +2,9 @@
 CREATE OR REPLACE FUNCTION {{schema}}.guard_row() RETURNS trigger LANGUAGE c AS '{{library}}', 'domicile_guard_row';
 CREATE OR REPLACE FUNCTION {{schema}}.guard_directory() RETURNS trigger LANGUAGE c AS '{{library}}', 'domicile_guard_directory';
 CREATE OR REPLACE FUNCTION {{schema}}.guard_truncate() RETURNS trigger LANGUAGE c AS '{{library}}', 'domicile_guard_truncate';
+CREATE OR REPLACE FUNCTION {{schema}}.guard_lawful() RETURNS trigger LANGUAGE c AS '{{library}}', 'domicile_guard_lawful';
+CREATE OR REPLACE FUNCTION {{schema}}.guard_label(tenant text, residency text, name text) RETURNS boolean
+  LANGUAGE c AS '{{library}}', 'domicile_guard_label';
 CREATE OR REPLACE FUNCTION {{schema}}.guard_boot_id() RETURNS text STRICT LANGUAGE c AS '{{library}}', 'domicile_guard_boot_id';
 CREATE OR REPLACE FUNCTION {{schema}}.guard_now() RETURNS bigint STRICT LANGUAGE c AS '{{library}}', 'domicile_guard_now';
 CREATE OR REPLACE FUNCTION {{schema}}.lease_set(residency text, epoch bigint, end_us bigint, clock_id text) RETURNS void

@@ -57,14 +57,15 @@ static void refuse(char code, const char* table, const char* what, const char* h
   if (pg_atomic_read_u32(&guard_shared->observe)) {
     if (!(logged & bit))
       ereport(LOG, (errcode(GUARD_ERRCODE(code)), errmsg("domicile would refuse a write to \"%s\": %s", table, what),
-                    errhidestmt(true)));
+                    errhidestmt(true), errhidecontext(true)));
     logged |= bit;
     touched_any = true;
     return;
   }
-  ereport(ERROR,
-          (errcode(GUARD_ERRCODE(code)), errmsg("write to \"%s\" refused: %s", table, what), errhint("%s", hint),
-           errhidestmt(true))); /* the server's log gets no row's value either: it may lie in another jurisdiction */
+  ereport(ERROR, (errcode(GUARD_ERRCODE(code)), errmsg("write to \"%s\" refused: %s", table, what), errhint("%s", hint),
+                  /* The server's log gets no row's value either: it may lie in another jurisdiction. The context is a
+                   * nested statement, or the row of a COPY. */
+                  errhidestmt(true), errhidecontext(true)));
 }
 
 #define HINT_OWNER "Send the write to the residency's owner; \"domicile status --writers\" names it."
@@ -257,6 +258,41 @@ Datum domicile_guard_directory(PG_FUNCTION_ARGS) {
   else if (!IsLogicalWorker())
     refuse('1', table, "this site does not own the residency", HINT_OWNER);
   return PointerGetDatum(NULL);
+}
+
+/* The law: called for rows that the trigger's condition has found, before anything of them is stored. */
+PG_FUNCTION_INFO_V1(domicile_guard_lawful);
+Datum domicile_guard_lawful(PG_FUNCTION_ARGS) {
+  TriggerData* data = trigger_of(fcinfo, TRIGGER_EVENT_ROW | TRIGGER_EVENT_BEFORE);
+  refuse('8', RelationGetRelationName(data->tg_relation), "its residency may not be held in full in this region",
+         "Write it where its residency is held in full; \"domicile explain table\" names the regions.");
+  return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
+}
+
+/* Part of the law's condition: does the row's tenant have the residency that the row says? Asked here because the
+ * guard's own trigger asks when the row's bytes are already stored. Raises, or is false. */
+PG_FUNCTION_INFO_V1(domicile_guard_label);
+Datum domicile_guard_label(PG_FUNCTION_ARGS) {
+  Words tenant = {NULL, 0, true};
+  text *residency, *name;
+  const char* table;
+  int slot;
+  guard_require();
+  if (PG_ARGISNULL(1) || PG_ARGISNULL(2)) PG_RETURN_BOOL(false); /* the law's first words refuse it */
+  residency = PG_GETARG_TEXT_PP(1);
+  slot = guard_find(VARDATA_ANY(residency), VARSIZE_ANY_EXHDR(residency));
+  if (IsLogicalWorker() || (slot >= 0 && permits[slot] && !owned(slot))) PG_RETURN_BOOL(false);
+  name = PG_GETARG_TEXT_PP(2);
+  table = text_to_cstring(name);
+  if (!PG_ARGISNULL(0)) {
+    text* id = PG_GETARG_TEXT_PP(0);
+    tenant = (Words){VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id), false};
+  }
+  if (slot < 0)
+    refuse('1', table, "this site does not own the residency", HINT_OWNER);
+  else
+    check_tenant(table, tenant, slot);
+  PG_RETURN_BOOL(false);
 }
 
 PG_FUNCTION_INFO_V1(domicile_guard_truncate);

@@ -47,6 +47,7 @@ BEGIN
   RAISE EXCEPTION USING ERRCODE = code, MESSAGE = format('write to "%s" refused: %s', name, what),
     HINT = CASE code WHEN 'DM002' THEN 'See "domicile tenant show".' WHEN 'DM003' THEN 'Move the tenant instead.'
       WHEN 'DM004' THEN 'Use DELETE with a residency.' WHEN 'DM006' THEN 'Retry after the move.'
+      WHEN 'DM008' THEN 'Write it where its residency is held in full; "domicile explain table" names the regions.'
       ELSE 'Send the write to the residency''s owner; "domicile status --writers" names it.' END;
 END $f$;
 
@@ -121,6 +122,44 @@ BEGIN
   PERFORM {{schema}}.guard_refuse('DM004', TG_TABLE_NAME::text, 'TRUNCATE names no residency');
   RETURN NULL;
 END $f$;
+-- Called for rows that the law's condition has found, and for no other. The server's log would get the statement, and of
+-- a COPY the row as the context; a superuser's function may silence both, and what it sets holds until the transaction
+-- has ended, which is after the error has been logged.
+CREATE OR REPLACE FUNCTION {{schema}}.guard_lawful() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $f$
+BEGIN
+  PERFORM {{schema}}.guard_refuse('DM008', TG_TABLE_NAME::text, 'its residency may not be held in full in this region');
+  RETURN NEW;
+END $f$;
+-- Silent as guard_lawful, for what guard_label refuses: a function with settings costs more than the question itself.
+CREATE OR REPLACE FUNCTION {{schema}}.guard_mislabelled(name text, what text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $f$
+BEGIN
+  PERFORM {{schema}}.guard_refuse('DM002', name, what);
+END $f$;
+-- Part of the law's condition: does the row's tenant have the residency that the row says? Asked here because the guard's
+-- own triggers ask when the row's bytes are already stored. Raises, or is false.
+CREATE OR REPLACE FUNCTION {{schema}}.guard_label(tenant text, residency text, name text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER AS $f$
+DECLARE home text;
+BEGIN
+  SELECT t.residency INTO home FROM {{schema}}.tenant t WHERE t.tenant_id OPERATOR(pg_catalog.=) $1;
+  IF home OPERATOR(pg_catalog.=) residency OR {{schema}}.guard_import($2) THEN RETURN false; END IF;
+  IF home IS NULL THEN
+    PERFORM {{schema}}.guard_mislabelled(name, 'its tenant is not in the directory');
+  ELSE
+    PERFORM {{schema}}.guard_mislabelled(name, 'its tenant belongs to another residency');
+  END IF;
+  RETURN false;
+END $f$;
+DO $d$
+BEGIN
+  IF pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' THEN
+    ALTER FUNCTION {{schema}}.guard_mislabelled(text, text) SET log_min_error_statement = panic;
+    ALTER FUNCTION {{schema}}.guard_mislabelled(text, text) SET log_error_verbosity = terse;
+    ALTER FUNCTION {{schema}}.guard_lawful() SET log_min_error_statement = panic;
+    ALTER FUNCTION {{schema}}.guard_lawful() SET log_error_verbosity = terse;
+  END IF;
+END $d$;
 
 -- PL/pgSQL reaches a column by name only at compile time: two trigger functions per pair of column names, one for INSERT,
 -- one for UPDATE and DELETE. A write that passes is recognised at once: PL/pgSQL sets up each expression anew in each

@@ -20,10 +20,10 @@ std::string literal(std::string_view text) {
 
 std::string event_trigger(std::string_view schema) { return fmt::format("{}_guard_follow", schema); }
 
-// Nothing of the guard is for PUBLIC, but the triggers' functions: whoever creates a partition needs EXECUTE on those
-// that it gets from its parent (and cannot name them: the schema is closed). The event trigger needs a superuser on
-// PostgreSQL 15: without one, a new partition lacks its TRUNCATE trigger until the next reconcile pass sees it in
-// guard_missing().
+// Nothing of the guard is for PUBLIC, but the triggers' functions and what the law's condition asks: whoever creates a
+// partition needs EXECUTE on those that it gets from its parent, and whoever writes a row on that (and cannot name them:
+// the schema is closed). The event trigger needs a superuser on PostgreSQL 15: without one, a new partition lacks its
+// TRUNCATE trigger until the next reconcile pass sees it in guard_missing().
 constexpr const char* kFinish = R"(
 DO $d$
 DECLARE f regprocedure;
@@ -32,7 +32,8 @@ BEGIN
     EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
   END LOOP;
   FOR f IN SELECT oid FROM pg_catalog.pg_proc
-           WHERE pronamespace = '{{schema}}'::regnamespace AND prorettype = 'trigger'::regtype LOOP
+           WHERE pronamespace = '{{schema}}'::regnamespace
+             AND (prorettype = 'trigger'::regtype OR proname = 'guard_label') LOOP
     EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', f);
   END LOOP;
   IF pg_catalog.current_setting('is_superuser') = 'on' THEN
@@ -56,7 +57,8 @@ BEGIN
   DROP EVENT TRIGGER IF EXISTS {{event}};
   FOR o IN SELECT t.tgname, t.tgrelid::regclass AS name FROM pg_catalog.pg_trigger t
            JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-           WHERE p.pronamespace = '{{schema}}'::regnamespace AND t.tgname LIKE 'domicile\_guard\_%' AND t.tgparentid = 0
+           WHERE p.pronamespace = '{{schema}}'::regnamespace AND t.tgparentid = 0
+             AND (t.tgname LIKE 'domicile\_guard\_%' OR t.tgname = '~domicile_law')
   LOOP
     EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', o.tgname, o.name);
   END LOOP;
@@ -71,8 +73,8 @@ BEGIN
     EXECUTE pg_catalog.format('DROP SEQUENCE %s', o.name);
   END LOOP;
   DROP VIEW IF EXISTS {{schema}}.guard_want;
-  DROP TABLE IF EXISTS {{schema}}.guard_table, {{schema}}.guard_repairing, {{schema}}.guard_found_acl, {{schema}}.guard_lease,
-    {{schema}}.guard_permit, {{schema}}.guard_setting;
+  DROP TABLE IF EXISTS {{schema}}.guard_table, {{schema}}.guard_law, {{schema}}.guard_law_made,
+    {{schema}}.guard_repairing, {{schema}}.guard_found_acl, {{schema}}.guard_lease, {{schema}}.guard_permit, {{schema}}.guard_setting;
 END $d$;
 )";
 
@@ -106,6 +108,11 @@ std::string install_table_sql(std::string_view table, std::string_view tenant_co
                               std::string_view schema) {
   return fmt::format("SELECT {}.guard_install_table({}::regclass, {}, {});", schema, literal(table),
                      literal(tenant_column), literal(residency_column));
+}
+
+std::string law_table_sql(std::string_view table, std::string_view condition, std::string_view schema) {
+  return fmt::format("SELECT {}.guard_law_table({}::regclass, {});", schema, literal(table),
+                     condition.empty() ? "NULL" : literal(condition));
 }
 
 std::string uninstall_table_sql(std::string_view table, std::string_view schema) {

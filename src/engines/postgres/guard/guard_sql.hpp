@@ -21,6 +21,9 @@ std::string drop_directory_sql(std::string_view schema = kGuardSchema);
 // Guards one table with everything below it, present and future. `table` as SQL writes it: app.orders, "odd Name".
 std::string install_table_sql(std::string_view table, std::string_view tenant_column, std::string_view residency_column,
                               std::string_view schema = kGuardSchema);
+// Holds a guarded table, with everything below it, to a condition over NEW under which no row is stored; empty takes
+// the law off.
+std::string law_table_sql(std::string_view table, std::string_view condition, std::string_view schema = kGuardSchema);
 std::string uninstall_table_sql(std::string_view table, std::string_view schema = kGuardSchema);
 // Lets the agent's role call what an agent calls, and nobody else.
 std::string grant_agent_sql(std::string_view role, std::string_view schema = kGuardSchema);

@@ -8,12 +8,16 @@ GuardSql guard_of(GuardForm form, const std::string& library) {
             return install_table_sql(Connection::quote_identifier(schema) + "." + Connection::quote_identifier(table),
                                      mapped.tenant.str(), mapped.residency.str());
           },
+          [](const std::string& schema, const std::string& table, const std::string& condition) {
+            return law_table_sql(Connection::quote_identifier(schema) + "." + Connection::quote_identifier(table),
+                                 condition);
+          },
           uninstall_sql()};
 }
 
 Result<void> check_guard(Connection& connection, const desired::Seen& seen, GuardForm form) {
   const std::string wanted = form == GuardForm::c ? "c" : "portable";
-  if (seen.guard_installed && seen.guard_form != wanted)
+  if (!seen.guard_form.empty() && seen.guard_form != wanted)
     return fail(Kind::refused,
                 fmt::format("the guard is installed in its form '{}', not '{}'", seen.guard_form, wanted),
                 "name that form, or `domicile remove` first", "DOM-P071");

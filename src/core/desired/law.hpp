@@ -1,0 +1,25 @@
+// The law in the table: which row may not be stored here, whoever writes it. Pure.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "core/desired/seen.hpp"
+
+namespace domicile::desired {
+
+// Fires last of the BEFORE ROW triggers, so that no other one changes a row that it let pass: PostgreSQL fires them in
+// the byte order of their names, and '~' is the last printable character of ASCII.
+inline constexpr std::string_view kLawTrigger = "~domicile_law";
+
+// The condition, in SQL over NEW, under which a row of `table` is refused in `region`: its residency may not be held
+// here in full, and it is not what a reduced copy has: NULL in each personal column, or the column's default, which is
+// what the apply worker fills in. Where not even a reduced copy may be held, or the residency is not known, every row
+// is refused. So is one whose label is lawful and whose tenant has another residency, before its values are stored:
+// domicile.guard_label says so (DM002), and is asked only where there are such values, or where a residency may not be
+// here at all. Empty: every residency may be held here in full, and there is nothing to ask.
+// The same whatever the order of the topology's lists. A generated column is not named (PostgreSQL forbids that in a
+// BEFORE trigger): it is computed from the others, and readiness refuses one that is mapped.
+std::string law_of(const topology::Topology& topology, std::string_view region, const topology::Table& table,
+                   const SeenTable& seen);
+
+}  // namespace domicile::desired
