@@ -300,9 +300,11 @@ TEST_P(Law, WhatItsOwnersDoToItIsPutBackAtOnceAndByTheAgentWhereNoEventTriggerSe
       "app.fill()",
       // The right function, and a condition that is never true.
       "CREATE OR REPLACE TRIGGER \"~domicile_law\" BEFORE INSERT OR UPDATE ON app.orders FOR EACH ROW "
-      "WHEN (false) EXECUTE FUNCTION domicile.guard_lawful()",
+      "WHEN (false) EXECUTE FUNCTION domicile.guard_lawful(); ALTER TABLE app.orders ENABLE ALWAYS TRIGGER "
+      "\"~domicile_law\"",
       "CREATE OR REPLACE TRIGGER \"~domicile_law\" BEFORE INSERT OR UPDATE ON app.events FOR EACH ROW "
-      "WHEN (false) EXECUTE FUNCTION domicile.guard_lawful()",
+      "WHEN (false) EXECUTE FUNCTION domicile.guard_lawful(); ALTER TABLE app.events ENABLE ALWAYS TRIGGER "
+      "\"~domicile_law\"",
       "ALTER TABLE app.events DISABLE TRIGGER USER",
       "ALTER TABLE ONLY app.events_low DISABLE TRIGGER USER",
   };
