@@ -13,6 +13,7 @@
 #include "agent/link_loop.hpp"
 #include "agent/marker_loop.hpp"
 #include "agent/metrics.hpp"
+#include "agent/move_loop.hpp"
 #include "agent/quorum_repair.hpp"
 #include "agent/tenants_loop.hpp"
 #include "base/service_manager.hpp"
@@ -144,6 +145,7 @@ class Daemon {
       if (gate_) loops.emplace_back([this](const std::stop_token& s) { gate_->run(s); });
       if (gateway_) loops.emplace_back([this](const std::stop_token& s) { gateway_->run(s); });
       if (tenants_) loops.emplace_back([this](const std::stop_token& s) { tenants_->run(s); });
+      if (moves_) loops.emplace_back([this](const std::stop_token& s) { moves_->run(s); });
       for (auto& [name, loop] : residencies_)
         loops.emplace_back([&loop = *loop](const std::stop_token& s) { loop.run(s); });
       wait(stop);
@@ -222,12 +224,19 @@ class Daemon {
     if (!config_.gate_socket.empty())
       gate_ = std::make_unique<GateLoop>(
           GateSetup{config_.region, config_.gate_socket.string(), residency_boards_, log_}, gate_seen_);
+    MovesSetup moves{&config_, topology_.get(), store_, residency_boards_, &moves_seen_};
+    if (config_.gateway) moves.gateway = &gateway_seen_, moves.tenants = &tenants_seen_;
+    moves.events = &events_;
+    moves.log = log_;
+    move_calls_ = std::make_unique<MoveCalls>(std::move(moves));
+    moves_ = std::make_unique<MoveLoop>(*move_calls_, stall_, moves_seen_);
     if (!config_.gateway) return;
     gateway_ = std::make_unique<GatewayLoop>(
         GatewaySetup{config_.region, residency::policy_hash(*topology_), config_.gateway->directory, topology_.get(),
-                     &config_.sites, &beat_.seen(), residency_boards_, log_},
+                     &config_.sites, &beat_.seen(), residency_boards_, log_, &moves_seen_},
         gateway_seen_, changes_);
-    tenants_ = std::make_unique<TenantsLoop>(TenantsSetup{config_.gateway->directory, directory_reader(store_), log_});
+    tenants_ = std::make_unique<TenantsLoop>(TenantsSetup{config_.gateway->directory, directory_reader(store_), log_},
+                                             tenants_seen_);
   }
 
   void gather_lives() {
@@ -239,6 +248,7 @@ class Daemon {
     if (gate_) lives_.add("gate", gate_->life(), kSilence);
     if (gateway_) lives_.add("gateway", gateway_->life(), kSilence);
     if (tenants_) lives_.add("tenants", tenants_->life(), kLongSilence);
+    if (moves_) lives_.add("moves", moves_->life(), kSilence);
   }
 
   ResidencySetup residency_setup(const topology::Residency& residency, std::unique_ptr<replication::Store> store) {
@@ -292,6 +302,8 @@ class Daemon {
     if (gateway_) setup.gateway = &gateway_seen_;
     if (gate_) setup.gate = &gate_seen_;
     setup.exports = exports_.get();
+    setup.moves = move_calls_.get();
+    if (moves_) setup.move_troubles = [this] { return moves_->troubles(); };
     setup.adopt = [this](const std::string& body, const std::string& who) -> Result<Json> {
       const AdoptBody question = TRY(adopt_body(body));
       RepairSetup repair{&config_, {}, make_quorum_, &peers_, disk_.get()};
@@ -342,6 +354,8 @@ class Daemon {
   Published<DriftSeen> drift_seen_;
   Published<GatewaySeen> gateway_seen_{&changes_};
   Published<GateSeen> gate_seen_;
+  Published<MovesSeen> moves_seen_{&changes_};
+  Published<TenantsSeen> tenants_seen_;
   BeatLoop beat_;
   std::unique_ptr<MarkerLoop> markers_;
   std::unique_ptr<FirstRowsExports> exports_;
@@ -352,6 +366,8 @@ class Daemon {
   std::unique_ptr<GateLoop> gate_;
   std::unique_ptr<GatewayLoop> gateway_;
   std::unique_ptr<TenantsLoop> tenants_;
+  std::unique_ptr<MoveCalls> move_calls_;
+  std::unique_ptr<MoveLoop> moves_;
   LoopLives lives_;
   Layers layers_{config_, *topology_, access_of(config_)};
 };

@@ -90,6 +90,13 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
   if (call.path == "/v1/look" && call.method == "POST") return need(Role::agent) ? look(call) : forbidden;
   if (call.path.starts_with("/v1/first-rows/"))
     return need(Role::agent) ? first_rows(call, rest_of("/v1/first-rows/")) : forbidden;
+  if (call.path == "/v1/moves" || call.path.starts_with("/v1/moves/")) {
+    const auto what = call.path == "/v1/moves" ? "" : rest_of("/v1/moves/");
+    const bool read = what == "find" || call.method == "GET";
+    const bool order = what.empty() || what == "abort";
+    if (!need(read ? Role::view : order ? Role::operate : Role::agent)) return forbidden;
+    return moves(call, what, roles);
+  }
   if (call.path == "/v1/switch" && call.method == "POST") return need(Role::operate) ? order_switch(call) : forbidden;
   if (call.path == "/v1/approve" && call.method == "POST") return need(Role::approve) ? approve(call) : forbidden;
   if ((call.path == "/v1/quorum/adopt" || call.path == "/v1/break-glass") && call.method == "POST") {
@@ -326,6 +333,56 @@ HttpReply Api::approve(const HttpCall& call) {
   return done ? reply(*done) : refuse(done.error());
 }
 
+// Orders go to the directory's owner, wherever they are given; the rest is for this region.
+HttpReply Api::moves(const HttpCall& call, const std::string& what, const std::set<Role>& roles) {
+  if (setup_.moves == nullptr) return reply({{"what", "a voter has no tenants"}}, 404);
+  if (call.method == "GET") return reply(moves_json());
+  const auto body = parse_json(call.body, "the question");
+  if (!body) {
+    Error error = body.error();
+    error.kind = Kind::invalid_input;
+    return refuse(error);
+  }
+  auto& moves = *setup_.moves;
+  if (what == "rows") return moves.rows(*body, call.peer_name);
+  const auto done = [&]() -> Result<Json> {
+    if (what.empty() || what == "abort") {
+      // A site that passes an order on says who gave it.
+      auto who = Roles::who(call);
+      if (roles.contains(Role::agent)) who = TRY(member_or<std::string>(*body, "by", who));
+      const auto owner = TRY(moves.owner_of(std::string(topology::kDirectory)));
+      if (owner == setup_.config->region) return what.empty() ? moves.order(*body, who) : moves.abort(*body, who);
+      if (roles.contains(Role::agent)) return fail(Kind::unavailable, "this region does not own the directory");
+      Json passed = *body;
+      passed["by"] = who;
+      return setup_.peers->call(owner, "POST", call.path, passed, 10 * kSecond);
+    }
+    if (what == "find") return moves.find(*body);
+    if (what == "advance") return moves.advance(*body);
+    if (what == "obeyed") return moves.obeyed(*body);
+    if (what == "summary") return moves.summary(*body, call.peer_name);
+    if (what == "seal") return moves.seal(*body);
+    if (what == "remove") return moves.remove(*body, call.peer_name);
+    return fail(Kind::invalid_input, "no such route: " + call.path);
+  }();
+  return done ? reply(*done) : refuse(done.error());
+}
+
+// The live moves that this region knows, and what those that it acts in wait for.
+Json Api::moves_json() const {
+  Json list = Json::array();
+  if (setup_.moves == nullptr) return list;
+  const auto troubles = setup_.move_troubles();
+  const auto seen = setup_.moves->setup().moves->get();
+  for (const auto& move : seen->live) {
+    Json json = moves::json_of(move);
+    const auto trouble = troubles.find(move.tenant);
+    json["waits"] = trouble == troubles.end() ? "" : trouble->second;
+    list.push_back(std::move(json));
+  }
+  return list;
+}
+
 HttpReply Api::health() const {
   const auto hung = setup_.lives->hung(monotonic_now());
   return reply({{"ok", hung.empty()}, {"hung", hung}}, hung.empty() ? 200 : 503);
@@ -511,6 +568,7 @@ Json Api::status() {
       {"database", setup_.markers == nullptr ? Json() : Json(setup_.markers->get()->trouble)},
       {"drift", drift_json()},
       {"gate", gate_json()},
+      {"moves", moves_json()},
       {"passes", setup_.lives->passes()},
       {"revoked", roles_.trouble()},
       {"residencies", residencies}};

@@ -8,6 +8,7 @@
 #include "agent/boards.hpp"
 #include "agent/events.hpp"
 #include "agent/first_rows.hpp"
+#include "agent/move_calls.hpp"
 #include "agent/peers.hpp"
 #include "agent/residency_loop.hpp"
 #include "base/http_server.hpp"
@@ -57,9 +58,11 @@ struct ApiSetup {
   FirstRowsExports* exports = nullptr;   // null at a voter
   std::function<Result<Json>(const std::string&body, const std::string&who)> adopt, break_glass;
   std::function<std::string()> metrics;
-  std::function<Json()> quorum_status;  // etcd's members, quota, alarms
-  std::function<Json()> layers;         // see layers.hpp
-  std::function<Json()> gateway_layer;  // that part of it
+  std::function<Json()> quorum_status;                                // etcd's members, quota, alarms
+  std::function<Json()> layers;                                       // see layers.hpp
+  std::function<Json()> gateway_layer;                                // that part of it
+  MoveCalls* moves = nullptr;                                         // null at a voter
+  std::function<std::map<std::string, std::string>()> move_troubles;  // what a move waits for, by tenant
 };
 
 class Api {
@@ -85,6 +88,8 @@ class Api {
                                             Micros patience) const;
   HttpReply order_switch(const HttpCall& call);
   HttpReply approve(const HttpCall& call);
+  HttpReply moves(const HttpCall& call, const std::string& what, const std::set<Role>& roles);
+  Json moves_json() const;
   HttpReply health() const;
   HttpReply ready() const;
   Json drift_json() const;

@@ -11,7 +11,9 @@
 #include "core/authority/copy.hpp"
 #include "core/authority/decision.hpp"
 #include "core/desired/seen.hpp"
+#include "core/moves/move.hpp"
 #include "core/replication/store.hpp"
+#include "core/snapshot/compile.hpp"
 
 namespace domicile::agent {
 
@@ -73,10 +75,24 @@ struct GateSeen {
   std::string trouble;             // why it did not answer just now
 };
 
-// Written by the gateway loop: which record each residency's line in the last authority.snap was made from.
+// Written by the move loop: the tenants that move.
+struct MovesSeen {
+  std::vector<snapshot::MoveRow> rows;  // as authority.snap must tell the gateway
+  std::string version;                  // of what `rows` were made from; empty: nobody has looked yet
+  std::vector<moves::Move> live = {};
+};
+
+// Written by the tenants loop.
+struct TenantsSeen {
+  std::string version;           // of the directory in the last tenants.snap; empty: none was written
+  std::uint64_t generation = 0;  // of that file
+};
+
+// Written by the gateway loop: what the last authority.snap was made from.
 struct GatewaySeen {
   std::uint64_t generation = 0;
-  std::map<std::string, std::string> record_texts;
+  std::map<std::string, std::string> record_texts;  // by residency: the record of its line
+  std::string moves_version;                        // of MovesSeen; empty: not made from any
   std::string trouble;
 };
 

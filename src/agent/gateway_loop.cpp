@@ -54,6 +54,24 @@ void GatewayLoop::recall() {
     if (last->boot_id != host_boot_id()) row.lease_end = 0;  // of another clock
     before_[row.residency] = row;
   }
+  if (setup_.moves != nullptr) moves_ = last->moves;
+}
+
+// Rows that do not fit are left out together, and the last ones stay: leases must be told in any case, and who waits
+// for that version waits on.
+void GatewayLoop::look_at_moves(GatewaySeen& next) {
+  next.moves_version = last_.moves_version;
+  if (setup_.moves == nullptr) return;
+  const auto seen = setup_.moves->get();
+  if (seen->version.empty()) return;
+  if (const auto fit = snapshot::check(seen->rows); !fit) {
+    next.trouble = one_line(fit.error());
+    if (next.trouble != last_.trouble)
+      setup_.log.error("gateway.moves", "cannot tell the gateway which tenants move", {{Field::reason, next.trouble}});
+    return;
+  }
+  moves_ = seen->rows;
+  next.moves_version = seen->version;
 }
 
 void GatewayLoop::write_authority() {
@@ -68,9 +86,14 @@ void GatewayLoop::write_authority() {
     snap.rows.push_back(row_of(residency, *seen, *quorum));
     if (seen->record) next.record_texts[residency.name.str()] = seen->record->text;
   }
+  look_at_moves(next);
+  snap.moves = moves_;
   auto bytes = snapshot::compile(snap);
   if (bytes && *bytes == written_) {
-    if (next.record_texts == last_.record_texts) return;  // nothing that a gateway could see
+    // Nothing that a gateway could see, and nothing that anybody waits for.
+    if (next.record_texts == last_.record_texts && next.moves_version == last_.moves_version &&
+        next.trouble == last_.trouble)
+      return;
   } else if (bytes) {
     written_ = *bytes;
   }

@@ -19,6 +19,7 @@ struct GatewaySetup {
   const Published<QuorumSeen>* quorum = nullptr;
   std::map<std::string, const Published<ResidencySeen>*> residencies;
   Log log{2, Log::Format::text, Level::info, ""};
+  const Published<MovesSeen>* moves = nullptr;  // null: no tenant ever moves
 };
 
 class GatewayLoop {
@@ -32,6 +33,7 @@ class GatewayLoop {
   snapshot::AuthorityRow row_of(const topology::Residency& residency, const ResidencySeen& seen,
                                 const QuorumSeen& quorum) const;
   void recall();
+  void look_at_moves(GatewaySeen& next);
   void write_authority();
 
   GatewaySetup setup_;
@@ -44,6 +46,9 @@ class GatewayLoop {
   // What the process before this one told the gateway. It holds until this one knows better: a lease that was given
   // runs to its end, whoever has died since.
   std::map<std::string, snapshot::AuthorityRow> before_;
+  // The last moves that fit into a file; until MovesSeen has been read, those of the process before this one: a tenant
+  // that is held must not be let go for a moment.
+  std::vector<snapshot::MoveRow> moves_;
 };
 
 }  // namespace domicile::agent

@@ -40,13 +40,30 @@ struct Gateway {
   Bell changes;
   Published<QuorumSeen> quorum{&changes};
   Published<ResidencySeen> directory{&changes}, us{&changes};
+  Published<MovesSeen> moves{&changes};
   Published<GatewaySeen> seen;
 
   std::uint64_t generation() const { return edge::highest_generations(dir.path().string()).authority; }
   GatewayLoop loop() {
-    return GatewayLoop(
-        {"us-1", "hash", dir.path(), &topology, &sites, &quorum, {{"directory", &directory}, {"us", &us}}}, seen,
-        changes);
+    return GatewayLoop({"us-1",
+                        "hash",
+                        dir.path(),
+                        &topology,
+                        &sites,
+                        &quorum,
+                        {{"directory", &directory}, {"us", &us}},
+                        Log{2, Log::Format::text, Level::info, ""},
+                        &moves},
+                       seen, changes);
+  }
+  // What is told of a version, once it is; empty rows when it never is.
+  std::vector<snapshot::MoveRow> told(const std::string& version) const {
+    EXPECT_TRUE(eventually([&] { return seen.get()->moves_version == version; })) << version;
+    return written_moves();
+  }
+  std::vector<snapshot::MoveRow> written_moves() const {
+    const auto last = edge::last_authority(dir.path().string());
+    return last ? last->moves : std::vector<snapshot::MoveRow>();
   }
   void record(authority::Epoch epoch) {
     const authority::Record record{.owner = "us-1", .epoch = epoch, .mode = authority::Mode::serving, .switch_id = "s"};
@@ -80,6 +97,7 @@ TEST(GatewayLoop, GoesOnAboveTheGenerationsThatAreThereWhateverTheClockSays) {
 class GatewayLoopAfterARestart : public testing::Test {
  protected:
   static constexpr Micros kEnd = 77 * kSecond;
+  const std::vector<snapshot::MoveRow> kBefore = {{"acme", "us", true}};
 
   void start(const std::string& boot_id) {
     snapshot::AuthoritySnapshot before;
@@ -93,6 +111,7 @@ class GatewayLoopAfterARestart : public testing::Test {
                     .switch_id = "s",
                     .lease_end = kEnd,
                     .here = snapshot::Form::full}};
+    before.moves = kBefore;
     ASSERT_TRUE(edge::publish((gateway_.dir.path() / "authority.snap").string(), snapshot::compile(before).value()));
     thread_ = std::jthread([this](const std::stop_token& stop) { loop_.run(stop); });
     ASSERT_TRUE(eventually([&] { return gateway_.generation() > 5; }));
@@ -145,16 +164,78 @@ TEST_F(GatewayLoopAfterARestart, TheLeaseOfAnotherBootIsOver) {
   EXPECT_EQ(us().lease_end, 0);
 }
 
+TEST_F(GatewayLoopAfterARestart, ATenantThatWasHeldIsHeldUntilItIsKnownWhoMoves) {
+  start(host_boot_id());
+  EXPECT_EQ(gateway_.written_moves(), kBefore);
+  ASSERT_TRUE(wrote(3));
+  EXPECT_EQ(gateway_.written_moves(), kBefore) << "a record was read, the moves were not";
+  EXPECT_EQ(gateway_.seen.get()->moves_version, "");
+  gateway_.moves.set({{}, "9"});
+  EXPECT_TRUE(gateway_.told("9").empty());
+}
+
+TEST_F(GatewayLoopAfterARestart, InAnotherBootToo) {
+  start("another-boot");
+  EXPECT_EQ(gateway_.written_moves(), kBefore);
+}
+
+TEST(GatewayLoop, TellsWhoMovesAndOfWhichVersionThatIs) {
+  Gateway gateway;
+  auto loop = gateway.loop();
+  std::jthread thread([&](const std::stop_token& stop) { loop.run(stop); });
+  const std::vector<snapshot::MoveRow> held = {{"acme", "us", true}}, flipped = {{"acme", "directory", false}};
+  gateway.moves.set({held, "1"});
+  EXPECT_EQ(gateway.told("1"), held);
+  const auto generation = gateway.seen.get()->generation;
+  gateway.moves.set({held, "2"});
+  EXPECT_EQ(gateway.told("2"), held);
+  EXPECT_GT(gateway.seen.get()->generation, generation) << "who waits for a version waits for its generation";
+  gateway.moves.set({flipped, "3"});
+  EXPECT_EQ(gateway.told("3"), flipped);
+  gateway.moves.set({{}, "4"});
+  EXPECT_TRUE(gateway.told("4").empty());
+  EXPECT_EQ(gateway.seen.get()->trouble, "");
+  thread.request_stop();
+  gateway.changes.ring();
+}
+
+TEST(GatewayLoop, MovesThatDoNotFitKeepNoLeaseFromBeingTold) {
+  Gateway gateway;
+  auto loop = gateway.loop();
+  std::jthread thread([&](const std::stop_token& stop) { loop.run(stop); });
+  const std::vector<snapshot::MoveRow> held = {{"acme", "us", true}};
+  gateway.moves.set({held, "1"});
+  EXPECT_EQ(gateway.told("1"), held);
+  gateway.moves.set({{{"acme", "us", false}, {"acme", "us", true}}, "2"});
+  EXPECT_TRUE(eventually([&] { return !gateway.seen.get()->trouble.empty(); }));
+  gateway.record(3);
+  gateway.lease(3, 99 * kSecond);
+  EXPECT_TRUE(eventually([&] {
+    const auto last = edge::last_authority(gateway.dir.path().string());
+    return last && last->rows.at(1).lease_end == 99 * kSecond;
+  }));
+  EXPECT_EQ(gateway.written_moves(), held) << "the last ones stay";
+  EXPECT_EQ(gateway.seen.get()->moves_version, "1") << "and nobody takes the others for obeyed";
+  gateway.moves.set({{}, "3"});
+  EXPECT_TRUE(gateway.told("3").empty());
+  EXPECT_EQ(gateway.seen.get()->trouble, "");
+  thread.request_stop();
+  gateway.changes.ring();
+}
+
 TEST(GatewayLoop, AuthorityFlowsOnWhileALargeDirectoryIsRead) {
   Gateway gateway;
   std::promise<void> begun, release;
   const auto released = release.get_future().share();
-  TenantsLoop tenants({gateway.dir.path(), [&](const std::string& known) -> Result<std::optional<Directory>> {
+  Published<TenantsSeen> written;
+  TenantsLoop tenants({gateway.dir.path(),
+                       [&](const std::string& known) -> Result<std::optional<Directory>> {
                          if (!known.empty()) return std::optional<Directory>();
                          begun.set_value();
                          released.wait();
                          return std::optional(Directory{"1", {{"a.example", "a", "us"}}});
-                       }});
+                       }},
+                      written);
   auto loop = gateway.loop();
   std::jthread authority([&](const std::stop_token& stop) { loop.run(stop); });
   std::jthread directory([&](const std::stop_token& stop) { tenants.run(stop); });

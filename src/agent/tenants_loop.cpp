@@ -33,6 +33,7 @@ void TenantsLoop::look() {
   generation_ = snap.generation;
   if (version_.empty()) setup_.log.info("gateway.tenants", "tenants.snap is there", {{Field::tenant_count, count}});
   version_ = (*directory)->version;
+  board_.set({version_, generation_});
 }
 
 void TenantsLoop::run(const std::stop_token& stop) {

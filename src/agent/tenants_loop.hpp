@@ -5,6 +5,7 @@
 #include <optional>
 #include <stop_token>
 
+#include "agent/boards.hpp"
 #include "agent/loop_life.hpp"
 #include "base/file.hpp"
 #include "base/log.hpp"
@@ -28,7 +29,7 @@ struct TenantsSetup {
 
 class TenantsLoop {
  public:
-  explicit TenantsLoop(TenantsSetup setup) : setup_(std::move(setup)) {}
+  TenantsLoop(TenantsSetup setup, Published<TenantsSeen>& board) : setup_(std::move(setup)), board_(board) {}
   void run(const std::stop_token& stop);
   const LoopLife& life() const { return life_; }
 
@@ -36,6 +37,7 @@ class TenantsLoop {
   void look();
 
   TenantsSetup setup_;
+  Published<TenantsSeen>& board_;
   LoopLife life_;
   std::string version_;  // of the directory in the last file; empty: none was written
   std::uint64_t generation_ = 0;

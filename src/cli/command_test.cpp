@@ -214,6 +214,58 @@ TEST(ExplainRequest, AnUnknownHostHasItsLayersToo) {
   }
 }
 
+// tenants.snap still has the residency of before, and the gateway goes by the move.
+TEST(ExplainRequest, ATenantThatMovesIsExplainedAsTheGatewayTreatsIt) {
+  TempDir folder;
+  snapshot::TenantsSnapshot tenants;
+  tenants.generation = 1;
+  tenants.hosts.push_back({"acme.example", "acme", "us"});
+  ASSERT_TRUE(write_file(folder.path() / "tenants.snap", *snapshot::compile(tenants)));
+  const auto ask = [&](const char* residency, bool held, const char* from) {
+    snapshot::AuthoritySnapshot authority{1, "us-east-1", "p", "boot", {}};
+    for (const char* name : {"eu", "us"}) {
+      snapshot::AuthorityRow row;
+      row.residency = name;
+      row.owner = std::string(name) == "eu" ? "eu-central-1" : "us-east-1";
+      row.epoch = 1;
+      row.mode = snapshot::Mode::serving;
+      row.here = std::string(name) == "eu" ? snapshot::Form::reduced : snapshot::Form::full;
+      row.tunnel = row.forward = "192.0.2.1:443";
+      authority.rows.push_back(row);
+    }
+    authority.moves = {{"acme", residency, held}};
+    EXPECT_TRUE(write_file(folder.path() / "authority.snap", *snapshot::compile(authority)));
+    const Ran answer =
+        ran({"explain", "request", "--host", "acme.example", "--from", from, "--gateway", folder.path().string(),
+             "--topology", kRoot + "/examples/three-regions/topology.yaml", "--json"});
+    EXPECT_EQ(answer.exit, 0) << answer.err;
+    std::map<std::string, Json> layers;
+    const auto json = parse_json(answer.out, "the layers");
+    EXPECT_TRUE(json) << answer.out;
+    if (json)
+      for (const Json& layer : (*json)["layers"]) layers[layer["layer"]] = layer;
+    return layers;
+  };
+  for (const char* from : {"us-east-1", "eu-central-1"}) {
+    auto held = ask("us", true, from);
+    EXPECT_NE(held["directory"]["decision"].get<std::string>().find("residency us"), std::string::npos);
+    EXPECT_TRUE(held.contains("move"));
+    EXPECT_EQ(held["request"]["rule"], "tenant_moving") << from;
+    EXPECT_EQ(held["connection"]["rule"], "tenant_moving") << from;
+    EXPECT_EQ(held["database"]["rule"], "guard: DM006");
+    auto moved = ask("eu", false, from);
+    EXPECT_NE(moved["directory"]["decision"].get<std::string>().find("residency us"), std::string::npos);
+    EXPECT_NE(moved["move"]["decision"].get<std::string>().find("residency is eu"), std::string::npos);
+    EXPECT_NE(moved["authority"]["decision"].get<std::string>().find("eu-central-1 owns it"), std::string::npos);
+    const bool us = std::string(from) == "us-east-1";
+    EXPECT_NE(
+        moved["connection"]["decision"].get<std::string>().find(us ? "tunnel to eu-central-1" : "decrypt it here"),
+        std::string::npos)
+        << moved["connection"];
+    EXPECT_EQ(moved["request"]["rule"], us ? "unlawful_here" : "owner_here");
+  }
+}
+
 TEST(Reference, IsWhatTheCodeSays) {
   EXPECT_EQ(*read_file(kRoot + "/docs/reference/topology.md"), ran({"check", "--reference"}).out)
       << "build/domicile check --reference > docs/reference/topology.md";

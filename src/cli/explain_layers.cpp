@@ -24,8 +24,8 @@ std::vector<snapshot::Bucket> aligned(const std::string& bytes) {
   return out;
 }
 
-std::string sentence(Action action, const std::string& owner) {
-  switch (action) {
+std::string sentence(const snapshot::Decision& decision, const std::string& owner) {
+  switch (decision.action) {
     case Action::serve:
       return "serve here";
     case Action::tunnel:
@@ -33,7 +33,8 @@ std::string sentence(Action action, const std::string& owner) {
     case Action::forward:
       return "forward to " + owner + " by mutual TLS";
     case Action::hold:
-      return "hold until the switch ends";
+      return decision.reason == snapshot::Reason::tenant_moving ? "hold until the tenant has moved"
+                                                                : "hold until the switch ends";
     case Action::misdirected_421:
       return "421: another connection finds its way home";
     case Action::refuse_451:
@@ -135,7 +136,7 @@ Result<Subject> Explainer::tenant(const std::string& id) {
   if (!database_.empty()) {
     const auto rows = TRY(ask_directory(database_, "t.tenant_id", id));
     if (rows.empty()) return unknown("the directory knows no tenant " + id);
-    return subject_of(rows);
+    return routed(subject_of(rows));
   }
   // The index is by host; for a person's question all of it may be read.
   const auto& view = files_.tenants();
@@ -152,22 +153,34 @@ Result<Subject> Explainer::tenant(const std::string& id) {
       ++subject.host_count;
     }
   if (subject.host_count == 0) return unknown("no host in tenants.snap belongs to a tenant " + id);
-  return subject;
+  return routed(subject);
 }
 
 Result<Subject> Explainer::host(const std::string& name) {
   if (!database_.empty()) {
     const auto rows = TRY(ask_directory(database_, "h.host", name));
     if (rows.empty()) return unknown("the directory knows no host " + name);
-    return subject_of(rows);
+    return routed(subject_of(rows));
   }
   const auto& view = files_.tenants();
   const auto found = view.find(name);
   snapshot::TenantId text;
   if (found.residency == snapshot::kNone || !view.same_host(found, name) || !view.tenant(found, text))
     return unknown("no tenant has the host " + name);
-  return Subject{
-      std::string(text.view()), std::string(view.residency(found.residency)), {name}, 1, tenants_source(view)};
+  return routed(
+      {std::string(text.view()), std::string(view.residency(found.residency)), {name}, 1, tenants_source(view)});
+}
+
+Subject Explainer::routed(Subject subject) const {
+  const auto& view = files_.authority();
+  subject.listed = subject.residency;
+  for (std::uint16_t i = 0; i < view.moves(); ++i) {
+    if (view.move(i).tenant != subject.tenant) continue;
+    subject.residency = view.move(i).residency;
+    subject.moves = true;
+    subject.held = view.move(i).held != 0;
+  }
+  return subject;
 }
 
 const snapshot::AuthorityEntry* Explainer::entry_of(const Subject& subject) const {
@@ -181,9 +194,19 @@ const topology::Residency* Explainer::residency_of(const Subject& subject) const
 
 LayerDecision Explainer::directory(const Subject& subject) const {
   return {"directory",
-          fmt::format("tenant {} has residency {}, {} host{}", subject.tenant, subject.residency, subject.host_count,
+          fmt::format("tenant {} has residency {}, {} host{}", subject.tenant, subject.listed, subject.host_count,
                       subject.host_count == 1 ? "" : "s"),
           subject.source};
+}
+
+std::optional<LayerDecision> Explainer::move(const Subject& subject) const {
+  if (!subject.moves) return {};
+  return LayerDecision{
+      "move",
+      subject.held
+          ? "it moves to another residency: until it has, all of its requests wait"
+          : fmt::format("it has moved: its residency is {}, also where the directory is behind", subject.residency),
+      fmt::format("authority.snap of {}, generation {}", files_.authority().region(), files_.authority().generation())};
 }
 
 LayerDecision Explainer::unknown_host(std::string_view host) const {
@@ -234,6 +257,7 @@ std::vector<LayerDecision> Explainer::links(const Subject& subject) const {
 }
 
 LayerDecision Explainer::guard(const Subject& subject) const {
+  if (subject.held) return {"database", "no row of it is written until it has moved", "guard: DM006"};
   if (subject.tenant.empty()) return {"database", "no row of an unknown tenant is written", "guard: DM002"};
   return {"database",
           fmt::format("rows of {} are written at the owner only, while its lease lasts, and only as {}", subject.tenant,
@@ -263,6 +287,7 @@ Result<void> Explainer::seen_from(const std::string& region, const Subject& subj
       row.tunnel = row.forward = kSomeAddress;
     snap.rows.push_back(row);
   }
+  if (subject.moves) snap.moves.push_back({subject.tenant, subject.residency, subject.held});
   snapshot::TenantsSnapshot tenants;
   tenants.generation = 1;
   if (!subject.tenant.empty()) tenants.hosts.push_back({"subject.invalid", subject.tenant, subject.residency});
@@ -290,7 +315,7 @@ Result<LayerDecision> Explainer::connection(const Subject& subject, const std::s
   const std::string text = decision.action == Action::serve ? "decrypt it here"
                            : decision.action == Action::misdirected_421
                                ? "the TLS alert unrecognized_name"
-                               : sentence(decision.action, entry == nullptr ? "" : entry->owner);
+                               : sentence(decision, entry == nullptr ? "" : entry->owner);
   return LayerDecision{"connection", fmt::format("at {}: {}", region, text),
                        std::string(snapshot::name_of(decision.reason))};
 }
@@ -306,10 +331,10 @@ Result<LayerDecision> Explainer::request(const Subject& subject, const std::stri
   question.now = boottime_now();
   const auto decision = snapshot::decide(world.world(), question);
   const auto* entry = entry_of(subject);
-  return LayerDecision{"request",
-                       fmt::format("{} decrypted at {}: {}", method, region,
-                                   sentence(decision.action, entry == nullptr ? "" : entry->owner)),
-                       std::string(snapshot::name_of(decision.reason))};
+  return LayerDecision{
+      "request",
+      fmt::format("{} decrypted at {}: {}", method, region, sentence(decision, entry == nullptr ? "" : entry->owner)),
+      std::string(snapshot::name_of(decision.reason))};
 }
 
 void Explainer::print(const Json& head, const std::vector<LayerDecision>& layers, const Args& args, Io& io) const {

@@ -18,6 +18,8 @@ struct Subject {
   std::vector<std::string> hosts;  // only the database keeps them readable
   std::size_t host_count = 0;
   std::string source;
+  std::string listed = {};  // the source's residency; `residency` is that of a move where there is one
+  bool moves = false, held = false;
 };
 
 struct LayerDecision {
@@ -51,6 +53,7 @@ class Explainer {
   Result<Subject> tenant(const std::string& id);
   Result<Subject> host(const std::string& name);  // normalised
   LayerDecision directory(const Subject& subject) const;
+  std::optional<LayerDecision> move(const Subject& subject) const;  // empty: it does not move
   LayerDecision unknown_host(std::string_view host) const;
   LayerDecision law(const Subject& subject, const topology::Region& region) const;
   LayerDecision owners(const Subject& subject) const;
@@ -67,6 +70,7 @@ class Explainer {
   void print(const Json& head, const std::vector<LayerDecision>& layers, const Args& args, Io& io) const;
 
  private:
+  Subject routed(Subject subject) const;
   Result<void> seen_from(const std::string& region, const Subject& subject, GatewayWorld& world) const;
   const snapshot::AuthorityEntry* entry_of(const Subject& subject) const;
   const topology::Residency* residency_of(const Subject& subject) const;

@@ -24,6 +24,7 @@ Result<Exit> run(const Args& args, Io& io) {
   const Subject subject = found ? *found : Subject{};
   std::vector<LayerDecision> layers = {found ? explain->directory(subject) : explain->unknown_host(host.view()),
                                        explain->law(subject, *region)};
+  if (auto move = explain->move(subject)) layers.insert(layers.begin() + 1, std::move(*move));
   if (found) layers.push_back(explain->authority(subject));
   layers.push_back(TRY(explain->connection(subject, from)));
   layers.push_back(TRY(explain->request(subject, from, method)));

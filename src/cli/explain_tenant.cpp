@@ -31,6 +31,7 @@ Result<Exit> run(const Args& args, Io& io) {
   const Branch places = places_of(explain->topology(), subject.tenant, subject.residency, observed);
   std::vector<LayerDecision> layers = {explain->directory(subject), explain->owners(subject),
                                        explain->authority(subject)};
+  if (auto move = explain->move(subject)) layers.insert(layers.begin() + 1, std::move(*move));
   for (const auto& region : explain->topology().regions) layers.push_back(explain->law(subject, region));
   for (auto& link : explain->links(subject)) layers.push_back(std::move(link));
   for (const auto& region : explain->topology().regions)

@@ -46,6 +46,7 @@ const std::vector<Verb>& verbs() {
       tenant_add_verb(),
       tenant_import_verb(),
       tenant_list_verb(),
+      tenant_move_verb(),
       tenant_show_verb(),
       transfers_verb(),
       version_verb(),

@@ -45,6 +45,7 @@ Verb remove_verb();
 Verb tenant_add_verb();
 Verb tenant_import_verb();
 Verb tenant_list_verb();
+Verb tenant_move_verb();
 Verb tenant_show_verb();
 Verb quorum_adopt_verb();
 Verb quorum_status_verb();

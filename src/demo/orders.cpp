@@ -157,31 +157,44 @@ HttpReply Orders::create(const HttpCall& call) {
 
   const auto lease = pool_.take();
   if (!lease) return refusal(503, "unavailable", lease.error().what);
-  std::string residency;
+  // Twice when the tenant has moved since its residency was looked up.
+  for (bool again = true;; again = false) {
+    bool kept = false;
+    std::string residency;
+    if (auto refused = residency_of(**lease, *tenant, residency, kept)) return *std::move(refused);
+    const Answer made =
+        query(**lease,
+              "insert into app.orders (id, residency, tenant_id, customer_name, customer_email, amount) "
+              "values ($1, $2, $3, nullif($4, ''), nullif($5, ''), $6)",
+              {*id, residency, *tenant, *name, *email, dump(amount)});
+    if (PQresultStatus(made.get()) == PGRES_COMMAND_OK) return json_reply(201, {{"id", *id}});
+    {
+      const std::lock_guard lock(mutex_);
+      residency_of_.erase(*tenant);
+    }
+    const char* state = PQresultErrorField(made.get(), PG_DIAG_SQLSTATE);
+    if (!again || !kept || state == nullptr || std::string_view(state) != "DM002")
+      return failure(**lease, made.get(), true);
+  }
+}
+
+// `kept`: it was remembered, and may be old. A reply: there is none to be had.
+std::optional<HttpReply> Orders::residency_of(Pool::Session& session, const std::string& tenant, std::string& residency,
+                                              bool& kept) {
   {
     const std::lock_guard lock(mutex_);
-    const auto known = residency_of_.find(*tenant);
-    if (known != residency_of_.end()) residency = known->second;
+    const auto known = residency_of_.find(tenant);
+    kept = known != residency_of_.end();
+    if (kept) residency = known->second;
   }
-  if (residency.empty()) {
-    const Answer found =
-        query(**lease, "select residency from domicile.tenant where tenant_id = $1 and not tombstone", {*tenant});
-    if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failure(**lease, found.get(), false);
-    if (PQntuples(found.get()) == 0) return refusal(403, "DM002", "the tenant is unknown");
-    residency = PQgetvalue(found.get(), 0, 0);
-    const std::lock_guard lock(mutex_);
-    residency_of_[*tenant] = residency;
-  }
-  const Answer made = query(**lease,
-                            "insert into app.orders (id, residency, tenant_id, customer_name, customer_email, amount) "
-                            "values ($1, $2, $3, nullif($4, ''), nullif($5, ''), $6)",
-                            {*id, residency, *tenant, *name, *email, dump(amount)});
-  if (PQresultStatus(made.get()) != PGRES_COMMAND_OK) {
-    const std::lock_guard lock(mutex_);
-    residency_of_.erase(*tenant);  // it may have moved
-    return failure(**lease, made.get(), true);
-  }
-  return json_reply(201, {{"id", *id}});
+  if (kept) return {};
+  const Answer found = query(session, "select residency from domicile.tenant where tenant_id = $1", {tenant});
+  if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failure(session, found.get(), false);
+  if (PQntuples(found.get()) == 0) return refusal(403, "DM002", "the tenant is unknown");
+  residency = PQgetvalue(found.get(), 0, 0);
+  const std::lock_guard lock(mutex_);
+  residency_of_[tenant] = residency;
+  return {};
 }
 
 HttpReply Orders::show(const HttpCall& call, const std::string& id) {

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,8 @@ class Orders {
 
  private:
   HttpReply create(const HttpCall& call);
+  std::optional<HttpReply> residency_of(Pool::Session& session, const std::string& tenant, std::string& residency,
+                                        bool& kept);
   HttpReply show(const HttpCall& call, const std::string& id);
   HttpReply list(const std::string& tenant);
   HttpReply health();

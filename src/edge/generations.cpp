@@ -73,6 +73,8 @@ std::optional<snapshot::AuthoritySnapshot> last_authority(const std::string& dir
     last->policy_hash = view.policy_hash();
     last->boot_id = view.boot_id();
     for (std::uint16_t i = 0; i < view.residencies(); ++i) last->rows.push_back(row_of(view.entry(i)));
+    for (std::uint16_t i = 0; i < view.moves(); ++i)
+      last->moves.push_back({view.move(i).tenant, view.move(i).residency, view.move(i).held != 0});
   });
   return last;
 }

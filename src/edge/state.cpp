@@ -32,6 +32,12 @@ std::uint64_t EdgeState::writes_in_flight(const std::string& residency) const {
   return sum;
 }
 
+std::uint64_t EdgeState::moving_writes() const {
+  std::uint64_t sum = 0;
+  for (const auto& worker : workers) sum += worker.moving_writes;
+  return sum;
+}
+
 std::map<std::string, std::uint64_t> EdgeState::decisions() const {
   std::map<std::string, std::uint64_t> sum;
   for (const auto& worker : workers)
@@ -39,11 +45,21 @@ std::map<std::string, std::uint64_t> EdgeState::decisions() const {
   return sum;
 }
 
-Result<bool> at_rest(const Result<EdgeState>& state, const std::string& residency, std::uint64_t generation) {
+// `in_flight`: how many of the writes in question a state tells of.
+template <class InFlight>
+static Result<bool> rests(const Result<EdgeState>& state, std::uint64_t generation, InFlight in_flight) {
   if (!state && state.error().kind == Kind::unavailable) return true;
   if (!state) return tl::unexpected<Error>(state.error());
   if (state->workers.empty()) return true;
-  return state->generation_obeyed() >= generation && state->writes_in_flight(residency) == 0;
+  return state->generation_obeyed() >= generation && in_flight(*state) == 0;
+}
+
+Result<bool> at_rest(const Result<EdgeState>& state, const std::string& residency, std::uint64_t generation) {
+  return rests(state, generation, [&](const EdgeState& seen) { return seen.writes_in_flight(residency); });
+}
+
+Result<bool> moves_at_rest(const Result<EdgeState>& state, std::uint64_t generation) {
+  return rests(state, generation, [](const EdgeState& seen) { return seen.moving_writes(); });
 }
 
 static WorkerState read_slot(const sn::WorkerSlot& slot) {
@@ -52,6 +68,7 @@ static WorkerState read_slot(const sn::WorkerSlot& slot) {
   worker.generation = slot.generation.load(std::memory_order_acquire);
   worker.tenants_generation = slot.tenants_generation;
   worker.obeyed_at = static_cast<Micros>(slot.obeyed_at.load());
+  worker.moving_writes = slot.moving_writes.load(std::memory_order_acquire);
   worker.held = slot.held;
   worker.held_bytes = slot.held_bytes;
   worker.refused_snapshots = slot.refused_snapshots;

@@ -34,6 +34,24 @@ TEST(AtRest, WhenEveryWorkerObeysAndNothingIsInFlight) {
   EXPECT_TRUE(rests(EdgeState{})) << "no worker lives";
 }
 
+TEST(MovesAtRest, WhenEveryWorkerObeysAndNoWriteOfAHeldTenantIsInFlight) {
+  const auto rests = [](EdgeState state) { return moves_at_rest(std::move(state), 7).value(); };
+  EdgeState one_writes = two_workers(7, 8);
+  one_writes.workers[0].moving_writes = 1;
+  EXPECT_TRUE(rests(two_workers(7, 8, 1))) << "a write of somebody else is in flight";
+  EXPECT_FALSE(rests(two_workers(6, 8))) << "one has not seen it";
+  EXPECT_FALSE(rests(one_writes));
+  EXPECT_TRUE(rests(EdgeState{})) << "no worker lives";
+}
+
+TEST(MovesAtRest, AMissingFileIsNoGatewayAndABrokenOneIsNoAnswer) {
+  const TempDir dir;
+  const std::string path = (dir.path() / "edge.state").string();
+  EXPECT_TRUE(moves_at_rest(read_edge_state(path), 7).value());
+  std::ofstream(path) << "not a gateway's state";
+  EXPECT_FALSE(moves_at_rest(read_edge_state(path), 7));
+}
+
 TEST(AtRest, AMissingFileIsNoGatewayAndABrokenOneIsNoAnswer) {
   const TempDir dir;
   const std::string path = (dir.path() / "edge.state").string();
@@ -47,6 +65,17 @@ TEST(AtRest, AMissingFileIsNoGatewayAndABrokenOneIsNoAnswer) {
   if (::geteuid() == 0) return;  // root reads everything
   std::filesystem::permissions(path, std::filesystem::perms::none);
   EXPECT_FALSE(at_rest(read_edge_state(path), "us", 7));
+}
+
+TEST(LastAuthority, HasTheTenantsThatMoved) {
+  const TempDir dir;
+  snapshot::AuthoritySnapshot authority{
+      .generation = 3, .region = "us-1", .policy_hash = "p", .boot_id = "b", .rows = {}};
+  authority.moves = {{"acme", "eu", true}, {"other", "us", false}};
+  ASSERT_TRUE(publish((dir.path() / "authority.snap").string(), snapshot::compile(authority).value()));
+  const auto last = last_authority(dir.path().string());
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->moves, authority.moves);
 }
 
 TEST(Generations, GoOnAboveWhatTheFilesHold) {
@@ -65,8 +94,8 @@ TEST(Generations, GoOnAboveWhatTheFilesHold) {
   EXPECT_EQ(highest_generations(dir.path().string()).authority, 0U);
 }
 
-TEST(Generations, GoOnAboveWhatALivingWorkerObeys) {
-  const TempDir dir;
+// A gateway's state in which this process is the worker of the fourth slot.
+std::unique_ptr<snapshot::EdgeFile> with_this_process() {
   auto file = std::make_unique<snapshot::EdgeFile>();
   std::copy_n(snapshot::kEdgeMagic, sizeof file->magic, file->magic);
   file->version = snapshot::kEdgeVersion;
@@ -77,10 +106,32 @@ TEST(Generations, GoOnAboveWhatALivingWorkerObeys) {
   std::string word;
   for (int field = 3; field <= 22; ++field) rest >> word;
   file->workers[3].started = std::stoull(word);
+  return file;
+}
+
+void write(const std::filesystem::path& path, const snapshot::EdgeFile& file) {
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(&file), sizeof file);
+}
+
+TEST(EdgeState, TellsWritesInFlightOfHeldTenants) {
+  const TempDir dir;
+  const auto file = with_this_process();
+  file->workers[3].generation = 7;
+  file->workers[3].moving_writes = 2;
+  write(dir.path() / "edge.state", *file);
+  const auto state = read_edge_state((dir.path() / "edge.state").string());
+  ASSERT_TRUE(state);
+  EXPECT_EQ(state->moving_writes(), 2U);
+  EXPECT_FALSE(moves_at_rest(state, 7).value());
+  for (const auto& [action, count] : state->decisions()) EXPECT_EQ(count, 0U) << action;
+}
+
+TEST(Generations, GoOnAboveWhatALivingWorkerObeys) {
+  const TempDir dir;
+  const auto file = with_this_process();
   file->workers[3].generation = 90;
   file->workers[3].tenants_generation = 91;
-  std::ofstream(dir.path() / "edge.state", std::ios::binary)
-      .write(reinterpret_cast<const char*>(file.get()), sizeof *file);
+  write(dir.path() / "edge.state", *file);
   const auto highest = highest_generations(dir.path().string());
   EXPECT_EQ(highest.authority, 90U);
   EXPECT_EQ(highest.tenants, 91U);

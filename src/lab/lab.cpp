@@ -165,7 +165,8 @@ Result<void> Lab::make_certificates() {
     // The JSON gateway of etcd refuses every call of a client whose certificate has a common name.
     CHECK_OK(authority.issue(own / "etcd", {"", {}, {}}));
     for (const std::string& residency : place->site.full_residencies)
-      CHECK_OK(authority.issue(own / residency, {residency, {"*." + residency + ".example"}, {}}));
+      CHECK_OK(
+          authority.issue(own / residency, {residency, {"*." + residency + ".example", std::string(kMovingHost)}, {}}));
     CHECK_OK(give(own));
   }
   CHECK_OK(make_directories(certs / "clients", 0700));

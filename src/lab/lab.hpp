@@ -45,6 +45,9 @@ struct Site {
   std::vector<std::string> full_residencies;  // gets a gateway certificate for each
 };
 
+// Of a tenant that may move: every residency's certificate names it, as those of a customer have to before a move.
+inline constexpr std::string_view kMovingHost = "moving.example";
+
 struct LabSpec {
   fs::path directory;
   int base = 0;             // added to the ports on the host's network, and to all in flat mode

@@ -2,10 +2,46 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/snapshot/compile.hpp"
 #include "core/snapshot/decision.hpp"
 #include "edge/module/client_hello.hpp"
 
 using namespace domicile::snapshot;
+
+// Two tenants, one with a packed id: for an authority's moves to be looked up by.
+struct TwoTenants {
+  TwoTenants()
+      : bytes(compile(TenantsSnapshot{.generation = 1,
+                                      .seed = {1, 2},
+                                      .hosts = {{"acme.example", "acme", "us"},
+                                                {"muster.example", "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "eu"}}})
+                  .value()),
+        file(static_cast<char*>(std::aligned_alloc(64, (bytes.size() + 64) / 64 * 64))) {
+    std::memcpy(file, bytes.data(), bytes.size());
+    if (view.open(file, bytes.size()) != Flaw::none) std::abort();
+  }
+  ~TwoTenants() { std::free(file); }
+  TwoTenants(const TwoTenants&) = delete;
+  std::string bytes;
+  char* file;
+  TenantsView view;
+};
+
+static void use_authority(const AuthorityView& authority) {
+  static const TwoTenants tenants;
+  World world;
+  world.bind(&tenants.view, &authority, "boot");
+  for (const char* host : {"acme.example", "muster.example"}) {
+    const Decision request = decide(world, {.host = host}), connection = decide_connection(world, host, false);
+    if (request.residency != connection.residency) std::abort();
+    if (request.residency != kNone && request.residency >= authority.residencies()) std::abort();
+  }
+  for (std::uint16_t i = 0; i < authority.moves(); ++i) {
+    const Move* move = world.move_of(authority.move(i).tenant);
+    if (move == nullptr || move->tenant.size() >= kTenantSize) std::abort();
+    if (move->residency != kNone && move->residency >= authority.residencies()) std::abort();
+  }
+}
 
 static void use(const void* data, std::size_t size) {
   TenantsView tenants;
@@ -23,8 +59,10 @@ static void use(const void* data, std::size_t size) {
   world.bind(&tenants, &authority, "boot");
   (void)decide(world, {.host = "acme.example"});
   (void)decide_connection(world, "acme.example", false);
-  if (a)
+  if (a) {
+    use_authority(authority);
     for (std::uint16_t i = 0; i < authority.residencies(); ++i) (void)name_of(authority.entry(i).current_mode());
+  }
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -167,17 +167,6 @@ TEST_F(Gateway, AReloadNeitherLosesNorRepeatsAWriteOnAKeptConnection) {
   EXPECT_LE(unanswered.size(), answered.size() / 20);
 }
 
-std::vector<pid_t> children_of(pid_t parent) {
-  std::ifstream file(fmt::format("/proc/{0}/task/{0}/children", parent));
-  std::vector<pid_t> children;
-  for (pid_t pid; file >> pid;) children.push_back(pid);
-  return children;
-}
-// Or gone already.
-bool is_ending(pid_t worker) {
-  const std::string title = read_file(fmt::format("/proc/{}/cmdline", worker)).value_or("");
-  return title.empty() || title.find("shutting down") != std::string::npos;
-}
 // A connection that a worker has accepted is its own: it must see the handshake through although it ends.
 TEST_F(Gateway, AHandshakeThatBeginsInAWorkerOnItsWayOutIsFinished) {
   const std::vector<pid_t> old = children_of(us_.nginx->pid());

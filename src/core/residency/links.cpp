@@ -79,7 +79,7 @@ std::string policy_text(const Topology& topology) {
 
 std::vector<CarriedTable> carried_tables(const Topology& topology, std::string_view residency, Form form) {
   if (residency == topology::kDirectory)
-    return {{"domicile", "tenant", "", {"tenant_id", "residency", "tombstone"}},
+    return {{"domicile", "tenant", "", {"tenant_id", "residency", "tombstone", "moving", "move"}},
             {"domicile", "host", "", {"host", "tenant_id"}}};
   std::vector<CarriedTable> tables;
   for (const auto& table : topology.tables)

@@ -173,14 +173,37 @@ Result<std::string> compile(const TenantsSnapshot& tenants) {
   return bytes;
 }
 
+Result<void> check(const std::vector<MoveRow>& moves) {
+  if (moves.size() > kMaxMoves)
+    return fail(Kind::invalid_input, fmt::format("more than {} tenants move at the same time", kMaxMoves));
+  for (std::size_t i = 0; i < moves.size(); ++i) {
+    const MoveRow& move = moves[i];
+    const auto fits = [](const std::string& text, std::size_t most) {
+      return !text.empty() && text.size() <= most && text.find('\0') == text.npos;
+    };
+    if (!fits(move.tenant_id, kMaxTenantId))
+      return fail(Kind::invalid_input,
+                  fmt::format("a tenant that moves has an id that is empty or longer than {} bytes", kMaxTenantId));
+    if (!fits(move.residency, kNameSize - 1))
+      return fail(Kind::invalid_input,
+                  fmt::format("tenant '{}' moves to no residency or to one with too long a name", move.tenant_id));
+    for (std::size_t j = 0; j < i; ++j)
+      if (moves[j].tenant_id == move.tenant_id)
+        return fail(Kind::conflict, fmt::format("tenant '{}' moves twice", move.tenant_id));
+  }
+  return {};
+}
+
 Result<std::string> compile(const AuthoritySnapshot& authority) {
   if (authority.rows.size() > kMaxResidencies)
     return fail(Kind::invalid_input, fmt::format("more than {} residencies", kMaxResidencies));
+  CHECK_OK(check(authority.moves));
   AuthorityHead head{};
   CHECK_OK(put(head.region, authority.region, "region"));
   CHECK_OK(put(head.policy_hash, authority.policy_hash, "policy hash"));
   CHECK_OK(put(head.boot_id, authority.boot_id, "boot id"));
   head.residencies = static_cast<std::uint32_t>(authority.rows.size());
+  head.moves = static_cast<std::uint32_t>(authority.moves.size());
   std::string bytes(sizeof(FileHeader), '\0');
   bytes.append(reinterpret_cast<const char*>(&head), sizeof head);
   for (std::size_t i = 0; i < authority.rows.size(); ++i) {
@@ -200,6 +223,13 @@ Result<std::string> compile(const AuthoritySnapshot& authority) {
     entry.mode = static_cast<std::uint8_t>(row.mode);
     entry.form = static_cast<std::uint8_t>(row.here);
     entry.reads_stale = row.reads_stale ? 1 : 0;
+    bytes.append(reinterpret_cast<const char*>(&entry), sizeof entry);
+  }
+  for (const MoveRow& move : authority.moves) {
+    MoveEntry entry{};
+    std::memcpy(entry.tenant, move.tenant_id.data(), move.tenant_id.size());
+    std::memcpy(entry.residency, move.residency.data(), move.residency.size());
+    entry.held = move.held ? 1 : 0;
     bytes.append(reinterpret_cast<const char*>(&entry), sizeof entry);
   }
   seal(bytes, kAuthorityKind, authority.generation);

@@ -37,13 +37,26 @@ struct AuthorityRow {
   bool reads_stale = false;  // serve reads at the owner after its lease's end
 };
 
+// A tenant on its way to another residency.
+struct MoveRow {
+  std::string tenant_id;
+  std::string residency;  // by which it is routed, whatever tenants.snap says
+  bool held = false;      // all of its requests wait
+  bool operator==(const MoveRow&) const = default;
+};
+
 struct AuthoritySnapshot {
   std::uint64_t generation = 0;  // must grow, also over restarts of the agent: last file's + 1
   std::string region, policy_hash;
   std::string boot_id;  // of lease_end's clock, the gateway's host
   std::vector<AuthorityRow> rows;
+  std::vector<MoveRow> moves = {};
 };
 
+// invalid_input or conflict, naming the first one at fault: a residency or a tenant twice, a name that is empty where
+// one is needed or too long, more than kMaxResidencies or kMaxMoves.
 Result<std::string> compile(const AuthoritySnapshot& authority);
+// The part of that which concerns the moves.
+Result<void> check(const std::vector<MoveRow>& moves);
 
 }  // namespace domicile::snapshot

@@ -18,6 +18,7 @@ std::string_view name_of(Reason reason) noexcept {
                                         "unlawful_here",
                                         "draining",
                                         "moving",
+                                        "tenant_moving",
                                         "down",
                                         "unknown_mode",
                                         "lease_over",
@@ -40,10 +41,16 @@ void World::bind(const TenantsView* tenants, const AuthorityView* authority, std
   authority_ = authority != nullptr && !authority->empty() ? authority : nullptr;
   to_authority_.fill(kNone);
   owned_here_.fill(false);
+  move_count_ = 0;
   same_boot_ = authority_ != nullptr && !boot_id.empty() && authority_->boot_id() == boot_id;
   if (authority_ == nullptr) return;
   for (std::uint16_t i = 0; i < authority_->residencies(); ++i)
     owned_here_[i] = authority_->region() == authority_->entry(i).owner;
+  move_count_ = authority_->moves();
+  for (std::uint16_t i = 0; i < move_count_; ++i) {
+    const MoveEntry& move = authority_->move(i);
+    moves_[i] = {move.tenant, authority_->find(move.residency), move.held != 0};
+  }
   if (tenants_ == nullptr) return;
   for (std::uint16_t i = 0; i < tenants_->residencies(); ++i)
     to_authority_[i] = authority_->find(tenants_->residency(i));
@@ -51,6 +58,20 @@ void World::bind(const TenantsView* tenants, const AuthorityView* authority, std
 
 std::uint16_t World::index_of(std::uint16_t tenants_residency) const noexcept {
   return tenants_residency < kMaxResidencies ? to_authority_[tenants_residency] : kNone;
+}
+
+const Move* World::move_of(std::string_view tenant) const noexcept {
+  for (std::uint16_t i = 0; i < move_count_; ++i)
+    if (moves_[i].tenant == tenant) return &moves_[i];
+  return nullptr;
+}
+
+Route World::route_with_moves(Found found) const noexcept {
+  TenantId tenant;
+  // Whose it is cannot be told, so neither whether it moves.
+  if (!tenants_->tenant(found, tenant)) return {};
+  const Move* move = move_of(tenant.view());
+  return move == nullptr ? Route{index_of(found.residency), false} : Route{move->residency, move->held};
 }
 
 const AuthorityEntry* World::entry_of(std::uint16_t tenants_residency) const noexcept {
@@ -85,11 +106,14 @@ Verdict to_owner(const AuthorityEntry& entry, Via via) noexcept {
   return {Action::forward, Reason::owner_elsewhere};
 }
 
-Verdict verdict(const World& world, const AuthorityEntry& entry, const Question& q) noexcept {
+Verdict verdict(const World& world, const AuthorityEntry& entry, bool tenant_held, const Question& q) noexcept {
   // A decrypted request where only reduced data may lie. With another SNI the client gets home; without one, or when a
   // peer sent it, another connection would end here again.
   if (entry.form_here() != Form::full)
     return {q.via == Via::tls ? Action::misdirected_421 : Action::refuse_451, Reason::unlawful_here};
+  // As under Mode::moving: the sender holds it.
+  if (tenant_held && q.via == Via::forwarded) return {Action::misdirected_421, Reason::forwarded_already};
+  if (tenant_held) return {Action::hold, Reason::tenant_moving};
   const bool here = world.owned_here(entry);
   switch (entry.current_mode()) {
     case Mode::serving:
@@ -124,9 +148,10 @@ Decision decide(const World& world, Found found, const Question& question) noexc
     return decision;
   };
   if (found.residency == kNone) return give(Action::misdirected_421, Reason::unknown_host);
-  decision.residency = world.index_of(found.residency);
+  const Route route = world.route(found);
+  decision.residency = route.residency;
   if (decision.residency == kNone) return give(Action::unavailable_503, Reason::unknown_residency);
-  const Verdict v = verdict(world, world.authority()->entry(decision.residency), question);
+  const Verdict v = verdict(world, world.authority()->entry(decision.residency), route.held, question);
   return give(v.action, v.reason);
 }
 
@@ -145,10 +170,14 @@ Decision decide_connection(const World& world, std::string_view sni, bool tunnel
   };
   decision.found = world.tenants()->find(sni);
   if (decision.found.residency == kNone) return give(Action::misdirected_421, Reason::unknown_host);
-  decision.residency = world.index_of(decision.found.residency);
+  const Route route = world.route(decision.found);
+  decision.residency = route.residency;
   if (decision.residency == kNone) return give(Action::unavailable_503, Reason::unknown_residency);
   const AuthorityEntry& entry = world.authority()->entry(decision.residency);
   const bool full = entry.form_here() == Form::full;
+  // Where it may be decrypted its requests are held one by one. Elsewhere it must not go into a tunnel: it would come
+  // out where its tenant lives no more.
+  if (route.held) return give(full ? Action::serve : Action::hold, Reason::tenant_moving);
   if (full && world.owned_here(entry)) return give(Action::serve, Reason::owner_here);
   const bool settled = entry.current_mode() == Mode::serving || entry.current_mode() == Mode::draining;
   if (settled && !tunnelled && entry.owner[0] != 0 && entry.tunnel[0] != 0)

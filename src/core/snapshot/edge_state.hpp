@@ -26,7 +26,10 @@ struct alignas(64) WorkerSlot {
   std::atomic<std::uint64_t> obeyed_at;                       // CLOCK_BOOTTIME microseconds of that
   std::atomic<std::uint64_t> held, held_bytes;                // waiting now
   std::atomic<std::uint64_t> refused_snapshots;
-  std::atomic<std::uint64_t> decisions[16];  // by Action; connections and requests
+  std::atomic<std::uint64_t> decisions[15];  // by Action; connections and requests
+  // Writes in flight here whose tenant is held by a move that `generation` tells of. In the place of a sixteenth
+  // decision, which was always 0: files that were made before keep their layout.
+  std::atomic<std::uint64_t> moving_writes;
   WorkerResidency residencies[kMaxResidencies];
 };
 
@@ -47,6 +50,7 @@ struct EdgeFile {
   WorkerSlot workers[kWorkerSlots];
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
-static_assert(offsetof(EdgeFile, floors) == 64);  // as in files that were made before there was a tenants_floor
+static_assert(offsetof(WorkerSlot, residencies) == 192);  // as before there was a moving_writes
+static_assert(offsetof(EdgeFile, floors) == 64);          // as in files that were made before there was a tenants_floor
 
 }  // namespace domicile::snapshot

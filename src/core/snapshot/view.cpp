@@ -190,8 +190,9 @@ Flaw AuthorityView::open(const void* data, std::size_t size) noexcept {
   if (size < sizeof(FileHeader) + sizeof(AuthorityHead)) return Flaw::malformed;
   const auto* head = reinterpret_cast<const AuthorityHead*>(bytes + sizeof(FileHeader));
   const auto* entries = reinterpret_cast<const AuthorityEntry*>(head + 1);
-  if (head->residencies > kMaxResidencies ||
-      size != sizeof(FileHeader) + sizeof(AuthorityHead) + head->residencies * sizeof(AuthorityEntry))
+  if (head->residencies > kMaxResidencies || head->moves > kMaxMoves ||
+      size != sizeof(FileHeader) + sizeof(AuthorityHead) + head->residencies * sizeof(AuthorityEntry) +
+                  head->moves * sizeof(MoveEntry))
     return Flaw::malformed;
   if (!ends_with_zero(head->region, kNameSize) || !ends_with_zero(head->policy_hash, kNameSize) ||
       !ends_with_zero(head->boot_id, kNameSize))
@@ -205,9 +206,16 @@ Flaw AuthorityView::open(const void* data, std::size_t size) noexcept {
     if (e.mode > static_cast<std::uint8_t>(Mode::unknown) || e.form > static_cast<std::uint8_t>(Form::full))
       return Flaw::malformed;
   }
+  const auto* moves = reinterpret_cast<const MoveEntry*>(entries + head->residencies);
+  for (std::uint32_t i = 0; i < head->moves; ++i) {
+    const MoveEntry& m = moves[i];
+    if (!ends_with_zero(m.tenant, kTenantSize) || !ends_with_zero(m.residency, kNameSize)) return Flaw::malformed;
+    if (m.tenant[0] == 0 || m.residency[0] == 0 || m.held > 1) return Flaw::malformed;
+  }
   header_ = header;
   head_ = head;
   entries_ = entries;
+  moves_ = moves;
   return Flaw::none;
 }
 

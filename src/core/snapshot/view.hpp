@@ -2,7 +2,7 @@
 // an allocation or a call. Compiles without exceptions and without anything of ours, because it runs inside nginx.
 //
 //   tenants.snap    host -> tenant -> residency; large, rarely new
-//   authority.snap  residency -> owner, epoch, mode, lease; tiny, replaced in microseconds
+//   authority.snap  residency -> owner, epoch, mode, lease; tenants that move; tiny, replaced in microseconds
 //
 // Both start with a FileHeader. Numbers are little-endian, as on every machine that we run on.
 #pragma once
@@ -16,8 +16,10 @@ namespace domicile::snapshot {
 inline constexpr std::size_t kMaxResidencies = 128;
 inline constexpr std::size_t kMaxHost = 253;
 inline constexpr std::size_t kMaxTenantId = 100;
+inline constexpr std::size_t kMaxMoves = 64;      // tenants on their way to another residency at the same time
 inline constexpr std::size_t kNameSize = 64;      // names of regions, residencies and switches, with the final zero
 inline constexpr std::size_t kAddressSize = 128;  // "ip:port", with the final zero
+inline constexpr std::size_t kTenantSize = 104;   // a tenant's id, with the final zero
 inline constexpr std::uint16_t kNone = 0xffff;    // no residency
 
 enum class Mode : std::uint8_t { serving, draining, moving, down, unknown };
@@ -138,8 +140,8 @@ struct AuthorityHead {
   char region[kNameSize];       // for whose gateway
   char policy_hash[kNameSize];  // of the topology that all of this was derived from
   char boot_id[kNameSize];      // of the clock that lease_end is read on
-  std::uint32_t residencies, reserved;
-};
+  std::uint32_t residencies, moves;
+};  // followed by `residencies` of AuthorityEntry and `moves` of MoveEntry
 
 struct AuthorityEntry {
   char residency[kNameSize], owner[kNameSize], switch_id[kNameSize];
@@ -153,6 +155,14 @@ struct AuthorityEntry {
   Form form_here() const noexcept { return static_cast<Form>(form); }
 };
 
+// A tenant that moves: tenants.snap takes seconds to be made anew, so until it is, its residency is told here.
+struct MoveEntry {
+  char tenant[kTenantSize];   // as in tenants.snap
+  char residency[kNameSize];  // instead of that of tenants.snap; perhaps one that this file does not know
+  std::uint8_t held;          // 1: every request of it waits
+  std::uint8_t reserved[7];
+};
+
 class AuthorityView {
  public:
   Flaw open(const void* data, std::size_t size) noexcept;  // as TenantsView's; 8-byte alignment is enough
@@ -164,17 +174,21 @@ class AuthorityView {
   std::uint16_t residencies() const noexcept { return static_cast<std::uint16_t>(head_->residencies); }
   const AuthorityEntry& entry(std::uint16_t index) const noexcept { return entries_[index]; }
   std::uint16_t find(std::string_view residency) const noexcept;  // kNone when it is not there
+  std::uint16_t moves() const noexcept { return static_cast<std::uint16_t>(head_->moves); }
+  const MoveEntry& move(std::uint16_t index) const noexcept { return moves_[index]; }
 
  private:
   const FileHeader* header_ = nullptr;
   const AuthorityHead* head_ = nullptr;
   const AuthorityEntry* entries_ = nullptr;
+  const MoveEntry* moves_ = nullptr;
 };
 
 // An authority.snap that lowers the epoch of any residency is refused whole.
 bool lowers_an_epoch(const AuthorityView& now, const AuthorityView& next) noexcept;
 
-inline constexpr std::size_t kMaxAuthorityBytes =
-    sizeof(FileHeader) + sizeof(AuthorityHead) + kMaxResidencies * sizeof(AuthorityEntry);
+inline constexpr std::size_t kMaxAuthorityBytes = sizeof(FileHeader) + sizeof(AuthorityHead) +
+                                                  kMaxResidencies * sizeof(AuthorityEntry) +
+                                                  kMaxMoves * sizeof(MoveEntry);
 
 }  // namespace domicile::snapshot

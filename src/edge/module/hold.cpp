@@ -16,11 +16,14 @@ constexpr ngx_msec_t kPacedFor = 1000;  // after a move; a peer that hangs must 
 
 // nginx modules have no object to hang on to: this is one process's only instance.
 struct Queues {
-  ngx_queue_t held, served;
+  ngx_queue_t held, served, writes;
   ngx_event_t release;
   std::uint64_t changes;
-  std::uint32_t owners;  // a checksum of who owns what, and in which mode
-  ngx_msec_t moved_at;   // when that changed; leases change every second
+  std::uint32_t owners;         // a checksum of who owns what, and in which mode
+  ngx_msec_t moved_at;          // when that changed; leases change every second
+  std::uint32_t moves;          // a checksum of the tenants that move
+  ngx_msec_t tenants_moved_at;  // when that changed
+  std::uint64_t moving_writes;  // how many in `writes` are marked so
 } queues;
 
 std::uint32_t checksum_of_owners() {
@@ -33,6 +36,24 @@ std::uint32_t checksum_of_owners() {
     ngx_crc32_update(&sum, reinterpret_cast<u_char*>(&entry), sizeof entry);
   }
   return sum;
+}
+
+std::uint32_t checksum_of_moves() {
+  const sn::AuthorityView* authority = world().authority();
+  std::uint32_t sum;
+  ngx_crc32_init(sum);
+  for (std::uint16_t i = 0; authority != nullptr && i < authority->moves(); ++i) {
+    sn::MoveEntry move = authority->move(i);
+    ngx_crc32_update(&sum, reinterpret_cast<u_char*>(&move), sizeof move);
+  }
+  return sum;
+}
+
+// Where the request's tenant belongs by now: where it did when it was decided, or where it has moved since.
+std::uint16_t residency_now(const Context* context) {
+  const sn::Move* move = world().move_of(context->tenant.view());
+  if (move != nullptr && !move->held) return move->residency;
+  return world().authority()->find(context->residency);
 }
 
 ngx_msec_int_t left_of(const Context* context) {
@@ -60,9 +81,10 @@ void on_timer(ngx_event_t* event) {
 
 // As many go to peers at a time as find warm connections there: a thousand handshakes at once would take seconds.
 bool paced(const Context* context) {
-  if (!peers_are_busy() || ngx_current_msec - queues.moved_at > kPacedFor || world().authority() == nullptr)
-    return false;
-  const std::uint16_t index = world().authority()->find(context->residency);
+  const bool over =
+      ngx_current_msec - queues.moved_at > kPacedFor && ngx_current_msec - queues.tenants_moved_at > kPacedFor;
+  if (!peers_are_busy() || over || world().authority() == nullptr) return false;
+  const std::uint16_t index = residency_now(context);
   return index != sn::kNone && !world().owned_here(world().authority()->entry(index));
 }
 
@@ -83,16 +105,24 @@ void on_release(ngx_event_t* event) {
   }
 }
 
-// Long answers and upgraded connections of residencies that are not ours any more end; their clients come back.
+// Is what was served of it still served by us, and in the same residency? An application that has read its tenant's
+// residency once would go on with the old one, also where both are ours.
+bool moved_away(const Context* context) {
+  if (world().authority() == nullptr) return false;
+  const std::uint16_t before = world().authority()->find(context->residency), now = residency_now(context);
+  if (now != before) return true;
+  return now != sn::kNone && !world().owned_here(world().authority()->entry(now));
+}
+
+// Long answers and upgraded connections of residencies that are not ours any more, and of tenants that have moved away,
+// end; their clients come back.
 void end_moved() {
   for (ngx_queue_t* q = ngx_queue_head(&queues.served); q != ngx_queue_sentinel(&queues.served);) {
     auto* context = ngx_queue_data(q, Context, queue);
     q = ngx_queue_next(q);
     ngx_http_request_t* r = context->request;
-    const std::uint16_t index =
-        world().authority() == nullptr ? sn::kNone : world().authority()->find(context->residency);
-    if (index == sn::kNone || world().owned_here(world().authority()->entry(index))) continue;
-    if (winds_down_now(r->connection)) wind_down(r);
+    if (!moved_away(context)) continue;
+    if (winds_down_now(context)) wind_down(r);
     const bool upgraded = r->upstream != nullptr && r->upstream->upgrade;
     const bool events = view(r->headers_out.content_type).starts_with("text/event-stream");
     if ((!upgraded && !events) || close_websocket(context)) continue;
@@ -117,8 +147,25 @@ void on_authority() {
     queues.owners = owners;
     queues.moved_at = ngx_current_msec;
   }
+  if (const std::uint32_t moves = checksum_of_moves(); moves != queues.moves) {
+    queues.moves = moves;
+    queues.tenants_moved_at = ngx_current_msec;
+  }
   release();
   end_moved();
+}
+
+std::uint64_t recount_moving_writes() {
+  const bool anybody = world().authority() != nullptr && world().authority()->moves() != 0;
+  if (!anybody && queues.moving_writes == 0) return 0;  // none is marked
+  queues.moving_writes = 0;
+  for (ngx_queue_t* q = ngx_queue_head(&queues.writes); q != ngx_queue_sentinel(&queues.writes);
+       q = ngx_queue_next(q)) {
+    auto* context = ngx_queue_data(q, Context, writes);
+    context->moving = world().holds(context->tenant.view());
+    queues.moving_writes += context->moving ? 1 : 0;
+  }
+  return queues.moving_writes;
 }
 
 }  // namespace
@@ -132,9 +179,29 @@ void leave_queue(Context* context) {
   context->held = context->served = false;
 }
 
-bool winds_down_now(const ngx_connection_t* c) {
-  const auto turn = static_cast<ngx_msec_t>((c->number * 2654435761u >> 8) % core_conf().wind_down);
-  return ngx_current_msec - queues.moved_at >= turn;
+bool winds_down_now(const Context* context) {
+  const ngx_atomic_uint_t number = context->request->connection->number;
+  const auto turn = static_cast<ngx_msec_t>((number * 2654435761u >> 8) % core_conf().wind_down);
+  // Each by its own time: moves of single tenants must not keep the connections of a whole residency for ever.
+  const bool tenant = world().move_of(context->tenant.view()) != nullptr;
+  return ngx_current_msec - (tenant ? queues.tenants_moved_at : queues.moved_at) >= turn;
+}
+
+void begin_write(Context* context) {
+  context->in_flight = writes_in_flight(context->residency);
+  context->in_flight->fetch_add(1, std::memory_order_release);
+  ngx_queue_insert_tail(&queues.writes, &context->writes);
+}
+
+void end_write(Context* context) {
+  if (context->in_flight == nullptr) return;
+  context->in_flight->fetch_sub(1, std::memory_order_release);
+  context->in_flight = nullptr;
+  ngx_queue_remove(&context->writes);  // several statements in a debug build such as Debian's
+  if (!context->moving) return;
+  context->moving = false;
+  queues.moving_writes -= 1;
+  forget_moving_write();
 }
 
 void serve(Context* context) {
@@ -178,12 +245,14 @@ void init_queues(ngx_cycle_t* cycle) {
   none.fd = -1;
   ngx_queue_init(&queues.held);
   ngx_queue_init(&queues.served);
+  ngx_queue_init(&queues.writes);
   queues.changes = 1;
   queues.release = {};
   queues.release.handler = on_release;
   queues.release.data = &none;
   queues.release.log = cycle->log;
   on_change(on_authority);
+  count_moving_writes_by(recount_moving_writes);
   on_peer_free(release);
 }
 

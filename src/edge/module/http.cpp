@@ -27,8 +27,7 @@ void on_request_end(void* data) {
   auto* context = static_cast<Context*>(data);
   leave_queue(context);
   forget_frames(context);
-  if (context->in_flight != nullptr) context->in_flight->fetch_sub(1, std::memory_order_release);
-  context->in_flight = nullptr;
+  end_write(context);
 }
 
 }  // namespace
@@ -200,16 +199,13 @@ ngx_int_t on_request(ngx_http_request_t* r) {
   switch (decision.action) {
     case sn::Action::serve:
       count(decision.action);
-      if (context->write) {
-        context->in_flight = writes_in_flight(context->residency);
-        context->in_flight->fetch_add(1, std::memory_order_release);
-      }
+      if (context->write) begin_write(context);
       serve(context);
       return NGX_DECLINED;
     case sn::Action::forward: {
       count(decision.action);
       context->unreachable = false;
-      if (winds_down_now(r->connection)) wind_down(r);
+      if (winds_down_now(context)) wind_down(r);
       ngx_str_t name = literal("@domicile_forward");
       ngx_http_named_location(r, &name);
       ngx_http_finalize_request(r, NGX_DONE);

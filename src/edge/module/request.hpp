@@ -21,7 +21,8 @@ struct Frames {
 
 // Of one request, in its pool; outlives nginx's own context, which internal redirects clear.
 struct Context {
-  ngx_queue_t queue;  // among the held or the served
+  ngx_queue_t queue;   // among the held or the served
+  ngx_queue_t writes;  // among the writes in flight, while `in_flight` is not null
   ngx_http_request_t* request;
   ngx_event_t timer;
   std::size_t held_size;
@@ -32,6 +33,7 @@ struct Context {
   snapshot::Action action;
   snapshot::Reason reason;
   bool held, served, write, expired, unreachable;
+  bool moving;  // in flight while its tenant is held: counted in edge.state
   std::uint64_t epoch;
   Frames frames;
   snapshot::TenantId tenant;
@@ -52,11 +54,13 @@ ngx_int_t refuse(ngx_http_request_t* r, Context* context, ngx_int_t status);
 // ---- hold.cpp
 // NGX_AGAIN: it waits; NGX_DECLINED: no place, or its time is over (context->expired).
 ngx_int_t hold(ngx_http_request_t* r, Context* context);
-void serve(Context* context);  // remembered, to be ended when its residency moves
+void serve(Context* context);  // remembered, to be ended when its residency or its tenant moves
+void begin_write(Context* context);
+void end_write(Context* context);  // does nothing when it is none in flight
 void leave_queue(Context* context);
 // After a move the clients are sent away one after another, over some seconds: all at once they would all shake hands
 // with the new owner at once, through a cold tunnel. Until then their requests are forwarded.
-bool winds_down_now(const ngx_connection_t* c);
+bool winds_down_now(const Context* context);
 void init_queues(ngx_cycle_t* cycle);
 
 // ---- outcome.cpp: what is told when no answer came, or when it came too late

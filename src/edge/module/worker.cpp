@@ -40,6 +40,7 @@ struct Worker {
   std::size_t held_bytes = 0;
   ngx_uint_t held = 0;
   Listener listeners[4] = {};
+  Recount moving_writes = nullptr;
   sn::WorkerResidency spare = {};  // counts what has no slot
 } worker;
 
@@ -155,6 +156,7 @@ sn::WorkerSlot* take_slot() {
     slot.generation = slot.tenants_generation = slot.obeyed_at = 0;
     slot.held = slot.held_bytes = slot.refused_snapshots = 0;
     for (auto& decision : slot.decisions) decision = 0;
+    slot.moving_writes = 0;
     for (auto& residency : slot.residencies) {
       residency.used = residency.writes_in_flight = 0;
       std::memset(residency.name, 0, sizeof residency.name);
@@ -176,6 +178,7 @@ void obey() {
   sn::WorkerSlot& slot = *worker.slot;
   slot.obeyed_at = static_cast<std::uint64_t>(boot_now());
   if (worker.world.tenants() != nullptr) slot.tenants_generation = worker.world.tenants()->generation();
+  if (worker.moving_writes != nullptr) slot.moving_writes.store(worker.moving_writes(), std::memory_order_relaxed);
   // Last, and released: who reads this generation reads counts that include every decision of an earlier one.
   slot.generation.store(generation(), std::memory_order_release);
   for (const Listener listener : worker.listeners)
@@ -325,6 +328,10 @@ std::atomic<std::uint32_t>* writes_in_flight(std::string_view residency) {
   }
   return &worker.spare.writes_in_flight;
 }
+
+void count_moving_writes_by(Recount recount) { worker.moving_writes = recount; }
+
+void forget_moving_write() { worker.slot->moving_writes.fetch_sub(1, std::memory_order_release); }
 
 bool enter_hold(std::size_t size) {
   const CoreConf& conf = core_conf();

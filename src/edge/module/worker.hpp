@@ -34,6 +34,11 @@ void count(snapshot::Action action);
 // The counter of writes in flight of a residency; never null, stays valid for the worker's life.
 std::atomic<std::uint32_t>* writes_in_flight(std::string_view residency);
 
+// How many writes in flight are of tenants that are held: asked at each change, before it is told that it is obeyed.
+using Recount = std::uint64_t (*)();
+void count_moving_writes_by(Recount recount);
+void forget_moving_write();  // one of those counted has ended
+
 // May one more wait? Counts it when it may. Every true needs one `leave_hold`.
 bool enter_hold(std::size_t bytes);
 void leave_hold(std::size_t bytes);

@@ -22,6 +22,9 @@ CREATE TABLE IF NOT EXISTS domicile.tenant (
 CREATE TABLE IF NOT EXISTS domicile.host (
   host      text PRIMARY KEY,
   tenant_id text NOT NULL REFERENCES domicile.tenant);
+-- A move lies in its tenant's row. `moving`: the other residency, while it lives; see core/moves/move.hpp.
+ALTER TABLE domicile.tenant ADD COLUMN IF NOT EXISTS moving text, ADD COLUMN IF NOT EXISTS move jsonb;
+CREATE INDEX IF NOT EXISTS tenant_moving ON domicile.tenant (tenant_id) WHERE moving IS NOT NULL;
 CREATE INDEX IF NOT EXISTS host_tenant ON domicile.host (tenant_id);
 CREATE TABLE IF NOT EXISTS domicile.pulse (
   "only" bool PRIMARY KEY DEFAULT true CHECK ("only"),

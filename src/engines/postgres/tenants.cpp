@@ -58,7 +58,7 @@ SELECT * FROM (
   FROM pg_temp.domicile_new_tenant n JOIN domicile.tenant t USING (tenant_id) WHERE t.residency <> n.residency
   UNION ALL
   SELECT n.line, 'DOM-T023', pg_catalog.format('tenant ''%s'' is being removed or moved', n.tenant_id)
-  FROM pg_temp.domicile_new_tenant n JOIN domicile.tenant t USING (tenant_id) WHERE t.tombstone
+  FROM pg_temp.domicile_new_tenant n JOIN domicile.tenant t USING (tenant_id) WHERE t.tombstone OR t.moving IS NOT NULL
   UNION ALL
   SELECT n.line, 'DOM-T020', pg_catalog.format('host ''%s'' belongs to tenant ''%s'', not ''%s''', n.host, h.tenant_id,
     n.tenant_id)
@@ -153,7 +153,7 @@ Result<std::string> read_directory(
   CHECK_OK(connection.copy_out(
       "COPY (SELECT h.host, t.tenant_id, t.residency FROM domicile.host h JOIN domicile.tenant t USING (tenant_id) "
       "WHERE "
-      "NOT t.tombstone) TO STDOUT",
+      "NOT t.tombstone OR t.moving IS NOT NULL) TO STDOUT",
       [&](std::string_view line) -> Result<void> {
         const auto first = line.find('\t'), second = line.find('\t', first + 1), end = line.find('\n');
         if (first == line.npos || second == line.npos || end == line.npos)

@@ -89,6 +89,10 @@ Regions::Regions(RegionsOptions options) : options_(std::move(options)), etcd_(s
     const auto added = cli({"tenant", "add", tenant, std::string(tenant) + ".example", "--residency", residency});
     if (added.exit_code != 0) must(Result<void>(fail(Kind::failed, added.out + added.err)));
   }
+  if (options_.asks_directory)
+    for (auto& [name, site] : sites_)
+      must(site.database->connect().exec(
+          "GRANT USAGE ON SCHEMA domicile TO app; GRANT SELECT ON domicile.tenant TO app"));
   quorum_.emplace(etcd_->access("root"));
   if (options_.before_agents) options_.before_agents(*this);
   if (options_.gateways)
@@ -156,6 +160,8 @@ void Regions::make_databases() {
 void Regions::make_gateway(Site& site) {
   SiteGatewayPlace place{.region = site.name, .folder = site.folder / "edge"};
   place.full_residencies = site.name == kUs ? std::vector<std::string>{"us"} : std::vector<std::string>{"us", "eu"};
+  // A tenant that moves takes its host along.
+  if (options_.asks_directory) place.hosts = {SiteGateway::host_of("us"), SiteGateway::host_of("eu")};
   place.listen = free_port();
   place.tunnel = site.tunnel_port = free_port();
   place.forward = site.forward_port = free_port();
@@ -430,6 +436,13 @@ std::string Regions::insert_sql(const std::string& residency, std::int64_t row) 
       residency, residency);
 }
 
+std::string Regions::insert_by_directory_sql(const std::string& residency, std::int64_t row) {
+  return fmt::format(
+      "INSERT INTO app.orders (id, residency, tenant_id, customer_name) SELECT {}, residency, tenant_id, 'name' "
+      "FROM domicile.tenant WHERE tenant_id = '{}-1'",
+      row, residency);
+}
+
 std::string Regions::write(const std::string& region, const std::string& residency) {
   return write(region, residency, next_row());
 }
@@ -437,7 +450,9 @@ std::string Regions::write(const std::string& region, const std::string& residen
 std::string Regions::write(const std::string& region, const std::string& residency, std::int64_t row) {
   auto connection = postgres::Connection::open(database(region).conninfo("app"), {.connect_timeout = kSecond});
   if (!connection) return "lost";
-  const auto done = connection->exec(insert_sql(residency, row), monotonic_now() + 3 * kSecond);
+  const auto done =
+      connection->exec(options_.asks_directory ? insert_by_directory_sql(residency, row) : insert_sql(residency, row),
+                       monotonic_now() + 3 * kSecond);
   if (done) {
     acknowledged(residency, row);
     return "";

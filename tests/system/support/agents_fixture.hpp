@@ -44,6 +44,7 @@ struct RegionsOptions {
   std::function<void(Regions&)> before_agents = {};  // once schema and tenants are there
   bool copies = true;                                // wait until every copy follows with known lag
   bool gateways = false;                             // a gateway in every region, and an application behind it
+  bool asks_directory = false;                       // that application finds its tenant's residency in domicile.tenant
   std::string drift_period = "5s";
   std::string guard = "c";  // or "portable"
 };
@@ -132,6 +133,8 @@ class Regions {
   std::int64_t next_row() { return ++last_row_; }
   void acknowledged(const std::string& residency, std::int64_t row);
   static std::string insert_sql(const std::string& residency, std::int64_t row);
+  // A row of `residency`'s first tenant, wherever it lives by now.
+  static std::string insert_by_directory_sql(const std::string& residency, std::int64_t row);
 
  private:
   struct Site {

@@ -16,7 +16,7 @@ struct Frame {
   std::uint32_t stream = 0;
   std::string payload;
 };
-inline constexpr std::uint8_t kData = 0, kHeaders = 1, kSettings = 4, kGoaway = 7, kWindowUpdate = 8;
+inline constexpr std::uint8_t kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kGoaway = 7, kWindowUpdate = 8;
 inline constexpr std::uint8_t kEndStream = 1, kAck = 1, kEndHeaders = 4;
 
 inline std::uint32_t number_at(const std::string& bytes, std::size_t at) {
@@ -71,7 +71,7 @@ class Http2Client {
                   .flags = static_cast<std::uint8_t>(head[4]),
                   .stream = number_at(head, 5) & 0x7fffffff};
       frame.payload = tls_.read_bytes(number_at('\0' + head.substr(0, 3), 0));
-      if (frame.type == kData || frame.type == kHeaders || frame.type == kGoaway) return frame;
+      if (frame.type == kData || frame.type == kHeaders || frame.type == kReset || frame.type == kGoaway) return frame;
       if (frame.type == kSettings && (frame.flags & kAck) == 0) send({.type = kSettings, .flags = kAck});
     }
   }

@@ -26,12 +26,12 @@ SiteGateway::SiteGateway(const lab::Authority& authority, const fs::path& ca, Si
     : ca_(ca.string()), port_(place.listen), write_(std::move(write)) {
   application_.emplace(must(
       HttpServer::start({.host = "127.0.0.1", .threads = 64}, [this](const HttpCall& call) { return answer(call); })));
-  const auto issue = [&](const std::string& name, const std::string& host) {
+  const auto issue = [&](const std::string& name, const std::vector<std::string>& hosts) {
     const fs::path stem = place.folder / name;
-    must(authority.issue(stem, {name, {host}, {}}));
+    must(authority.issue(stem, {name, hosts, {}}));
     return std::pair{stem.string() + ".pem", stem.string() + ".key"};
   };
-  const auto [certificate, key] = issue(place.region, place.region);
+  const auto [certificate, key] = issue(place.region, {place.region});
   config_ = {.directory = (place.folder / "gateway").string(),
              .region = place.region,
              .modules = DOMICILE_MODULES,
@@ -42,7 +42,7 @@ SiteGateway::SiteGateway(const lab::Authority& authority, const fs::path& ca, Si
              .region_tls = {ca_, certificate, key},
              .user = "nobody nogroup"};
   for (const auto& residency : place.full_residencies) {
-    const auto [own, own_key] = issue(residency, host_of(residency));
+    const auto [own, own_key] = issue(residency, place.hosts.empty() ? std::vector{host_of(residency)} : place.hosts);
     config_.certificates.push_back({residency, own, own_key});
   }
   must(edge::prepare(config_));

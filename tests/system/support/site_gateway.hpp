@@ -21,6 +21,7 @@ struct SiteGatewayPlace {
   fs::path folder;                            // made; nginx's workers must get in
   std::vector<std::string> full_residencies;  // whose hosts' certificates may lie here
   int listen = 0, tunnel = 0, forward = 0;    // ports of 127.0.0.1
+  std::vector<std::string> hosts = {};        // in every certificate; empty: each residency's own
 };
 
 // Writes a row of the residency: "" when it was acknowledged, else the SQLSTATE, or "lost".

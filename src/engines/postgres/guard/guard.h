@@ -79,6 +79,7 @@ extern void guard_permit(int slot);
 /* guard_directory.c */
 typedef enum GuardTenant { TENANT_OK, TENANT_UNKNOWN, TENANT_ELSEWHERE, TENANT_TOMBSTONE } GuardTenant;
 extern GuardTenant guard_tenant(const char* tenant, size_t length, int slot);
+extern bool guard_tenant_moves(const char* tenant, size_t length, int other);
 /* This backend's last answer of the directory, good or not, and whether it may be used. */
 typedef struct GuardLastAnswer {
   uint64 generation;

@@ -168,6 +168,8 @@ static void check_tenant(const char* table, Words tenant, int slot) {
       refuse('2', table, "its tenant is not in the directory", "Add the tenant: domicile tenant add.");
       return;
     case TENANT_ELSEWHERE:
+      /* Before the directory changes its copy is written, and afterwards what it has left is deleted. */
+      if (permits[slot] && guard_tenant_moves(tenant.data, tenant.length, slot)) return;
       refuse('2', table, "its tenant belongs to another residency", "See \"domicile tenant show\".");
       return;
     case TENANT_TOMBSTONE:

@@ -2,6 +2,7 @@
 CREATE SCHEMA IF NOT EXISTS {{schema}};
 CREATE TABLE IF NOT EXISTS {{schema}}.tenant (
   tenant_id text PRIMARY KEY, residency text NOT NULL, tombstone boolean NOT NULL DEFAULT false);
+ALTER TABLE {{schema}}.tenant ADD COLUMN IF NOT EXISTS moving text, ADD COLUMN IF NOT EXISTS move jsonb;
 CREATE TABLE IF NOT EXISTS {{schema}}.host (
   host text PRIMARY KEY, tenant_id text NOT NULL REFERENCES {{schema}}.tenant);
 CREATE TABLE IF NOT EXISTS {{schema}}.guard_table (

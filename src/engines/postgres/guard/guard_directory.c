@@ -105,8 +105,21 @@ static void keep(const char* tenant, size_t length, Oid table, uint64 generation
   pg_atomic_write_u32(&place->version, version + 2);
 }
 
-/* False: no such tenant. `slot` is -1 when its residency is none that was ever opened here. */
-static bool look_up(const char* tenant, size_t length, Oid table, int* slot, bool* tombstone) {
+static int slot_of(Datum name) {
+  char* residency = TextDatumGetCString(name);
+  int slot = guard_find(residency, strlen(residency));
+  pfree(residency);
+  return slot;
+}
+
+typedef struct Entry {
+  int slot;   /* -1: its residency is none that was ever opened here */
+  int moving; /* of the other residency, while the tenant moves; -1 */
+  bool tombstone;
+} Entry;
+
+/* False: no such tenant. */
+static bool look_up(const char* tenant, size_t length, Oid table, Entry* out) {
   text* key_text = cstring_to_text_with_len(tenant, (int)length);
   Snapshot snapshot;
   Relation relation;
@@ -128,12 +141,14 @@ static bool look_up(const char* tenant, size_t length, Oid table, int* slot, boo
     TupleDesc shape = RelationGetDescr(relation);
     Datum residency = heap_getattr(tuple, get_attnum(table, "residency"), shape, &null_residency);
     Datum is_tombstone = heap_getattr(tuple, get_attnum(table, "tombstone"), shape, &null_tombstone);
+    AttrNumber moving_column = get_attnum(table, "moving");
     found = !null_residency && !null_tombstone;
     if (found) {
-      char* name = TextDatumGetCString(residency);
-      *slot = guard_find(name, strlen(name));
-      *tombstone = DatumGetBool(is_tombstone);
-      pfree(name);
+      bool null_moving = true;
+      Datum moving = moving_column == InvalidAttrNumber ? 0 : heap_getattr(tuple, moving_column, shape, &null_moving);
+      out->slot = slot_of(residency);
+      out->moving = null_moving ? -1 : slot_of(moving);
+      out->tombstone = DatumGetBool(is_tombstone);
     }
   }
   systable_endscan(scan);
@@ -153,8 +168,7 @@ GuardTenant guard_tenant(const char* tenant, size_t length, int wanted) {
   Oid table = directory_table();
   bool may_keep = !changed_here && length < GUARD_NAME;
   GuardKnownTenant known;
-  int slot = -1;
-  bool tombstone = false;
+  Entry entry;
 
   if (may_keep && recall(tenant, length, table, generation, &known)) {
     guard_last.generation = generation;
@@ -166,8 +180,14 @@ GuardTenant guard_tenant(const char* tenant, size_t length, int wanted) {
     return judge(known.slot, known.tombstone, wanted);
   }
   pg_memory_barrier(); /* the generation before the snapshot, see above */
-  if (!look_up(tenant, length, table, &slot, &tombstone)) return TENANT_UNKNOWN;
+  if (!look_up(tenant, length, table, &entry)) return TENANT_UNKNOWN;
   /* A residency without a slot may get one without any change of the directory. */
-  if (may_keep && slot >= 0) keep(tenant, length, table, generation, slot, tombstone);
-  return judge(slot, tombstone, wanted);
+  if (may_keep && entry.slot >= 0) keep(tenant, length, table, generation, entry.slot, entry.tombstone);
+  return judge(entry.slot, entry.tombstone, wanted);
+}
+
+/* Asked for the rows of moves only, and so kept nowhere. */
+bool guard_tenant_moves(const char* tenant, size_t length, int other) {
+  Entry entry;
+  return look_up(tenant, length, directory_table(), &entry) && entry.moving == other;
 }

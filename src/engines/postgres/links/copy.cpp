@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/desired/desired.hpp"
+#include "engines/postgres/links/order.hpp"
 #include "engines/postgres/links/position.hpp"
 
 namespace domicile::postgres::links {
@@ -23,30 +24,6 @@ std::vector<MappedTable> with_marker(const LinkSpec& link) {
   auto tables = link.tables;
   tables.push_back(marker_table());
   return tables;
-}
-
-// Parents before the tables that reference them, so that batches that commit apart never break a foreign key. Tables
-// of a cycle keep the caller's order.
-Result<std::vector<MappedTable>> parents_first(const Sql& sql, std::vector<MappedTable> tables) {
-  const auto references = TRY(sql.query(
-      "SELECT cn.nspname || '.' || c.relname, pn.nspname || '.' || p.relname FROM pg_catalog.pg_constraint k "
-      "JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace "
-      "JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace "
-      "WHERE k.contype = 'f' AND k.conrelid <> k.confrelid"));
-  std::vector<MappedTable> sorted;
-  while (!tables.empty()) {
-    auto next = std::find_if(tables.begin(), tables.end(), [&](const MappedTable& table) {
-      return std::none_of(references.begin(), references.end(), [&](const Row& reference) {
-        return *reference[0] == table.qualified() &&
-               std::any_of(tables.begin(), tables.end(),
-                           [&](const MappedTable& other) { return other.qualified() == *reference[1]; });
-      });
-    });
-    if (next == tables.end()) next = tables.begin();
-    sorted.push_back(*next);
-    tables.erase(next);
-  }
-  return sorted;
 }
 
 // Which rows of a table belong to the link. A table without a residency column is the residency's whole.
@@ -211,7 +188,12 @@ Result<void> Exporter::close(const std::string& session) {
 Result<CopySession> import_first_rows(const Sql& sql, const LinkSpec& link, CopySource& source,
                                       const ImportOptions& options) {
   const auto session = TRY(source.session());
-  auto tables = TRY(parents_first(sql, with_marker(link)));
+  // Batches commit apart and never break a foreign key.
+  const auto unordered = with_marker(link);
+  std::vector<std::string> names;
+  for (const auto& table : unordered) names.push_back(table.qualified());
+  std::vector<MappedTable> tables;
+  for (const auto at : TRY(parents_first(sql, names))) tables.push_back(unordered[at]);
   const auto journal = TRY(sql.query(
       "SELECT table_name FROM domicile.copy_journal WHERE residency = $1 AND session = $2 AND complete AND link = $3",
       {link.residency, session.id, link.name}));

@@ -1,0 +1,325 @@
+#include "agent/move_actor.hpp"
+
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include <future>
+#include <thread>
+
+namespace domicile::agent {
+
+using moves::Move;
+using moves::Phase;
+
+namespace {
+
+constexpr Micros kAnswer = 5 * kSecond, kLong = 600 * kSecond;
+constexpr Micros kRetry = 200 * kMillisecond;
+
+Move in_phase(Move move, Phase phase, std::string note = {}) {
+  move.phase = phase;
+  move.note = std::move(note);
+  return move;
+}
+
+Result<void> accepted(const HttpResponse& response, const std::string& region) {
+  if (response.status < 400) return {};
+  const auto json = parse_json(response.body, "the answer");
+  const auto what = json ? member_or<std::string>(*json, "what", "").value_or("") : "";
+  const auto kind = response.status == 403   ? Kind::refused
+                    : response.status == 409 ? Kind::conflict
+                    : response.status == 400 ? Kind::invalid_input
+                    : response.status == 500 ? Kind::corrupt
+                                             : Kind::unavailable;
+  const auto code = json ? member_or<std::string>(*json, "code", "").value_or("") : "";
+  return fail(kind, fmt::format("{} answers: {}", region, what), "", code);
+}
+
+Result<bool> certificate_names(const fs::path& file, const std::string& host) {
+  const auto text = TRY(read_file(file));
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bytes(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())),
+                                                        &BIO_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      bytes ? PEM_read_bio_X509(bytes.get(), nullptr, nullptr, nullptr) : nullptr, &X509_free);
+  if (!certificate) return fail(Kind::failed, file.string() + " is no certificate");
+  return X509_check_host(certificate.get(), host.data(), host.size(), 0, nullptr) == 1;
+}
+
+// Waiting mends these; anything else means that this move cannot go on.
+bool passes(const Error& error) { return error.kind == Kind::unavailable || error.kind == Kind::unknown_outcome; }
+
+}  // namespace
+
+Result<Json> MoveActor::ask(const std::string& region, const std::string& what, const Json& body, Micros timeout) {
+  const auto& config = *calls_.setup().config;
+  if (region == config.region) {
+    if (what == "find") return calls_.find(body);
+    if (what == "advance") return calls_.advance(body);
+    if (what == "obeyed") return calls_.obeyed(body);
+    if (what == "summary") return calls_.summary(body, region);
+    if (what == "seal") return calls_.seal(body);
+    return calls_.remove(body, region);
+  }
+  const auto site = config.sites.find(region);
+  if (site == config.sites.end()) return fail(Kind::invalid_input, "no address of " + region);
+  const auto response =
+      TRY(http_.send({"POST", site->second.api + "/v1/moves/" + what, {"Expect:"}, dump(body), timeout}));
+  CHECK_OK(accepted(response, region));
+  return parse_json(response.body, "the answer of " + region);
+}
+
+Result<void> MoveActor::fetch(const std::string& region, const Move& move, const postgres::MoveTable& table,
+                              const std::vector<int>& buckets, const postgres::RowSink& sink) {
+  const auto& config = *calls_.setup().config;
+  if (region == config.region) {
+    auto rows = TRY(calls_.open_rows(move, region, region, false));
+    const auto same = std::ranges::find_if(
+        rows.tables(), [&](const postgres::MoveTable& each) { return each.qualified() == table.qualified(); });
+    if (same == rows.tables().end()) return fail(Kind::failed, table.qualified() + " is gone");
+    return rows.read(*same, move.from, move.tenant, buckets, sink);
+  }
+  std::string pending;
+  Result<void> sunk;
+  HttpRequest request{"POST",
+                      config.sites.at(region).api + "/v1/moves/rows",
+                      {"Expect:"},
+                      dump({{"move", moves::json_of(move)}, {"table", table.qualified()}, {"buckets", buckets}}),
+                      kLong};
+  request.on_body = [&](std::string_view piece) {
+    pending += piece;
+    const auto end = pending.rfind('\n');  // whole lines only
+    if (end == std::string::npos) return true;
+    sunk = sink(std::string_view(pending).substr(0, end + 1));
+    pending.erase(0, end + 1);
+    return sunk.has_value();
+  };
+  const auto response = http_.send(request);
+  CHECK_OK(sunk);
+  if (!response) return tl::unexpected<Error>(response.error());
+  return accepted(*response, region);
+}
+
+// The directory's owner has the only true one.
+Result<std::optional<Move>> MoveActor::find(const std::string& tenant) {
+  const auto answer =
+      TRY(ask(TRY(calls_.owner_of(std::string(topology::kDirectory))), "find", {{"tenant", tenant}}, kAnswer));
+  const Json move = TRY(member<Json>(answer, "move"));
+  if (move.is_null()) return std::optional<Move>();
+  return std::optional<Move>(TRY(moves::move_of(move)));
+}
+
+Result<Move> MoveActor::advance(const Move& now, const Move& next) {
+  stall_.reach(fmt::format("move.{}.done", moves::name_of(now.phase)));
+  return moves::move_of(TRY(ask(TRY(calls_.owner_of(std::string(topology::kDirectory))), "advance",
+                                {{"now", moves::json_of(now)}, {"next", moves::json_of(next)}}, kAnswer)));
+}
+
+// All regions at once; the first that does not obey is told.
+Result<void> MoveActor::everywhere(PhaseQuestion question) {
+  const auto& config = *calls_.setup().config;
+  const Json body = json_of(question);
+  std::vector<std::future<Result<Json>>> asked;
+  std::vector<std::string> regions;
+  for (const auto& region : calls_.setup().topology->regions) {
+    regions.push_back(region.name);
+    asked.push_back(std::async(std::launch::async, [&, name = region.name.str()]() -> Result<Json> {
+      if (name == config.region) return calls_.obeyed(body);
+      HttpClient http(config.api.tls);  // a client is one thread's
+      const auto response = TRY(http.send({"POST",
+                                           config.sites.at(name).api + "/v1/moves/obeyed",
+                                           {"Expect:"},
+                                           dump(body),
+                                           question.patience + kAnswer}));
+      CHECK_OK(accepted(response, name));
+      return parse_json(response.body, "the answer of " + name);
+    }));
+  }
+  std::string missing;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const auto answer = asked[i].get();
+    const bool obeyed = answer && member_or<bool>(*answer, "obeyed", false).value_or(false);
+    if (obeyed || !missing.empty()) continue;
+    missing = fmt::format("{}: {}", regions[i],
+                          answer ? member_or<std::string>(*answer, "why", "").value_or("") : one_line(answer.error()));
+  }
+  return missing.empty() ? Result<void>() : fail(Kind::unavailable, missing);
+}
+
+Result<postgres::TenantRows*> MoveActor::receiver(const Move& move) {
+  if (!receiver_ || !receiver_->alive())
+    receiver_.emplace(
+        TRY(calls_.open_rows(move, TRY(calls_.owner_of(move.from)), calls_.setup().config->region, true)));
+  return &*receiver_;
+}
+
+Result<std::int64_t> MoveActor::pass(const Move& move, moves::Summary& theirs) {
+  const auto source = TRY(calls_.owner_of(move.from));
+  auto* rows = TRY(receiver(move));
+  auto asked = std::async(std::launch::async, [&] {
+    return ask(source, "summary", {{"move", moves::json_of(move)}}, kLong);
+  });
+  const auto ours = rows->summary(move.to, move.tenant);
+  const auto answer = asked.get();
+  if (!answer) return tl::unexpected<Error>(answer.error());
+  theirs = TRY(moves::summary_of(*answer));
+  if (!ours) return tl::unexpected<Error>(ours.error());
+  std::int64_t came = 0;
+  const auto of = [](const moves::Summary& summary, const std::string& table) {
+    const auto found = summary.find(table);
+    return found == summary.end() ? moves::TableSummary{} : found->second;
+  };
+  for (const auto& table : rows->tables())
+    for (const auto& group :
+         moves::differences(of(theirs, table.qualified()), of(*ours, table.qualified()), limits_.group))
+      came += TRY(rows->stage(move, table, group, [&](const postgres::RowSink& sink) {
+        return fetch(source, move, table, group.buckets, sink);
+      }));
+  CHECK_OK(rows->surplus(move));
+  return came;
+}
+
+// A client that comes to the new owner's gateway must find its host in that residency's certificate.
+Result<void> MoveActor::check_certificate(const Move& move) {
+  const auto& gateway = calls_.setup().config->gateway;
+  if (!gateway || !gateway->certificates.contains(move.to)) return {};
+  const fs::path file = gateway->certificates.at(move.to).certificate;
+  for (const auto& host : TRY(calls_.hosts_of(move.tenant)))
+    if (!TRY(certificate_names(file, host)))
+      return fail(Kind::refused, fmt::format("the certificate of {} names no {}", move.to, host),
+                  "have it issued for that host as well, then move the tenant", "DOM-E719");
+  return {};
+}
+
+Result<Move> MoveActor::copy(const Move& move) {
+  CHECK_OK(check_certificate(move));
+  for (int i = 0; i < limits_.passes; ++i) {
+    moves::Summary theirs;
+    if (TRY(pass(move, theirs)) <= limits_.rest) break;
+  }
+  return in_phase(move, Phase::holding);
+}
+
+Result<Move> MoveActor::hold(const Move& move) {
+  PhaseQuestion question{move, true};
+  question.patience = limits_.hold;
+  const auto held = everywhere(question);
+  if (held) return in_phase(move, Phase::sealed);
+  return in_phase(move, Phase::aborting, "not every region held the tenant: " + held.error().what);
+}
+
+Result<Move> MoveActor::seal(const Move& move) {
+  PhaseQuestion question{move};
+  question.patience = limits_.hold;
+  auto applied = std::async(std::launch::async, [&] { return everywhere(question); });
+  const auto sealed = ask(TRY(calls_.owner_of(move.from)), "seal", json_of(question), limits_.hold + kAnswer);
+  const auto everywhere_sealed = applied.get();
+  if (!sealed) return tl::unexpected<Error>(sealed.error());
+  CHECK_OK(everywhere_sealed);
+  moves::Summary theirs;
+  TRY(pass(move, theirs));
+  const auto ours = TRY(TRY(receiver(move))->summary(move.to, move.tenant));
+  if (ours != theirs) return fail(Kind::unavailable, "the copy is not yet what the source has");
+  Move next = in_phase(move, Phase::flipped);
+  next.digest = moves::digest_of(theirs);
+  return next;
+}
+
+Result<Move> MoveActor::flip(const Move& move) {
+  PhaseQuestion question{move, true};
+  question.patience = limits_.hold;
+  CHECK_OK(everywhere(question));
+  return in_phase(move, Phase::releasing);
+}
+
+Result<Move> MoveActor::release(const Move& move) {
+  PhaseQuestion question{move, true};
+  CHECK_OK(everywhere(question));
+  TRY(ask(TRY(calls_.owner_of(move.from)), "remove", {{"move", moves::json_of(move)}}, kLong));
+  question.settled = true;
+  question.gone = move.from;
+  question.patience = 5 * kSecond;
+  CHECK_OK(everywhere(question));
+  return in_phase(move, Phase::done);
+}
+
+Result<Move> MoveActor::take_back(const Move& move) {
+  TRY(TRY(receiver(move))->remove(move.to, move.tenant, {}));
+  PhaseQuestion question{move};
+  question.gone = move.to;
+  question.patience = 5 * kSecond;
+  CHECK_OK(everywhere(question));
+  return in_phase(move, Phase::aborted, move.note);
+}
+
+Result<Move> MoveActor::step(const Move& move) {
+  stall_.reach(fmt::format("move.{}", moves::name_of(move.phase)));
+  switch (move.phase) {
+    case Phase::copying:
+      return copy(move);
+    case Phase::holding:
+      return hold(move);
+    case Phase::sealed:
+      return seal(move);
+    case Phase::flipped:
+      return flip(move);
+    case Phase::releasing:
+      return release(move);
+    case Phase::aborting:
+      return take_back(move);
+    case Phase::done:
+    case Phase::aborted:
+      break;
+  }
+  return fail(Kind::failed, "it has ended");
+}
+
+void MoveActor::run(const std::stop_token& stop, const std::string& tenant,
+                    const std::function<void(std::string)>& trouble) {
+  const auto& setup = calls_.setup();
+  std::optional<Move> move;
+  std::string told;
+  while (!stop.stop_requested()) {
+    Result<void> gone_on;
+    if (!move) {
+      auto found = find(tenant);
+      if (found && (!*found || !moves::live((*found)->phase))) return;
+      if (found)
+        move = **found;
+      else
+        gone_on = tl::unexpected<Error>(found.error());
+    }
+    if (move) {
+      const auto owner = calls_.owner_of(move->to);
+      if (owner && *owner != setup.config->region) return;
+      if (moves::held(move->phase) && held_since_ == 0) held_since_ = monotonic_now();
+      const Micros began = monotonic_now();
+      auto next = step(*move);
+      if (!next && moves::abortable(move->phase) &&
+          (!passes(next.error()) || (held_since_ != 0 && monotonic_now() > held_since_ + limits_.sealed)))
+        next = in_phase(*move, Phase::aborting, next.error().what);
+      if (next) next = advance(*move, *next);
+      if (next) {
+        setup.events->add(
+            fmt::format("move.{}", moves::name_of(next->phase)),
+            fmt::format("{}: {} to {}{}{}", next->id, next->from, next->to, next->note.empty() ? "" : ", ", next->note),
+            next->to, 0, next->id, monotonic_now() - began);
+        if (!moves::live(next->phase)) return;
+        move = *next;
+        if (!moves::held(move->phase)) held_since_ = 0;
+      } else {
+        gone_on = tl::unexpected<Error>(next.error());
+        move.reset();  // whatever was read is asked for again
+      }
+    }
+    const auto why = gone_on ? std::string() : one_line(gone_on.error());
+    trouble(why);
+    if (!why.empty() && why != told) setup.log.warn("move.waits", "a move does not go on", {{Field::reason, why}});
+    told = why;
+    if (!gone_on) {
+      Bell pause;
+      pause.wait(0, monotonic_now() + kRetry);
+    }
+  }
+}
+
+}  // namespace domicile::agent

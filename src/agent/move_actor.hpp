@@ -1,0 +1,60 @@
+// Carries one tenant's move on, at the region that owns the new residency. What was done lies in the directory alone
+// (core/moves/move.hpp): an actor that is killed is followed by another one, here or wherever that residency is owned
+// by then, which goes on from the phase that it finds. Stall points `move.<phase>` (before a phase's work) and
+// `move.<phase>.done` (before the next one is written).
+#pragma once
+#include <stop_token>
+
+#include "agent/move_calls.hpp"
+#include "base/http_client.hpp"
+#include "base/stall.hpp"
+
+namespace domicile::agent {
+
+struct MoveLimits {
+  Micros hold = 3 * kSecond;     // until every gateway holds the tenant and its writes in flight have ended
+  Micros sealed = 10 * kSecond;  // from the hold on, until all is copied and compared; then it is taken back
+  std::int64_t group = 20'000;   // rows that come in one transaction
+  std::int64_t rest = 1'000;     // when a pass brings no more, the tenant is held for the rest
+  int passes = 8;
+};
+
+class MoveActor {
+ public:
+  MoveActor(MoveCalls& calls, StallPoints stall, MoveLimits limits = {})
+      : calls_(calls), stall_(std::move(stall)), limits_(limits), http_(calls.setup().config->api.tls) {}
+  // Until the move has ended, `to` is owned elsewhere, or a stop. `trouble`: told what it waits for; empty: nothing.
+  void run(const std::stop_token& stop, const std::string& tenant, const std::function<void(std::string)>& trouble);
+
+ private:
+  using Move = moves::Move;
+  // What the phase asks for; then the move as it is to be next.
+  Result<Move> step(const Move& move);
+  Result<void> check_certificate(const Move& move);
+  Result<Move> copy(const Move& move);
+  Result<Move> hold(const Move& move);
+  Result<Move> seal(const Move& move);
+  Result<Move> flip(const Move& move);
+  Result<Move> release(const Move& move);
+  Result<Move> take_back(const Move& move);
+  // Brings what differs; how many rows came. `theirs` becomes the source's summary.
+  Result<std::int64_t> pass(const Move& move, moves::Summary& theirs);
+  Result<void> everywhere(PhaseQuestion question);
+  Result<std::optional<Move>> find(const std::string& tenant);
+  Result<Move> advance(const Move& now, const Move& next);
+  Result<postgres::TenantRows*> receiver(const Move& move);
+
+  // A region's answer; of this one without the network.
+  Result<Json> ask(const std::string& region, const std::string& what, const Json& body, Micros timeout);
+  Result<void> fetch(const std::string& region, const Move& move, const postgres::MoveTable& table,
+                     const std::vector<int>& buckets, const postgres::RowSink& sink);
+
+  MoveCalls& calls_;
+  StallPoints stall_;
+  MoveLimits limits_;
+  HttpClient http_;
+  std::optional<postgres::TenantRows> receiver_;
+  Micros held_since_ = 0;  // monotonic, by this actor's own sight
+};
+
+}  // namespace domicile::agent

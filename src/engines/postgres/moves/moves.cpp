@@ -1,0 +1,366 @@
+#include "engines/postgres/moves/moves.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include "engines/postgres/links/order.hpp"
+#include "engines/postgres/links/sql.hpp"
+
+namespace domicile::postgres {
+
+using links::in_transaction;
+using links::Sql;
+using moves::Move;
+using moves::Phase;
+
+namespace {
+
+// ---- the directory's row
+
+constexpr const char* kRow = "SELECT move FROM domicile.tenant ";
+
+Result<Move> move_of(std::string_view text) { return moves::move_of(TRY(parse_json(text, "a tenant's move"))); }
+
+// While a move lives: the other residency, whose rows a permit may write or delete.
+Param other_of(const Move& move) {
+  if (!moves::live(move.phase)) return {};
+  return moves::flipped(move.phase) ? move.from : move.to;
+}
+
+// ---- rows
+
+std::string list_of(const Sql& sql, const std::vector<std::string>& columns, const std::string& prefix = "") {
+  std::string list;
+  for (const auto& column : columns) list += (list.empty() ? "" : ", ") + prefix + sql.name(column);
+  return list;
+}
+
+std::string row_text(const Sql& sql, const std::vector<std::string>& columns, const std::string& prefix = "") {
+  return "ROW(" + list_of(sql, columns, prefix) + ")::text";
+}
+
+std::string bucket_text(const Sql& sql, const MoveTable& table, const std::string& prefix = "") {
+  return fmt::format("(pg_catalog.hashtextextended({}, 0) & {})", row_text(sql, table.key, prefix),
+                     moves::kBuckets - 1);
+}
+
+std::string array_of(const std::vector<int>& numbers) {
+  std::string list;
+  for (const int number : numbers) list += (list.empty() ? "" : ",") + std::to_string(number);
+  return "ARRAY[" + list + "]::bigint[]";
+}
+
+std::string name_of(const Sql& sql, const MoveTable& table) {
+  return sql.name(table.schema) + "." + sql.name(table.name);
+}
+
+std::string belongs(const Sql& sql, const MoveTable& table, const std::string& residency, const std::string& tenant) {
+  return fmt::format("{} = {} AND {}::text = {}", sql.name(table.residency_column), sql.literal(residency),
+                     sql.name(table.tenant_column), sql.literal(tenant));
+}
+
+// `rows`: a query with the columns b (the part's number) and line (a row as text).
+std::string sums_of(const std::string& rows) {
+  return fmt::format(
+      "SELECT b, count(*), pg_catalog.bit_xor(pg_catalog.hashtextextended(line, 0)), "
+      "pg_catalog.bit_xor(pg_catalog.hashtextextended(line, 1)) FROM ({}) parts GROUP BY b",
+      rows);
+}
+
+std::int64_t integer_of(const links::Cell& cell) { return cell ? std::strtoll(cell->c_str(), nullptr, 10) : 0; }
+
+moves::TableSummary table_summary(const links::Table& rows) {
+  moves::TableSummary summary;
+  for (const auto& row : rows)
+    summary[static_cast<int>(integer_of(row[0]))] = {integer_of(row[1]), integer_of(row[2]), integer_of(row[3])};
+  return summary;
+}
+
+Result<std::vector<std::string>> key_of(const Sql& sql, const MoveTable& table) {
+  const auto rows = TRY(sql.query(
+      "SELECT a.attname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_index i ON i.indrelid = c.oid "
+      "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) "
+      "WHERE c.oid = $1::pg_catalog.regclass AND (i.indisreplident OR c.relreplident = 'd' AND i.indisprimary) "
+      "ORDER BY pg_catalog.array_position(i.indkey::int2[], a.attnum)",
+      {name_of(sql, table)}));
+  std::vector<std::string> key;
+  for (const auto& row : rows)
+    if (*row[0] != table.residency_column) key.push_back(*row[0]);
+  if (key.empty())
+    return fail(Kind::failed, fmt::format("table {} has no key beside its residency", table.qualified()),
+                "domicile plan");
+  return key;
+}
+
+Result<void> sort_parents_first(const Sql& sql, std::vector<MoveTable>& tables) {
+  std::vector<std::string> names;
+  for (const auto& table : tables) names.push_back(table.qualified());
+  std::vector<MoveTable> sorted;
+  for (const auto at : TRY(links::parents_first(sql, names))) sorted.push_back(std::move(tables[at]));
+  tables = std::move(sorted);
+  return {};
+}
+
+Result<void> permit(const Sql& sql, const std::string& residency) {
+  CHECK_OK(sql.query("SELECT domicile.permit($1, 'move')", {residency}));
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<Move>> read_moves(Connection& connection) {
+  const auto rows = TRY(connection.exec(std::string(kRow) + "WHERE moving IS NOT NULL ORDER BY tenant_id"));
+  std::vector<Move> out;
+  for (int r = 0; r < rows.size(); ++r) out.push_back(TRY(move_of(rows.at(r, 0))));
+  return out;
+}
+
+Result<std::optional<Move>> find_move(Connection& connection, const std::string& tenant) {
+  const auto rows = TRY(connection.exec_params(std::string(kRow) + "WHERE tenant_id = $1", {tenant}));
+  if (rows.empty())
+    return fail(Kind::invalid_input, "the directory has no tenant '" + tenant + "'", "domicile tenant add", "DOM-T033");
+  if (rows.null(0, 0)) return std::optional<Move>();
+  return std::optional<Move>(TRY(move_of(rows.at(0, 0))));
+}
+
+Result<void> begin_move(Connection& connection, const Move& move) {
+  const auto done =
+      TRY(connection.exec_params("UPDATE domicile.tenant SET moving = $3, move = $4::pg_catalog.jsonb "
+                                 "WHERE tenant_id = $1 AND residency = $2 AND moving IS NULL AND NOT tombstone",
+                                 {move.tenant, move.from, move.to, dump(moves::json_of(move))}));
+  if (done.affected() == 1) return {};
+  return fail(Kind::conflict,
+              fmt::format("tenant '{}' moves already, or does not live in {} any more", move.tenant, move.from),
+              "domicile tenant show " + move.tenant, "DOM-E712");
+}
+
+Result<void> advance_move(Connection& connection, const Move& now, const Move& next) {
+  if (now.id != next.id || !moves::follows(now.phase, next.phase))
+    return fail(Kind::invalid_input,
+                fmt::format("{} does not follow {}", moves::name_of(next.phase), moves::name_of(now.phase)));
+  const auto done = TRY(connection.exec_params(
+      "UPDATE domicile.tenant SET residency = $4, tombstone = $5::bool, moving = $6, move = $7::pg_catalog.jsonb "
+      "WHERE tenant_id = $1 AND move ->> 'id' = $2 AND move ->> 'phase' = $3",
+      {now.tenant, now.id, std::string(moves::name_of(now.phase)), next.residency(),
+       moves::sealed(next.phase) ? "true" : "false", other_of(next), dump(moves::json_of(next))}));
+  if (done.affected() == 1) return {};
+  const auto found = TRY(find_move(connection, now.tenant));
+  if (found && found->id == next.id && found->phase == next.phase) return {};
+  return fail(Kind::conflict,
+              fmt::format("the move of tenant '{}' is not {} any more", now.tenant, moves::name_of(now.phase)));
+}
+
+std::vector<MoveTable> move_tables(const topology::Topology& topology, const Move& move, const std::string& from_region,
+                                   const std::string& to_region) {
+  const auto* from = topology::residency_of(topology, move.from);
+  const auto* to = topology::residency_of(topology, move.to);
+  if (from == nullptr || to == nullptr) return {};
+  const auto crossing = from_region == to_region ? topology::Form::full : topology::form_at(topology, *from, to_region);
+  const auto lawful = std::min(moves::lawful_form(topology, *from, *to), crossing);
+  std::vector<MoveTable> tables;
+  for (const auto& table : topology.tables) {
+    MoveTable out{table.schema,
+                  table.name,
+                  table.tenant,
+                  table.residency,
+                  residency::columns_for(table, crossing),
+                  residency::columns_for(table, lawful),
+                  {}};
+    std::erase(out.moved, out.residency_column);
+    tables.push_back(std::move(out));
+  }
+  return tables;
+}
+
+Result<TenantRows> TenantRows::open(Connection connection, std::vector<MoveTable> tables, std::string link,
+                                    std::string link_role) {
+  // Rows are compared as text, so both sides print alike, whatever their roles' settings say.
+  CHECK_OK(connection.exec(
+      "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET timezone = 'UTC'; SET extra_float_digits = 1; "
+      "SET bytea_output = 'hex'; SET xmlbinary = 'base64'; SET statement_timeout = '10min'"));
+  const Sql sql(connection);
+  CHECK_OK(sort_parents_first(sql, tables));
+  for (auto& table : tables) table.key = TRY(key_of(sql, table));
+  return TenantRows(std::move(connection), std::move(tables), std::move(link), std::move(link_role));
+}
+
+// Where rows of a table are read; opens the link's outlet to it.
+Result<std::string> TenantRows::source_of(const MoveTable& table) {
+  const Sql sql(connection_);
+  if (link_.empty()) return name_of(sql, table);
+  CHECK_OK(sql.query("SELECT domicile.outlet($1, $2, $3)", {link_, link_role_, table.qualified()}));
+  return std::string("pg_temp.domicile_outlet");
+}
+
+Result<moves::Summary> TenantRows::summary(const std::string& residency, const std::string& tenant) {
+  const Sql sql(connection_);
+  moves::Summary summary;
+  for (const auto& table : tables_) {
+    const auto source = TRY(source_of(table));
+    CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
+      if (!link_.empty()) CHECK_OK(sql.simple("SET LOCAL ROLE " + sql.name(link_role_)));
+      const auto rows = TRY(
+          sql.simple(sums_of(fmt::format("SELECT {} AS b, {} AS line FROM {} WHERE {}", bucket_text(sql, table),
+                                         row_text(sql, table.moved), source, belongs(sql, table, residency, tenant)))));
+      summary[table.qualified()] = table_summary(rows);
+      return {};
+    }));
+  }
+  return summary;
+}
+
+Result<void> TenantRows::read(const MoveTable& table, const std::string& residency, const std::string& tenant,
+                              const std::vector<int>& buckets, const RowSink& sink) {
+  const Sql sql(connection_);
+  const auto source = TRY(source_of(table));
+  std::string columns;
+  for (const auto& column : table.carried) {
+    const bool goes = column == table.residency_column || std::ranges::find(table.moved, column) != table.moved.end();
+    columns += (columns.empty() ? "" : ", ") + (goes ? sql.name(column) : std::string("NULL"));
+  }
+  auto transaction = TRY(Transaction::begin(connection_, "READ ONLY"));
+  if (!link_.empty()) CHECK_OK(sql.simple("SET LOCAL ROLE " + sql.name(link_role_)));
+  CHECK_OK(connection_.copy_out(
+      fmt::format("COPY (SELECT {} FROM {} WHERE {} AND {} = ANY ({})) TO STDOUT", columns, source,
+                  belongs(sql, table, residency, tenant), bucket_text(sql, table), array_of(buckets)),
+      sink));
+  return transaction.commit();
+}
+
+Result<std::int64_t> TenantRows::stage(const Move& move, const MoveTable& table, const moves::Group& group,
+                                       const std::function<Result<void>(const RowSink&)>& rows) {
+  const Sql sql(connection_);
+  const auto index = static_cast<std::size_t>(&table - tables_.data());
+  const auto name = fmt::format("domicile_move_{}", staged_.size());
+  const auto target = name_of(sql, table);
+  const auto where = "pg_temp." + sql.name(name);
+  CHECK_OK(sql.simple(fmt::format("DROP TABLE IF EXISTS {}", where)));
+  CHECK_OK(sql.simple(fmt::format("CREATE TEMPORARY TABLE {} AS SELECT {} FROM {} WITH NO DATA", sql.name(name),
+                                  list_of(sql, table.carried), target)));
+  CHECK_OK(connection_.begin_copy_in(fmt::format("COPY {} ({}) FROM STDIN", where, list_of(sql, table.carried))));
+  const auto read = rows([&](std::string_view lines) { return connection_.put_copy(lines); });
+  if (!read) {
+    connection_.abort_copy_in("the source's rows ended early");
+    return tl::unexpected<Error>(read.error());
+  }
+  const auto count = TRY(connection_.end_copy_in());
+  std::string matches = fmt::format("t.{} = {}", sql.name(table.residency_column), sql.literal(move.to));
+  for (const auto& column : table.key) matches += fmt::format(" AND t.{0} = s.{0}", sql.name(column));
+  const auto taken =
+      TRY(sql.simple(fmt::format("SELECT count(*) FROM {} t JOIN {} s ON {} WHERE t.{}::text <> {}", target, where,
+                                 matches, sql.name(table.tenant_column), sql.literal(move.tenant))));
+  if (integer_of(taken.at(0).at(0)) != 0)
+    return fail(Kind::conflict,
+                fmt::format("{} rows of {} have a key that another tenant of {} uses", *taken[0][0], table.qualified(),
+                            move.to),
+                "only keys that are unique over all residencies can move, such as UUIDs", "DOM-E716");
+  std::string changes;
+  for (const auto& column : table.moved)
+    if (std::ranges::find(table.key, column) == table.key.end())
+      changes += fmt::format("{}{} = excluded.{}", changes.empty() ? "" : ", ", sql.name(column), sql.name(column));
+  const std::string conflict =
+      changes.empty() ? "DO NOTHING"
+                      : fmt::format("DO UPDATE SET {} WHERE {} IS DISTINCT FROM {}", changes,
+                                    row_text(sql, table.moved, "t."), row_text(sql, table.moved, "excluded."));
+  CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
+    CHECK_OK(permit(sql, move.to));
+    CHECK_OK(sql.simple(fmt::format(
+        "INSERT INTO {} AS t ({}, {}) OVERRIDING SYSTEM VALUE SELECT {}, {} FROM {} ON CONFLICT ({}, {}) {}", target,
+        sql.name(table.residency_column), list_of(sql, table.moved), sql.literal(move.to), list_of(sql, table.moved),
+        where, sql.name(table.residency_column), list_of(sql, table.key), conflict)));
+    return {};
+  }));
+  if (group.fresh)
+    CHECK_OK(sql.simple("DROP TABLE " + where));
+  else
+    staged_.push_back({index, name, group.buckets});
+  return count;
+}
+
+Result<void> TenantRows::surplus(const Move& move) {
+  const Sql sql(connection_);
+  if (staged_.empty()) return {};
+  CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
+    CHECK_OK(permit(sql, move.to));
+    for (std::size_t at = tables_.size(); at-- > 0;)
+      for (const auto& staged : staged_) {
+        if (staged.table != at) continue;
+        const auto& table = tables_[at];
+        std::string same;
+        for (const auto& column : table.key)
+          same += fmt::format("{}s.{} = t.{}", same.empty() ? "" : " AND ", sql.name(column), sql.name(column));
+        CHECK_OK(sql.simple(fmt::format(
+            "DELETE FROM {} t WHERE {} AND {} = ANY ({}) AND NOT EXISTS (SELECT FROM pg_temp.{} s WHERE {})",
+            name_of(sql, table), belongs(sql, table, move.to, move.tenant), bucket_text(sql, table, "t."),
+            array_of(staged.buckets), sql.name(staged.name), same)));
+      }
+    return {};
+  }));
+  for (const auto& staged : staged_) CHECK_OK(sql.simple("DROP TABLE pg_temp." + sql.name(staged.name)));
+  staged_.clear();
+  return {};
+}
+
+Result<std::int64_t> TenantRows::remove(const std::string& residency, const std::string& tenant,
+                                        const std::optional<std::string>& digest) {
+  const Sql sql(connection_);
+  moves::Summary gone;
+  CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
+    CHECK_OK(permit(sql, residency));
+    for (auto table = tables_.rbegin(); table != tables_.rend(); ++table) {
+      const auto rows = TRY(sql.simple(
+          fmt::format("WITH gone AS (DELETE FROM {} WHERE {} RETURNING {} AS b, {} AS line) {}", name_of(sql, *table),
+                      belongs(sql, *table, residency, tenant), bucket_text(sql, *table), row_text(sql, table->moved),
+                      sums_of("SELECT b, line FROM gone"))));
+      gone[table->qualified()] = table_summary(rows);
+    }
+    if (digest && moves::rows_of(gone) != 0 && moves::digest_of(gone) != *digest)
+      return fail(Kind::corrupt,
+                  fmt::format("the rows of tenant '{}' in {} are not those that were compared: nothing is deleted",
+                              tenant, residency),
+                  "compare both residencies' rows of this tenant; somebody has written past the guard", "DOM-E717");
+    return {};
+  }));
+  return moves::rows_of(gone);
+}
+
+Result<bool> TenantRows::any(const std::string& residency, const std::string& tenant) {
+  const Sql sql(connection_);
+  for (const auto& table : tables_) {
+    const auto rows = TRY(sql.simple(
+        fmt::format("SELECT 1 FROM {} WHERE {} LIMIT 1", name_of(sql, table), belongs(sql, table, residency, tenant))));
+    if (!rows.empty()) return true;
+  }
+  return false;
+}
+
+Result<void> TenantRows::wait_writers(Micros patience) {
+  const Sql sql(connection_);
+  const auto writing = [&](const std::string& only) {
+    return sql.query(
+        "SELECT DISTINCT l.virtualtransaction FROM pg_catalog.pg_locks l WHERE l.granted AND l.locktype = 'relation' "
+        "AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') "
+        "AND l.pid <> pg_catalog.pg_backend_pid() AND l.relation IN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t "
+        "JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid WHERE p.pronamespace = 'domicile'::pg_catalog.regnamespace) "
+        "AND ($1 = '' OR l.virtualtransaction = ANY (pg_catalog.string_to_array($1, ',')))",
+        {only});
+  };
+  const Micros deadline = monotonic_now() + patience;
+  // Twice: a backend may read the directory's answer an instant before the tombstone's own commit has ended, and take
+  // its lock an instant after we looked.
+  for (int round = 0; round < 2; ++round) {
+    std::string names;
+    for (const auto& row : TRY(writing(""))) names += (names.empty() ? "" : ",") + *row[0];
+    for (Micros pause = kMillisecond; !names.empty(); pause = std::min(2 * pause, 20 * kMillisecond)) {
+      const auto left = TRY(writing(names)).size();
+      if (left == 0) break;
+      if (monotonic_now() >= deadline)
+        return fail(Kind::unavailable, fmt::format("{} transactions that have written are still open", left),
+                    "end them, or wait until they are done");
+      std::this_thread::sleep_for(std::chrono::microseconds(pause));
+    }
+  }
+  return {};
+}
+
+}  // namespace domicile::postgres
