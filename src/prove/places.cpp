@@ -78,13 +78,6 @@ Result<void> ask(const fs::path& socket, const std::vector<std::string>& questio
   return {};
 }
 
-std::vector<std::string> questions_to_agent(const topology::Topology& topology) {
-  std::vector<std::string> all{"/metrics",   "/v1/status",   "/v1/events?count=1000000",
-                               "/v1/layers", "/v1/observed", "/v1/epochs"};
-  for (const auto& residency : topology.residencies) all.push_back("/v1/copies/" + residency.name.str());
-  return all;
-}
-
 void add_answers(const drill::Field& field, const std::string& site, const fs::path& scratch,
                  std::vector<Place>& places) {
   const fs::path run = field.directory() / "sites" / site / "run", answers = scratch / site / "answers";
@@ -150,6 +143,13 @@ std::vector<std::string> forbidden_sites(const topology::Topology& topology, con
     if (rules == nullptr || topology::form_at(topology, *rules, site.str()) != topology::Form::full)
       sites.push_back(site);
   return sites;
+}
+
+std::vector<std::string> questions_to_agent(const topology::Topology& topology) {
+  std::vector<std::string> all{"/metrics",   "/healthz",     "/readyz",    "/v1/status", "/v1/events?count=1000000",
+                               "/v1/layers", "/v1/observed", "/v1/epochs", "/v1/moves"};
+  for (const auto& residency : topology.residencies) all.push_back("/v1/copies/" + residency.name.str());
+  return all;
 }
 
 std::vector<Place> places_on_disk(const Layout& layout, const std::vector<std::string>& forbidden) {

@@ -31,6 +31,9 @@ struct Layout {
 //   planted
 std::vector<Place> places_on_disk(const Layout& layout, const std::vector<std::string>& forbidden);
 
+// What an agent is asked for: all that it tells without being asked about one thing.
+std::vector<std::string> questions_to_agent(const topology::Topology& topology);
+
 // The places of a running lab: those on the disk, and for each site that lives
 //
 //   SITE: answers     what agent and gate answer when they are asked: metrics, status, observed, events, denials …

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <regex>
+#include <set>
+
 #include "base/temp_dir.hpp"
 #include "core/topology/parse.hpp"
 
@@ -58,6 +61,26 @@ TEST(ForbiddenSites, AreThoseThatMayNotHoldItInFull) {
   EXPECT_THAT(forbidden_sites(topology, "eu"), ElementsAre("eu-north-1", "us-east-1"));
   EXPECT_THAT(forbidden_sites(topology, "us"), ElementsAre("eu-north-1"));
   EXPECT_EQ(forbidden_sites(topology, "unknown").size(), 4U) << "nobody may hold what nobody has allowed";
+}
+
+// Routes of docs/reference/api.md, which another test holds against the code.
+TEST(Questions, AskAnAgentForEverythingThatItTells) {
+  // About one link or one switch: names of tables and columns, and whether it could begin.
+  const std::set<std::string> about_one_thing{"/v1/links/RESIDENCY", "/v1/schemas/RESIDENCY", "/v1/switch/check"};
+  const auto asked = questions_to_agent(three_and_a_voter());
+  const std::string page = *read_file(fs::path(DOMICILE_ROOT) / "docs/reference/api.md");
+  const std::regex route("`GET (/[A-Za-z0-9/_-]+)`");
+  std::size_t routes = 0;
+  for (std::sregex_iterator at(page.begin(), page.end(), route), end; at != end; ++at, ++routes) {
+    std::string path = (*at)[1];
+    if (about_one_thing.contains(path)) continue;
+    if (path == "/v1/epochs/RESIDENCY") path = "/v1/epochs";
+    if (const auto named = path.find("RESIDENCY"); named != path.npos) path.replace(named, path.npos, "eu");
+    EXPECT_TRUE(std::ranges::any_of(asked, [&](const std::string& question) {
+      return question.substr(0, question.find('?')) == path;
+    })) << path;
+  }
+  EXPECT_GT(routes, 10U);
 }
 
 TEST(Places, CoverWhateverASiteHasOnItsDisk) {
