@@ -419,6 +419,53 @@ TEST(Operate, OrdersSayWhatThePersonSaid) {
                 R"(POST /v1/break-glass {"attest":{"x":"off","y":"off"},"by":"A","reason":"r","residency":"eu"})"}));
 }
 
+TEST(Operate, AMovingTenantIsSaidAndOneThatIsHeldAndWaitsIsUnsafe) {
+  FakeAgent agent;
+  const auto status_with = [](const char* phase, const char* waits) {
+    return changed([&](Json& s) {
+      s["moves"] = {{{"tenant", "acme"}, {"from", "us"}, {"to", "eu"}, {"phase", phase}, {"waits", waits}}};
+    });
+  };
+  agent.answers["GET /v1/status"].second = status_with("copying", "");
+  const Ran copying = ran({"status"}, agent);
+  EXPECT_EQ(copying.exit, 0) << copying.out;
+  EXPECT_NE(copying.out.find("tenant acme moves from us to eu: copying"), std::string::npos) << copying.out;
+  agent.answers["GET /v1/status"].second = status_with("flipped", "eu-west-1 does not answer");
+  const Ran held = ran({"status"}, agent);
+  EXPECT_EQ(held.exit, 5) << held.out;
+  EXPECT_NE(held.out.find("held by its move (flipped): eu-west-1 does not answer"), std::string::npos) << held.out;
+}
+
+TEST(TenantMove, EveryEndHasItsExitCode) {
+  FakeAgent agent;
+  const auto move = [](const char* phase, const char* note) {
+    return Json{{"tenant", "acme"},        {"id", "m-1"},  {"from", "us"},   {"to", "eu"},
+                {"phase", phase},          {"note", note}, {"form", "full"}, {"from_region", "us-east-1"},
+                {"to_region", "eu-west-1"}};
+  };
+  const std::vector<std::string> words{"tenant", "move", "acme", "--to", "eu", "--reason", "asked for"};
+  agent.answers["POST /v1/moves"] = {200, dump(move("copying", ""))};
+  agent.answers["GET /v1/moves"] = {200, "[]"};
+  agent.answers["GET /v1/events"] = {200, "[]"};
+  agent.answers["POST /v1/moves/find"] = {200, dump({{"move", move("done", "")}})};
+  EXPECT_EQ(ran(words, agent, "n\n").exit, 1);
+  const Ran done = ran(words, agent, "y\n");
+  EXPECT_EQ(done.exit, 0) << done.err;
+  EXPECT_EQ(done.out, "acme lives in eu\n");
+  EXPECT_NE(done.err.find("us -> eu (us-east-1 -> eu-west-1), all columns"), std::string::npos) << done.err;
+  agent.answers["POST /v1/moves/find"] = {200, dump({{"move", move("aborted", "eu-west-1 did not hold")}})};
+  const Ran back = ran(with(words, {"--yes", "--json"}), agent);
+  EXPECT_EQ(back.exit, 1) << back.err;
+  EXPECT_NE(back.err.find("taken back: eu-west-1 did not hold"), std::string::npos) << back.err;
+  EXPECT_EQ(Json::parse(back.out)["outcome"], "aborted");
+  agent.answers["POST /v1/moves/find"] = {200, dump({{"move", move("flipped", "")}})};
+  EXPECT_EQ(ran(with(words, {"--yes", "--timeout", "1"}), agent).exit, 75) << "under way";
+  agent.answers["POST /v1/moves"] = {
+      403, dump({{"what", "personal columns stay"}, {"fix", "f"}, {"code", "DOM-E714"}, {"kind", "refused"}})};
+  EXPECT_EQ(ran(with(words, {"--yes"}), agent).exit, 3);
+  EXPECT_EQ(ran({"tenant", "move", "acme"}, agent).exit, 64) << "neither --to nor --abort";
+}
+
 TEST(QuorumStatus, SetsTheQuorumAgainstThisSitesDisk) {
   FakeAgent agent;
   const Ran sound = ran({"quorum", "status"}, agent);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/moves/move.hpp"
+
 namespace domicile::cli {
 
 std::string text_at(const Json& value, const char* key) { return member_or<std::string>(value, key, "").value_or(""); }
@@ -211,6 +213,17 @@ void unsafe_gate(const Json& status, std::vector<std::string>& out) {
                                   text_at(link, "link"), held, text_at(link, "link")));
 }
 
+// Its requests wait in the gateways until whatever it waits for has come to pass.
+void unsafe_moves(const Json& status, std::vector<std::string>& out) {
+  if (const Json& moves = child_at(status, "moves"); moves.is_array())
+    for (const Json& move : moves) {
+      const auto phase = moves::phase_of(text_at(move, "phase"));
+      if (const auto waits = text_at(move, "waits"); phase && moves::held(*phase) && !waits.empty())
+        out.push_back(fmt::format("tenant {} is held by its move ({}): {}", text_at(move, "tenant"),
+                                  text_at(move, "phase"), waits));
+    }
+}
+
 // A copy that is to save the residency, and may not be able to.
 void unsafe_copy(const Json& status, const Json& residency, std::vector<std::string>& out) {
   const auto here = text_at(status, "region"), name = text_at(residency, "residency");
@@ -237,6 +250,7 @@ std::vector<std::string> unsafe_now(const Json& status) {
   unsafe_quorum(status, out);
   unsafe_drift(status, out);
   unsafe_gate(status, out);
+  unsafe_moves(status, out);
   if (const auto revoked = text_at(status, "revoked"); !revoked.empty())
     out.push_back("the list of revoked certificates cannot be read: " + revoked);
   for (const Json& residency : residencies_of(status)) {
@@ -260,6 +274,10 @@ std::vector<std::string> notes_of(const Json& status) {
     if (const auto proposal = text_at(residency, "proposal"); !proposal.empty())
       out.push_back(fmt::format("{} waits for a person: domicile approve {} --reason TEXT",
                                 text_at(residency, "residency"), proposal));
+  if (const Json& moves = child_at(status, "moves"); moves.is_array())
+    for (const Json& move : moves)
+      out.push_back(fmt::format("tenant {} moves from {} to {}: {}", text_at(move, "tenant"), text_at(move, "from"),
+                                text_at(move, "to"), text_at(move, "phase")));
   return out;
 }
 
