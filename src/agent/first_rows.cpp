@@ -1,6 +1,7 @@
 #include "agent/first_rows.hpp"
 
 #include "agent/bodies.hpp"
+#include "agent/row_stream.hpp"
 #include "base/json.hpp"
 #include "engines/postgres/links/subscription.hpp"
 
@@ -14,7 +15,6 @@ using postgres::links::RowSink;
 namespace {
 
 constexpr Micros kLong = 3600 * kSecond;  // a large table takes its time
-constexpr std::size_t kPiece = 256 << 10;
 
 HttpReply refusal(const Error& error) {
   const int status = error.kind == Kind::refused ? 403 : error.kind == Kind::conflict ? 409 : 503;
@@ -39,26 +39,15 @@ class RemoteSource final : public postgres::links::CopySource {
   }
 
   Result<void> read(const std::string& session, const MappedTable& table, const RowSink& sink) override {
-    std::string pending;
-    Result<void> sunk;
-    HttpRequest request{
-        "POST",
-        url_ + "/rows",
-        {"Expect:"},
-        dump({{"session", session}, {"schema", table.schema}, {"name", table.name}, {"columns", table.columns}}),
-        kLong};
-    request.on_body = [&](std::string_view piece) {
-      pending += piece;
-      const auto end = pending.rfind('\n');  // whole lines only
-      if (end == std::string::npos) return true;
-      sunk = sink(std::string_view(pending).substr(0, end + 1));
-      pending.erase(0, end + 1);
-      return sunk.has_value();
-    };
-    const auto response = client_.send(request);
-    CHECK_OK(sunk);
-    if (!response) return tl::unexpected<Error>(response.error());
-    return answered(*response);
+    const auto response = TRY(receive_lines(
+        client_,
+        {"POST",
+         url_ + "/rows",
+         {"Expect:"},
+         dump({{"session", session}, {"schema", table.schema}, {"name", table.name}, {"columns", table.columns}}),
+         kLong},
+        sink));
+    return answered(response);
   }
 
   Result<void> close(const std::string& session) override {
@@ -126,19 +115,9 @@ HttpReply FirstRowsExports::rows(const std::string& residency, const std::string
                   table](const std::function<bool(std::string_view)>& write) {
     const std::lock_guard lock(held->mutex);
     if (!held->exporter) return false;
-    std::string piece;
-    const auto flush = [&]() -> Result<void> {
-      if (piece.empty()) return {};
-      CHECK_OK(gate_.pass(link, table.qualified(), piece));  // before any of it leaves
-      if (!write(piece)) return fail(Kind::unavailable, "the importing agent is gone");
-      piece.clear();
-      return {};
-    };
-    const auto read = held->exporter->read(session, table, [&](std::string_view lines) -> Result<void> {
-      piece += lines;
-      return piece.size() < kPiece ? Result<void>() : flush();
-    });
-    const auto done = read ? flush() : read;
+    GatedRows out(gate_, link, table.qualified(), write);
+    const auto read = held->exporter->read(session, table, [&](std::string_view lines) { return out.add(lines); });
+    const auto done = read ? out.flush() : read;
     if (!done)
       log_.warn("copy.export", "first rows stop",
                 {{Field::link, link}, {Field::table, table.qualified()}, {Field::reason, one_line(done.error())}});

@@ -6,6 +6,8 @@
 #include <future>
 #include <thread>
 
+#include "agent/row_stream.hpp"
+
 namespace domicile::agent {
 
 using moves::Move;
@@ -78,25 +80,15 @@ Result<void> MoveActor::fetch(const std::string& region, const Move& move, const
     if (same == rows.tables().end()) return fail(Kind::failed, table.qualified() + " is gone");
     return rows.read(*same, move.from, move.tenant, buckets, sink);
   }
-  std::string pending;
-  Result<void> sunk;
-  HttpRequest request{"POST",
-                      config.sites.at(region).api + "/v1/moves/rows",
-                      {"Expect:"},
-                      dump({{"move", moves::json_of(move)}, {"table", table.qualified()}, {"buckets", buckets}}),
-                      kLong};
-  request.on_body = [&](std::string_view piece) {
-    pending += piece;
-    const auto end = pending.rfind('\n');  // whole lines only
-    if (end == std::string::npos) return true;
-    sunk = sink(std::string_view(pending).substr(0, end + 1));
-    pending.erase(0, end + 1);
-    return sunk.has_value();
-  };
-  const auto response = http_.send(request);
-  CHECK_OK(sunk);
-  if (!response) return tl::unexpected<Error>(response.error());
-  return accepted(*response, region);
+  const auto response =
+      TRY(receive_lines(http_,
+                        {"POST",
+                         config.sites.at(region).api + "/v1/moves/rows",
+                         {"Expect:"},
+                         dump({{"move", moves::json_of(move)}, {"table", table.qualified()}, {"buckets", buckets}}),
+                         kLong},
+                        sink));
+  return accepted(response, region);
 }
 
 // The directory's owner has the only true one.

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "agent/bodies.hpp"
+#include "agent/row_stream.hpp"
 #include "core/desired/desired.hpp"
 #include "edge/state.hpp"
 #include "engines/postgres/tenants.hpp"
@@ -17,7 +18,6 @@ using moves::Phase;
 namespace {
 
 constexpr std::size_t kMostMoves = 64;  // what authority.snap can tell a gateway at once
-constexpr std::size_t kPiece = 256 << 10;
 constexpr Micros kWriters = 2 * kSecond;
 
 std::string fresh_move_id() {
@@ -234,21 +234,10 @@ HttpReply MoveCalls::rows(const Json& body, const std::string& peer) {
     if (table == rows->tables().end()) return fail(Kind::refused, name + " is no table that tenants have");
     const auto link = residency::link_name(move.from, setup_.store.region, peer);
     return [this, rows, table = &*table, move, buckets, link](const std::function<bool(std::string_view)>& write) {
-      const GateClient gate(setup_.config->gate_socket.string());
-      std::string piece;
-      const auto flush = [&]() -> Result<void> {
-        if (piece.empty()) return {};
-        CHECK_OK(gate.pass(link, table->qualified(), piece));  // before any of it leaves
-        if (!write(piece)) return fail(Kind::unavailable, "the other agent is gone");
-        piece.clear();
-        return {};
-      };
+      GatedRows out(GateClient(setup_.config->gate_socket.string()), link, table->qualified(), write);
       const auto read =
-          rows->read(*table, move.from, move.tenant, buckets, [&](std::string_view lines) -> Result<void> {
-            piece += lines;
-            return piece.size() < kPiece ? Result<void>() : flush();
-          });
-      const auto done = read ? flush() : read;
+          rows->read(*table, move.from, move.tenant, buckets, [&](std::string_view lines) { return out.add(lines); });
+      const auto done = read ? out.flush() : read;
       if (!done)
         setup_.log.warn(
             "move.export", "a moving tenant's rows stop",

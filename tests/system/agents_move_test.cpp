@@ -139,27 +139,29 @@ class AgentsMove : public testing::Test {
     EXPECT_EQ(lives_in("us-1"), to);
   }
 
+  void move_there_and_back() {
+    Clients clients(*regions_);
+    ASSERT_TRUE(clients.until_more(20)) << told();
+    move("us-1", "eu", false);
+    ASSERT_TRUE(clients.until_more(20)) << told();
+    expect_moved(clients.acknowledged("us"), "us", "eu");
+    EXPECT_EQ(value(kUs, "SELECT count(*) FROM app.orders WHERE residency = 'eu' AND customer_name IS NOT NULL"), "0");
+    EXPECT_NE(value(kEu, "SELECT count(*) FROM app.orders WHERE tenant_id = 'us-1' AND customer_name = 'name'"), "0");
+
+    move("us-1", "us", true);
+    ASSERT_TRUE(clients.until_more(20)) << told();
+    clients.stop();
+    EXPECT_EQ(clients.errors(), (std::map<std::string, int>{})) << told();
+    expect_moved(clients.acknowledged("us"), "eu", "us");
+    // What was personal under the law of eu never reached us; what was written since is us's own.
+    EXPECT_NE(value(kUs, "SELECT count(*) FROM app.orders WHERE tenant_id = 'us-1' AND customer_name IS NULL"), "0");
+  }
+
   static std::unique_ptr<Regions> regions_;
 };
 std::unique_ptr<Regions> AgentsMove::regions_;
 
-TEST_F(AgentsMove, ThereAndBackUnderWritesLosesNothingAndTellsNobodyAnError) {
-  Clients clients(*regions_);
-  ASSERT_TRUE(clients.until_more(20)) << told();
-  move("us-1", "eu", false);
-  ASSERT_TRUE(clients.until_more(20)) << told();
-  expect_moved(clients.acknowledged("us"), "us", "eu");
-  EXPECT_EQ(value(kUs, "SELECT count(*) FROM app.orders WHERE residency = 'eu' AND customer_name IS NOT NULL"), "0");
-  EXPECT_NE(value(kEu, "SELECT count(*) FROM app.orders WHERE tenant_id = 'us-1' AND customer_name = 'name'"), "0");
-
-  move("us-1", "us", true);
-  ASSERT_TRUE(clients.until_more(20)) << told();
-  clients.stop();
-  EXPECT_EQ(clients.errors(), (std::map<std::string, int>{})) << told();
-  expect_moved(clients.acknowledged("us"), "eu", "us");
-  // What was personal under the law of eu never reached us; what was written since is us's own.
-  EXPECT_NE(value(kUs, "SELECT count(*) FROM app.orders WHERE tenant_id = 'us-1' AND customer_name IS NULL"), "0");
-}
+TEST_F(AgentsMove, ThereAndBackUnderWritesLosesNothingAndTellsNobodyAnError) { move_there_and_back(); }
 
 TEST_F(AgentsMove, PersonalDataLeavesAStricterLawByNobodysMistake) {
   move("us-1", "eu", false);
@@ -247,6 +249,16 @@ TEST_F(AgentsMove, APersonTakesItBackUntilTheFlip) {
   EXPECT_EQ(clients.errors(), (std::map<std::string, int>{})) << told();
   expect_moved(clients.acknowledged("us"), "us", "eu");
 }
+
+// Where no extension may be installed.
+class AgentsMovePortable : public AgentsMove {
+ protected:
+  static void SetUpTestSuite() {
+    regions_ = std::make_unique<Regions>(RegionsOptions{.gateways = true, .asks_directory = true, .guard = "portable"});
+  }
+};
+
+TEST_F(AgentsMovePortable, ThereAndBackUnderWritesLosesNothingAndTellsNobodyAnError) { move_there_and_back(); }
 
 // Kills take longer than all other stories together.
 class AgentsMoveKilled : public AgentsMove {};

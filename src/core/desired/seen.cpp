@@ -1,6 +1,6 @@
 #include "core/desired/seen.hpp"
 
-#include <openssl/evp.h>
+#include "base/sha256.hpp"
 
 namespace domicile::desired {
 namespace {
@@ -97,15 +97,6 @@ Json to_json(const Seen& seen) {
                           {"bypass_rls", r.bypass_rls},
                           {"ours", r.ours}};
   return out;
-}
-
-std::string sha256_hex(std::string_view bytes) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr);
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
 }
 
 std::string base_hash(const Seen& seen) { return sha256_hex(dump(to_json(seen))); }

@@ -125,7 +125,6 @@ struct Seen {
 };
 
 Json to_json(const Seen& seen);
-std::string sha256_hex(std::string_view bytes);
 // What a saved plan is bound to.
 std::string base_hash(const Seen& seen);
 

@@ -1,13 +1,13 @@
 #include "core/moves/move.hpp"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
 #include <set>
 
 #include "base/json.hpp"
+#include "base/sha256.hpp"
 
 namespace domicile::moves {
 
@@ -163,15 +163,7 @@ std::vector<Group> differences(const TableSummary& source, const TableSummary& r
   return groups;
 }
 
-std::string digest_of(const Summary& summary) {
-  const std::string text = dump(json_of(summary));
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
-}
+std::string digest_of(const Summary& summary) { return sha256_hex(dump(json_of(summary))); }
 
 Json json_of(const Summary& summary) {
   Json json = Json::object();

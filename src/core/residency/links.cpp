@@ -1,11 +1,11 @@
 #include "core/residency/links.hpp"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 
 #include "base/json.hpp"
+#include "base/sha256.hpp"
 
 namespace domicile::residency {
 
@@ -91,14 +91,6 @@ CarriedTable marker_table() {
   return {"domicile", "marker", "residency", {"residency", "clock_us", "epoch", "lsn", "sequences"}};
 }
 
-std::string policy_hash(const Topology& topology) {
-  const std::string text = policy_text(topology);
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
-}
+std::string policy_hash(const Topology& topology) { return sha256_hex(policy_text(topology)); }
 
 }  // namespace domicile::residency
