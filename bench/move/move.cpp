@@ -64,7 +64,7 @@ Result<void> fill(const drill::Field& field) {
 }
 
 Result<moves::Move> ended(const drill::Field& field, const std::string& id) {
-  for (const Micros until = monotonic_now() + 120 * kSecond; monotonic_now() < until; ::usleep(50'000)) {
+  for (const Micros until = monotonic_now() + 600 * kSecond; monotonic_now() < until; ::usleep(50'000)) {
     const auto found = field.agent("us-east-1", "POST", "/v1/moves/find", {{"tenant", kMover}});
     if (!found) continue;
     const auto move = moves::move_of(TRY(member<Json>(*found, "move")));
