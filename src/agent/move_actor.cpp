@@ -60,6 +60,7 @@ Result<Json> MoveActor::ask(const std::string& region, const std::string& what, 
     if (what == "obeyed") return calls_.obeyed(body);
     if (what == "summary") return calls_.summary(body, region);
     if (what == "seal") return calls_.seal(body);
+    if (what == "compare") return calls_.compare(body, region);
     return calls_.remove(body, region);
   }
   const auto site = config.sites.find(region);
@@ -236,7 +237,13 @@ Result<Move> MoveActor::flip(const Move& move) {
 Result<Move> MoveActor::release(const Move& move) {
   PhaseQuestion question{move, true};
   CHECK_OK(everywhere(question));
+  TRY(ask(TRY(calls_.owner_of(move.from)), "compare", {{"move", moves::json_of(move)}}, kLong));
+  return in_phase(move, Phase::deleting);
+}
+
+Result<Move> MoveActor::erase(const Move& move) {
   TRY(ask(TRY(calls_.owner_of(move.from)), "remove", {{"move", moves::json_of(move)}}, kLong));
+  PhaseQuestion question{move, true};
   question.settled = true;
   question.gone = move.from;
   question.patience = 5 * kSecond;
@@ -245,7 +252,7 @@ Result<Move> MoveActor::release(const Move& move) {
 }
 
 Result<Move> MoveActor::take_back(const Move& move) {
-  TRY(TRY(receiver(move))->remove(move.to, move.tenant, {}));
+  TRY(TRY(receiver(move))->remove(move.to, move.tenant));
   PhaseQuestion question{move};
   question.gone = move.to;
   question.patience = 5 * kSecond;
@@ -266,6 +273,8 @@ Result<Move> MoveActor::step(const Move& move) {
       return flip(move);
     case Phase::releasing:
       return release(move);
+    case Phase::deleting:
+      return erase(move);
     case Phase::aborting:
       return take_back(move);
     case Phase::done:

@@ -14,7 +14,7 @@ namespace domicile::agent {
 struct MoveLimits {
   Micros hold = 3 * kSecond;     // until every gateway holds the tenant and its writes in flight have ended
   Micros sealed = 10 * kSecond;  // from the hold on, until all is copied and compared; then it is taken back
-  std::int64_t group = 20'000;   // rows that come in one transaction
+  std::int64_t group = 5'000;    // rows that come in one transaction
   std::int64_t rest = 1'000;     // when a pass brings no more, the tenant is held for the rest
 };
 
@@ -35,6 +35,7 @@ class MoveActor {
   Result<Move> seal(const Move& move);
   Result<Move> flip(const Move& move);
   Result<Move> release(const Move& move);
+  Result<Move> erase(const Move& move);
   Result<Move> take_back(const Move& move);
   struct Pass {
     std::int64_t came = 0;        // rows

@@ -263,12 +263,23 @@ Result<Json> MoveCalls::seal(const Json& body) {
   return Json{{"sealed", true}};
 }
 
+Result<Json> MoveCalls::compare(const Json& body, const std::string& peer) {
+  const auto move = TRY(known(body));
+  auto rows = TRY(open_rows(move, setup_.store.region, peer, true));
+  if (moves::digest_of(TRY(rows.summary(move.from, move.tenant))) != move.digest)
+    return fail(Kind::corrupt,
+                fmt::format("the rows of tenant '{}' in {} are not those that were compared: nothing is deleted",
+                            move.tenant, move.from),
+                "compare both residencies' rows of this tenant; somebody has written past the guard", "DOM-E717");
+  return Json{{"same", true}};
+}
+
 Result<Json> MoveCalls::remove(const Json& body, const std::string& peer) {
   const auto move = TRY(known(body));
-  if (move.phase != Phase::releasing)
+  if (move.phase != Phase::deleting)
     return fail(Kind::refused, fmt::format("nothing is deleted while it is {}", moves::name_of(move.phase)));
   auto rows = TRY(open_rows(move, setup_.store.region, peer, true));
-  return Json{{"rows", TRY(rows.remove(move.from, move.tenant, move.digest))}};
+  return Json{{"rows", TRY(rows.remove(move.from, move.tenant))}};
 }
 
 }  // namespace domicile::agent

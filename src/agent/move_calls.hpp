@@ -56,7 +56,8 @@ class MoveCalls {
   Result<Json> summary(const Json& body, const std::string& peer);  // POST /v1/moves/summary
   HttpReply rows(const Json& body, const std::string& peer);        // POST /v1/moves/rows
   Result<Json> seal(const Json& body);  // POST /v1/moves/seal: nobody writes its rows any more
-  Result<Json> remove(const Json& body, const std::string& peer);  // POST /v1/moves/remove
+  Result<Json> compare(const Json& body, const std::string& peer);  // POST /v1/moves/compare: with the flip's digest
+  Result<Json> remove(const Json& body, const std::string& peer);   // POST /v1/moves/remove
 
   // The tenant's rows here: as the link to `peer` lets them out, or (peer: this region) as they are.
   Result<postgres::TenantRows> open_rows(const moves::Move& move, const std::string& from_region,

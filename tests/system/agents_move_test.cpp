@@ -221,6 +221,36 @@ TEST_F(AgentsMove, AKeyThatAnotherTenantUsesTakesTheMoveBack) {
       fmt::format("DELETE FROM app.orders WHERE residency = 'eu' AND id = {}", row)));
 }
 
+TEST_F(AgentsMove, WhatWasWrittenPastTheGuardAfterTheComparisonIsNotDeleted) {
+  const auto row = regions_->next_row();
+  ASSERT_EQ(regions_->write(kUs, "us", row), "");
+  // As a superuser can: without the triggers, and without what puts them back.
+  const auto write_past = [row](const std::string& name) {
+    must(regions_->database(kUs).connect().exec(
+        "BEGIN; ALTER EVENT TRIGGER domicile_guard_follow DISABLE; ALTER TABLE app.orders DISABLE TRIGGER ALL; "
+        "UPDATE app.orders SET customer_name = '" +
+        name + "' WHERE residency = 'us' AND id = " + std::to_string(row) +
+        "; "
+        "SELECT domicile.guard_repair(); ALTER EVENT TRIGGER domicile_guard_follow ENABLE ALWAYS; COMMIT"));
+  };
+  regions_->stop_at(kEu, "move.flipped.done");
+  ASSERT_TRUE(order("eu"));
+  ASSERT_TRUE(regions_->reached(kEu, "move.flipped.done")) << told();
+  write_past("another");
+  const auto rows_then = rows(kUs, "us");
+  regions_->let_go(kEu, "move.flipped.done");
+  ASSERT_TRUE(eventually([&] {
+    const auto moves = regions_->get(kEu, "/v1/moves");
+    return moves.is_array() && !moves.empty() &&
+           moves[0].value("waits", "").find("nothing is deleted") != std::string::npos;
+  })) << told();
+  EXPECT_EQ(rows(kUs, "us"), rows_then);
+  EXPECT_EQ(regions_->write(kEu, "us"), "") << "its clients are served meanwhile";
+  write_past("name");
+  ASSERT_TRUE(in_phase(Phase::done)) << told();
+  EXPECT_EQ(rows(kUs, "us"), "0");
+}
+
 TEST_F(AgentsMove, APersonTakesItBackUntilTheFlip) {
   Clients clients(*regions_);
   ASSERT_TRUE(clients.until_more(10)) << told();
@@ -267,7 +297,7 @@ TEST_F(AgentsMoveKilled, AnActorThatDiesAtAnyStepIsFollowedByAnotherAndNoClientN
   Clients clients(*regions_);
   ASSERT_TRUE(clients.until_more(10)) << told();
   std::string from = "us";
-  for (const char* phase : {"copying", "holding", "sealed", "flipped", "releasing"})
+  for (const char* phase : {"copying", "holding", "sealed", "flipped", "releasing", "deleting"})
     for (const char* moment : {"", ".done"}) {
       const std::string to = from == "us" ? "eu" : "us", acting = to == "eu" ? kEu : kUs;
       const auto point = fmt::format("move.{}{}", phase, moment);

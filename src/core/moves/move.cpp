@@ -15,8 +15,8 @@ using topology::Form;
 
 namespace {
 
-constexpr std::array<std::string_view, 8> kNames{"copying",   "holding",  "sealed", "flipped",
-                                                 "releasing", "aborting", "done",   "aborted"};
+constexpr std::array<std::string_view, 9> kNames{"copying",  "holding",  "sealed", "flipped", "releasing",
+                                                 "deleting", "aborting", "done",   "aborted"};
 
 }  // namespace
 
@@ -31,7 +31,9 @@ std::optional<Phase> phase_of(std::string_view name) {
 bool live(Phase phase) { return phase != Phase::done && phase != Phase::aborted; }
 bool held(Phase phase) { return phase == Phase::holding || phase == Phase::sealed || phase == Phase::flipped; }
 bool sealed(Phase phase) { return phase == Phase::sealed || phase == Phase::flipped; }
-bool flipped(Phase phase) { return phase == Phase::flipped || phase == Phase::releasing || phase == Phase::done; }
+bool flipped(Phase phase) {
+  return phase == Phase::flipped || phase == Phase::releasing || phase == Phase::deleting || phase == Phase::done;
+}
 bool abortable(Phase phase) { return phase == Phase::copying || phase == Phase::holding || phase == Phase::sealed; }
 
 Json json_of(const Move& move) {
@@ -71,6 +73,8 @@ bool follows(Phase now, Phase next) {
     case Phase::flipped:
       return next == Phase::releasing;
     case Phase::releasing:
+      return next == Phase::deleting;
+    case Phase::deleting:
       return next == Phase::done;
     case Phase::aborting:
       return next == Phase::aborted;

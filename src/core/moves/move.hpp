@@ -22,7 +22,8 @@ enum class Phase {
   holding,    // gateways hold its requests; its writes in flight end
   sealed,     // tombstone: every guard refuses its writes; the rest is copied, all of it compared
   flipped,    // the directory names the new residency; still held, until every region has that
-  releasing,  // requests go to the new owner; the old rows are deleted
+  releasing,  // requests go to the new owner; the old rows are still those that were compared?
+  deleting,   // they were: they are deleted, some at a time
   aborting,   // what was copied is deleted; served as ever by the old owner
   done,       // ended: the tenant lives in `to`
   aborted,    // ended: the tenant never left `from`

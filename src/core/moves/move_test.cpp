@@ -63,7 +63,8 @@ TEST_F(Moves, AMoveOutOfAStricterLawNeedsBothAWordAndAReason) {
 }
 
 TEST_F(Moves, APhaseIsFollowedByTheNextOneOrTakenBackUntilTheFlip) {
-  const Phase way[] = {Phase::copying, Phase::holding, Phase::sealed, Phase::flipped, Phase::releasing, Phase::done};
+  const Phase way[] = {Phase::copying,   Phase::holding,  Phase::sealed, Phase::flipped,
+                       Phase::releasing, Phase::deleting, Phase::done};
   for (std::size_t i = 0; i < std::size(way); ++i) {
     for (std::size_t j = 0; j < std::size(way); ++j) EXPECT_EQ(follows(way[i], way[j]), j == i + 1) << i << " " << j;
     EXPECT_EQ(follows(way[i], Phase::aborting), abortable(way[i]));

@@ -64,10 +64,9 @@ class TenantRows {
   // Deletes what the source has not in the parts that were staged and not fresh, children first, and ends the staging.
   Result<void> surplus(const moves::Move& move);
 
-  // Deletes all rows of (residency, tenant) in one transaction. With a digest only if they are what it was made of:
-  // `corrupt` otherwise, and nothing is deleted. How many rows went.
-  Result<std::int64_t> remove(const std::string& residency, const std::string& tenant,
-                              const std::optional<std::string>& digest);
+  // Deletes all rows of (residency, tenant), some thousands in a transaction: while a receiver applies a large one it
+  // answers nobody, and its link is taken for dead. How many rows went.
+  Result<std::int64_t> remove(const std::string& residency, const std::string& tenant);
   // Are there any?
   Result<bool> any(const std::string& residency, const std::string& tenant);
   // Returns when every transaction that has written a tenant table has ended which began before the call. `unavailable`
