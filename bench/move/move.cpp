@@ -83,6 +83,7 @@ Result<Moved> one_move(const drill::Field& field, const std::vector<drill::Clien
   drill::LoadSpec spec;
   spec.clients = clients;
   spec.per_s = kPerSecond;
+  spec.connections = 32;  // what waited shall not wait again for a connection of its client
   spec.ca = field.ca();
   auto load = TRY(drill::Load::start(spec));
   ::usleep(3'000'000);  // as it runs without a move

@@ -361,7 +361,7 @@ HttpReply Api::moves(const HttpCall& call, const std::string& what, const std::s
     if (what == "advance") return moves.advance(*body);
     if (what == "obeyed") return moves.obeyed(*body);
     if (what == "summary") return moves.summary(*body, call.peer_name);
-    if (what == "seal") return moves.seal(*body);
+    if (what == "seal") return moves.seal(*body, call.peer_name);
     if (what == "compare") return moves.compare(*body, call.peer_name);
     if (what == "remove") return moves.remove(*body, call.peer_name);
     return fail(Kind::invalid_input, "no such route: " + call.path);

@@ -59,7 +59,7 @@ Result<Json> MoveActor::ask(const std::string& region, const std::string& what, 
     if (what == "advance") return calls_.advance(body);
     if (what == "obeyed") return calls_.obeyed(body);
     if (what == "summary") return calls_.summary(body, region);
-    if (what == "seal") return calls_.seal(body);
+    if (what == "seal") return calls_.seal(body, region);
     if (what == "compare") return calls_.compare(body, region);
     return calls_.remove(body, region);
   }
@@ -87,7 +87,7 @@ Result<void> MoveActor::fetch(const std::string& region, const Move& move, const
                          config.sites.at(region).api + "/v1/moves/rows",
                          {"Expect:"},
                          dump({{"move", moves::json_of(move)}, {"table", table.qualified()}, {"buckets", buckets}}),
-                         kLong},
+                         patience()},
                         sink));
   return accepted(response, region);
 }
@@ -115,9 +115,9 @@ Result<void> MoveActor::everywhere(PhaseQuestion question) {
   std::vector<std::string> regions;
   for (const auto& region : calls_.setup().topology->regions) {
     regions.push_back(region.name);
+    auto& http = peers_.try_emplace(region.name, config.api.tls).first->second;
     asked.push_back(std::async(std::launch::async, [&, name = region.name.str()]() -> Result<Json> {
       if (name == config.region) return calls_.obeyed(body);
-      HttpClient http(config.api.tls);  // a client is one thread's
       const auto response = TRY(http.send({"POST",
                                            config.sites.at(name).api + "/v1/moves/obeyed",
                                            {"Expect:"},
@@ -145,18 +145,22 @@ Result<postgres::TenantRows*> MoveActor::receiver(const Move& move) {
   return &*receiver_;
 }
 
-Result<MoveActor::Pass> MoveActor::pass(const Move& move) {
+// While the tenant is held, nothing may take longer than it may be held at all.
+Micros MoveActor::patience() const {
+  if (held_since_ == 0) return kLong;
+  return std::max(held_since_ + limits_.sealed - monotonic_now(), kMillisecond);
+}
+
+Result<MoveActor::Pass> MoveActor::pass(const Move& move, const SourceSummary& source_summary) {
   const auto source = TRY(calls_.owner_of(move.from));
   auto* rows = TRY(receiver(move));
-  auto asked = std::async(std::launch::async, [&] {
-    return ask(source, "summary", {{"move", moves::json_of(move)}}, kLong);
-  });
+  auto asked = std::async(std::launch::async, [&] { return source_summary(source); });
   auto known = ours_ ? Result<moves::Summary>(*std::move(ours_)) : rows->summary(move.to, move.tenant);
   ours_.reset();  // until all that differs has come
-  const auto answer = asked.get();
-  if (!answer) return tl::unexpected<Error>(answer.error());
+  auto theirs = asked.get();
+  if (!theirs) return tl::unexpected<Error>(theirs.error());
   if (!known) return tl::unexpected<Error>(known.error());
-  Pass pass{0, TRY(moves::summary_of(*answer)), *std::move(known)};
+  Pass pass{0, *std::move(theirs), *std::move(known)};
   std::map<std::string, std::vector<int>> changed;
   for (const auto& table : rows->tables())
     for (const auto& group :
@@ -193,11 +197,17 @@ Result<void> MoveActor::check_certificate(const Move& move) {
 
 Result<Move> MoveActor::copy(const Move& move) {
   CHECK_OK(check_certificate(move));
+  CHECK_OK(everywhere({move}));
+  const auto summary = [&](const std::string& source) -> Result<moves::Summary> {
+    return moves::summary_of(TRY(ask(source, "summary", {{"move", moves::json_of(move)}}, kLong)));
+  };
   // Under steady writes each pass brings what changed during the one before: no use to go on once that is all.
   for (std::int64_t before = INT64_MAX, came = 0;; before = came) {
-    came = TRY(pass(move)).came;
+    came = TRY(pass(move, summary)).came;
     if (came <= limits_.rest || came > before / 2) break;
   }
+  // Nobody is held for a region that does not answer; and the connections are warm while somebody is.
+  CHECK_OK(everywhere({move}));
   return in_phase(move, Phase::holding);
 }
 
@@ -216,14 +226,16 @@ Result<Move> MoveActor::seal(const Move& move) {
   PhaseQuestion question{move};
   question.patience = limits_.hold;
   auto applied = std::async(std::launch::async, [&] { return everywhere(question); });
-  const auto sealed = ask(TRY(calls_.owner_of(move.from)), "seal", json_of(question), limits_.hold + kAnswer);
-  const auto everywhere_sealed = applied.get();
-  if (!sealed) return tl::unexpected<Error>(sealed.error());
-  CHECK_OK(everywhere_sealed);
-  const auto compared = TRY(pass(move));
-  if (compared.ours != compared.theirs) return fail(Kind::unavailable, "the copy is not yet what the source has");
+  // The old owner's guard is what makes its rows final: the rest is fetched while the others' are still on their way.
+  const auto compared = pass(move, [&](const std::string& source) -> Result<moves::Summary> {
+    const auto sealed = TRY(ask(source, "seal", json_of(question), patience()));
+    return moves::summary_of(TRY(member<Json>(sealed, "summary")));
+  });
+  CHECK_OK(applied.get());
+  CHECK_OK(compared);
+  if (compared->ours != compared->theirs) return fail(Kind::unavailable, "the copy is not yet what the source has");
   Move next = in_phase(move, Phase::flipped);
-  next.digest = moves::digest_of(compared.theirs);
+  next.digest = moves::digest_of(compared->theirs);
   return next;
 }
 

@@ -41,8 +41,10 @@ class MoveActor {
     std::int64_t came = 0;        // rows
     moves::Summary theirs, ours;  // of the source before, and of this side after what differed came
   };
+  using SourceSummary = std::function<Result<moves::Summary>(const std::string& region)>;
   // Brings what differs. Nobody but this actor writes the copy, so what an earlier pass left is known.
-  Result<Pass> pass(const Move& move);
+  Result<Pass> pass(const Move& move, const SourceSummary& source_summary);
+  Micros patience() const;
   Result<void> everywhere(PhaseQuestion question);
   Result<std::optional<Move>> find(const std::string& tenant);
   Result<Move> advance(const Move& now, const Move& next);
@@ -57,6 +59,7 @@ class MoveActor {
   StallPoints stall_;
   MoveLimits limits_;
   HttpClient http_;
+  std::map<std::string, HttpClient> peers_;  // by region, each with the thread that asks there
   std::optional<postgres::TenantRows> receiver_;
   std::optional<moves::Summary> ours_;  // what the last pass left here
   Micros held_since_ = 0;               // monotonic, by this actor's own sight

@@ -252,15 +252,16 @@ HttpReply MoveCalls::rows(const Json& body, const std::string& peer) {
   return reply;
 }
 
-Result<Json> MoveCalls::seal(const Json& body) {
+Result<Json> MoveCalls::seal(const Json& body, const std::string& peer) {
   const auto question = TRY(question_of(body));
   const auto obeys = TRY(obeyed(body));
   if (!TRY(member<bool>(obeys, "obeyed"))) return fail(Kind::unavailable, TRY(member<std::string>(obeys, "why")));
   const auto move = TRY(known(body));
   if (!moves::sealed(move.phase)) return fail(Kind::conflict, "the tenant is not sealed");
-  auto rows = TRY(open_rows(move, setup_.store.region, setup_.store.region, true));
-  CHECK_OK(rows.wait_writers(kWriters));
-  return Json{{"sealed", true}};
+  auto writers = TRY(open_rows(move, setup_.store.region, setup_.store.region, true));
+  CHECK_OK(writers.wait_writers(kWriters));
+  auto rows = TRY(open_rows(move, setup_.store.region, peer, false));
+  return Json{{"summary", moves::json_of(TRY(rows.summary(move.from, move.tenant)))}};
 }
 
 Result<Json> MoveCalls::compare(const Json& body, const std::string& peer) {

@@ -55,7 +55,8 @@ class MoveCalls {
   // At the owner of the old residency, asked by `peer`, who owns the new one:
   Result<Json> summary(const Json& body, const std::string& peer);  // POST /v1/moves/summary
   HttpReply rows(const Json& body, const std::string& peer);        // POST /v1/moves/rows
-  Result<Json> seal(const Json& body);  // POST /v1/moves/seal: nobody writes its rows any more
+  // POST /v1/moves/seal: nobody writes its rows any more; their summary.
+  Result<Json> seal(const Json& body, const std::string& peer);
   Result<Json> compare(const Json& body, const std::string& peer);  // POST /v1/moves/compare: with the flip's digest
   Result<Json> remove(const Json& body, const std::string& peer);   // POST /v1/moves/remove
 

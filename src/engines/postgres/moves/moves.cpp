@@ -41,9 +41,11 @@ std::string row_text(const Sql& sql, const std::vector<std::string>& columns, co
   return "ROW(" + list_of(sql, columns, prefix) + ")::text";
 }
 
+// Of every row of the tenant in each look: a key of one column is spared the row around it, which costs half as much.
 std::string bucket_text(const Sql& sql, const MoveTable& table, const std::string& prefix = "") {
-  return fmt::format("(pg_catalog.hashtextextended({}, 0) & {})", row_text(sql, table.key, prefix),
-                     moves::kBuckets - 1);
+  const auto key =
+      table.key.size() == 1 ? prefix + sql.name(table.key.front()) + "::text" : row_text(sql, table.key, prefix);
+  return fmt::format("(pg_catalog.hashtextextended({}, 0) & {})", key, moves::kBuckets - 1);
 }
 
 std::string array_of(const std::vector<int>& numbers) {
@@ -176,10 +178,11 @@ std::vector<MoveTable> move_tables(const topology::Topology& topology, const Mov
 
 Result<TenantRows> TenantRows::open(Connection connection, std::vector<MoveTable> tables, std::string link,
                                     std::string link_role) {
-  // Rows are compared as text, so both sides print alike, whatever their roles' settings say.
+  // Rows are compared as text, so both sides print alike, whatever their roles' settings say. Sums of 4,096 parts are
+  // made in memory; the planner, which expects as many parts as rows, would sort the rows on disk.
   CHECK_OK(connection.exec(
       "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET timezone = 'UTC'; SET extra_float_digits = 1; "
-      "SET bytea_output = 'hex'; SET xmlbinary = 'base64'; SET statement_timeout = '10min'"));
+      "SET bytea_output = 'hex'; SET xmlbinary = 'base64'; SET statement_timeout = '10min'; SET work_mem = '64MB'"));
   const Sql sql(connection);
   CHECK_OK(sort_parents_first(sql, tables));
   for (auto& table : tables) table.key = TRY(key_of(sql, table));
