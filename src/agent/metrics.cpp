@@ -142,6 +142,8 @@ void add_edge(Page& page, const std::string& path) {
   const auto state = edge::read_edge_state(path);
   if (!state) return;
   page.set("domicile_edge_workers", "Living gateway workers", page.none(), static_cast<double>(state->workers.size()));
+  page.set("domicile_edge_moving_writes", "Writes in flight here of tenants that are held by a move", page.none(),
+           static_cast<double>(state->moving_writes()));
   const auto decisions = state->decisions();
   for (std::size_t i = 0; i < snapshot::kActions; ++i) {
     const auto action = static_cast<snapshot::Action>(i);

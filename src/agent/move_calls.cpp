@@ -82,6 +82,9 @@ Result<Json> MoveCalls::order(const Json& body, const std::string& who) {
   CHECK_OK(moves::judge(*setup_.topology, tenant->residency, order));
   Move move{order.tenant, fresh_move_id(), tenant->residency, order.to};
   move.without_personal = order.without_personal;
+  move.reason = order.reason;
+  move.by = who;
+  move.at = wall_now();
   const auto from = TRY(owner_of(move.from)), to = TRY(owner_of(move.to));
   Json answer = moves::json_of(move);
   answer["from_region"] = from;

@@ -173,6 +173,13 @@ TEST_F(AgentsMove, PersonalDataLeavesAStricterLawByNobodysMistake) {
   EXPECT_EQ(cli.exit_code, 3) << cli.out << cli.err;
   EXPECT_NE(cli.err.find("DOM-E714"), std::string::npos) << cli.err;
   EXPECT_EQ(lives_in("us-1"), "eu");
+  move("us-1", "us", true);
+  for (const auto& region : Regions::all())
+    EXPECT_EQ(value(region,
+                    "SELECT move ->> 'reason' || (CASE WHEN move ->> 'by' = '' THEN '' ELSE ' by somebody' END) "
+                    "FROM domicile.tenant WHERE tenant_id = 'us-1'"),
+              "a story by somebody")
+        << region << ": who asks later why it left the stricter law finds it";
 }
 
 TEST_F(AgentsMove, WhileItIsSealedTheDatabaseRefusesItsWritesAndNobodyElses) {

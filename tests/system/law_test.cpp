@@ -228,7 +228,7 @@ TEST_P(Law, WithoutItTheGuardAloneLeavesTheBytesOfARowThatItRefused) {
     return code(app_, "INSERT INTO app.orders (residency, tenant_id, name) VALUES ('eu', 't-eu', '" + plant(id) + "')");
   };
   EXPECT_EQ(insert("held to it"), "DM008");
-  must(admin_.exec(law_table_sql("app.orders", "")));
+  must(admin_.exec(law_table_sql("app.orders", {})));
   EXPECT_EQ(steps(), "law-table app.orders\n");
   EXPECT_EQ(insert("not held to it"), "DM001");
   EXPECT_THAT(found(), testing::ElementsAre("not held to it"));
@@ -305,6 +305,10 @@ TEST_P(Law, WhatItsOwnersDoToItIsPutBackAtOnceAndByTheAgentWhereNoEventTriggerSe
       "CREATE OR REPLACE TRIGGER \"~domicile_law\" BEFORE INSERT OR UPDATE ON app.events FOR EACH ROW "
       "WHEN (false) EXECUTE FUNCTION domicile.guard_lawful(); ALTER TABLE app.events ENABLE ALWAYS TRIGGER "
       "\"~domicile_law\"",
+      // The right function, told that everything may be held here.
+      "CREATE OR REPLACE TRIGGER \"~domicile_law\" BEFORE INSERT OR UPDATE ON app.events FOR EACH ROW "
+      "EXECUTE FUNCTION domicile.guard_lawful('tenant_id', 'residency', 'directory eu us', 'directory eu us'); "
+      "ALTER TABLE app.events ENABLE ALWAYS TRIGGER \"~domicile_law\"",
       "ALTER TABLE app.events DISABLE TRIGGER USER",
       "ALTER TABLE ONLY app.events_low DISABLE TRIGGER USER",
   };
@@ -324,12 +328,22 @@ TEST_P(Law, WhatItsOwnersDoToItIsPutBackAtOnceAndByTheAgentWhereNoEventTriggerSe
   }
   must(admin_.exec("ALTER EVENT TRIGGER domicile_guard_follow ENABLE ALWAYS"));
   must(admin_.exec("ALTER TABLE app.events RENAME name TO full_name"));
-  EXPECT_EQ(code(admin_, leaf), "DM008") << "it goes by the column and not by its name";
+  EXPECT_EQ(code(admin_, leaf), "DM008") << "a new name changes nothing";
+  EXPECT_EQ(code(app_, "INSERT INTO app.events_low VALUES ('us', 5, 't-us', 'x')"), "") << "what may lie here is served";
+  // The function goes by names and now takes any row for one with a value; the condition by the column.
+  EXPECT_EQ(code(admin_,
+                 "BEGIN; SELECT domicile.permit('eu', 'x'); "
+                 "INSERT INTO app.events (residency, id, tenant_id) VALUES ('eu', 6, 't-eu'); COMMIT"),
+            GetParam() == GuardForm::c ? "DM008" : "");
 }
 
 TEST_P(Law, FollowsTheTopologyAndThePlanSaysSo) {
   const std::string insert = "INSERT INTO app.orders (residency, tenant_id, name) VALUES ('eu', 't-eu', 'x')";
   EXPECT_EQ(steps(), "");
+  EXPECT_EQ(scalar("SELECT pg_catalog.string_agg(tgrelid::regclass::text, ' ' ORDER BY 1) FROM pg_catalog.pg_trigger "
+                   "WHERE tgname = '~domicile_law' AND tgqual IS NOT NULL"),
+            GetParam() == GuardForm::c ? "app.orders" : "app.events app.events_low app.orders")
+      << "a condition costs each statement, so it is there only where it must be";
   topology_.residencies[1].holds.erase(kUs);  // not even reduced
   EXPECT_THAT(steps(), testing::HasSubstr("law-table app.events\nlaw-table app.orders\n"));
   make();
@@ -338,6 +352,12 @@ TEST_P(Law, FollowsTheTopologyAndThePlanSaysSo) {
                  "VALUES ('eu', 't-eu')"),
             "DM008")
       << "not even a reduced row";
+  EXPECT_EQ(code(admin_,
+                 "BEGIN; SELECT domicile.permit('eu', 'x'); INSERT INTO app.events_low (residency, id, "
+                 "tenant_id) VALUES ('eu', 11, 't-eu')"),
+            "DM008")
+      << "the leaf follows its table";
+  EXPECT_EQ(steps(), "");
   topology_.residencies[1].holds[kUs] = Form::full;
   make();
   EXPECT_EQ(steps(), "");
@@ -366,7 +386,7 @@ TEST_P(Law, FollowsTheTopologyAndThePlanSaysSo) {
 }
 
 TEST_P(Law, AGuardFromBeforeItIsBroughtUpAndAllOfItCanBeTakenAway) {
-  must(admin_.exec(law_table_sql("app.orders", "") + law_table_sql("app.events", "") +
+  must(admin_.exec(law_table_sql("app.orders", {}) + law_table_sql("app.events", {}) +
                    "DROP FUNCTION domicile.guard_law_table"));
   EXPECT_EQ(steps(), "install-guard domicile\nlaw-table app.events\nlaw-table app.orders\n");
   make();

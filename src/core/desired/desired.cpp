@@ -117,7 +117,7 @@ Desired desired_state(const Context& context, const Seen& seen) {
   for (const auto& table : context.topology.tables)
     if (const auto* found = seen_table(seen, table.qualified())) {
       out.guarded.insert(table.qualified());
-      if (auto law = law_of(context.topology, context.region, table, *found); !law.empty())
+      if (auto law = law_of(context.topology, context.region, table, *found); !law.condition.empty())
         out.laws[table.qualified()] = std::move(law);
     }
 

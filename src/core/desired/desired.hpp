@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/desired/law.hpp"
 #include "core/desired/seen.hpp"
 #include "core/residency/links.hpp"
 
@@ -39,9 +40,9 @@ struct Desired {
   std::set<std::string> slots;
   std::set<std::string> kept;  // of an ended epoch: neither changed nor dropped while its salvage is open
   std::map<std::string, SeenRole> roles;
-  std::set<std::string> guarded;            // qualified mapped tables; their partitions come with them
-  std::map<std::string, std::string> laws;  // of those, by law.hpp; none: a table that may hold everything here
-  bool observe = false;                     // the guard only logs
+  std::set<std::string> guarded;    // qualified mapped tables; their partitions come with them
+  std::map<std::string, Law> laws;  // of those; none: a table that may hold everything here
+  bool observe = false;             // the guard only logs
   bool operator==(const Desired&) const = default;
 };
 

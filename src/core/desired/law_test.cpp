@@ -48,7 +48,13 @@ SeenTable orders() {
 
 std::string law_in(const std::string& region, const SeenTable& seen = orders(),
                    const topology::Topology& topology = three_jurisdictions()) {
-  return law_of(topology, region, topology.tables[0], seen);
+  return law_of(topology, region, topology.tables[0], seen).condition;
+}
+
+using Words = std::vector<std::string>;
+Words arguments_in(const std::string& region, const SeenTable& seen = orders()) {
+  const auto topology = three_jurisdictions();
+  return law_of(topology, region, topology.tables[0], seen).arguments;
 }
 
 TEST(Law, RefusesPersonalValuesOfWhatIsHeldReducedAndEveryRowOfWhatIsNotHeld) {
@@ -118,12 +124,27 @@ TEST(Law, NamesOnlyColumnsThatABeforeTriggerMayAskFor) {
                              R"(NEW."residency", 'orders'))"));
 }
 
+TEST(Law, IsSaidToTheGuardsFunctionByNamesWhereNoPersonalColumnHasADefault) {
+  EXPECT_EQ(arguments_in("us-east-1"),
+            (Words{"tenant_id", "residency", "directory eu us", "directory us", "email", "name"}));
+  EXPECT_EQ(arguments_in("eu-central-1"), (Words{"tenant_id", "residency", "directory eu us", "directory eu us"}))
+      << "what is held here is held in full: its values are nobody's question";
+  EXPECT_EQ(arguments_in("voter-1"), (Words{"tenant_id", "residency", "", ""}));
+  auto table = orders();
+  table.columns[3].otherwise = "''::text";
+  table.columns[3].steady = true;
+  EXPECT_EQ(arguments_in("us-east-1", table), Words{}) << "a row that the apply worker filled in would be refused";
+  table.columns[3].steady = false;
+  EXPECT_EQ(arguments_in("us-east-1", table).size(), 6u) << "readiness refuses it, and so does the law";
+}
+
 TEST(Law, IsTheSameInWhateverOrderTheTopologyIsWritten) {
   auto topology = three_jurisdictions();
+  const auto law = law_of(topology, "us-east-1", topology.tables[0], orders());
   std::ranges::reverse(topology.residencies);
   std::ranges::reverse(topology.regions);
   std::ranges::reverse(topology.tables[0].personal);
-  EXPECT_EQ(law_in("us-east-1", orders(), topology), law_in("us-east-1"));
+  EXPECT_EQ(law_of(topology, "us-east-1", topology.tables[0], orders()), law);
 }
 
 TEST(Law, AResidencyCalledNullIsOne) {

@@ -84,7 +84,7 @@ void diff_guard(const Desired& desired, const Seen& seen, Steps& steps) {
   };
   const auto law = [&](const std::string& name, const SeenTable& table) {
     const auto found = desired.laws.find(name);
-    const auto want = found == desired.laws.end() ? std::string() : found->second;
+    const auto want = found == desired.laws.end() ? std::string() : found->second.condition;
     if (want == table.law) return;
     steps.add(Act::law_table, name,
               want.empty()        ? "take the law off table " + name + ": this region may hold every residency in full"

@@ -82,7 +82,7 @@ void perform(const Step& step, const Desired& want, Seen& seen) {
       seen.tables.at(step.object).guard = GuardState::whole;
       break;
     case Act::law_table:
-      seen.tables.at(step.object).law = want.laws.contains(step.object) ? want.laws.at(step.object) : std::string();
+      seen.tables.at(step.object).law = want.laws.contains(step.object) ? want.laws.at(step.object).condition : "";
       break;
     case Act::set_observe:
       seen.guard_observes = want.observe;

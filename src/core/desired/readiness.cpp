@@ -174,7 +174,7 @@ class Examination {
   }
 
   void law(const Table& table, const SeenTable& seen) {
-    if (law_of(context_.topology, context_.region, table, seen).empty()) return;
+    if (law_of(context_.topology, context_.region, table, seen).condition.empty()) return;
     after_law(seen);
   }
 
@@ -335,7 +335,7 @@ class Examination {
     std::sort(b.begin(), b.end());
     if (a != b)
       refuse("DOM-P060", name, "the partition's columns are not those of " + root.qualified(), "", "attach it anew");
-    if (!law_of(context_.topology, context_.region, table, root).empty()) after_law(leaf);
+    if (!law_of(context_.topology, context_.region, table, root).condition.empty()) after_law(leaf);
     owners(name, leaf, "ALTER TABLE " + quoted_name(name) + " OWNER TO " + quote(root.owner) + ";");
     if (leaf.public_reads)
       refuse("DOM-P052", name, "PUBLIC may read it, and so may the role of every link, whatever its form",

@@ -44,7 +44,10 @@ Json json_of(const Move& move) {
           {"phase", name_of(move.phase)},
           {"digest", move.digest},
           {"note", move.note},
-          {"without_personal", move.without_personal}};
+          {"without_personal", move.without_personal},
+          {"reason", move.reason},
+          {"by", move.by},
+          {"at", move.at}};
 }
 
 Result<Move> move_of(const Json& json) {
@@ -59,6 +62,9 @@ Result<Move> move_of(const Json& json) {
   move.digest = TRY(member_or<std::string>(json, "digest", ""));
   move.note = TRY(member_or<std::string>(json, "note", ""));
   move.without_personal = TRY(member_or<bool>(json, "without_personal", false));
+  move.reason = TRY(member_or<std::string>(json, "reason", ""));
+  move.by = TRY(member_or<std::string>(json, "by", ""));
+  move.at = TRY(member_or<std::int64_t>(json, "at", 0));
   return move;
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/json.hpp"
 #include "core/residency/links.hpp"
 #include "core/topology/topology.hpp"
@@ -46,6 +47,8 @@ struct Move {
   std::string digest;             // from flipped on: of the rows that were compared, which are the ones to delete
   std::string note;               // of an abort: why, in our own words
   bool without_personal = false;  // personal columns stay behind and are deleted with the old rows
+  std::string reason, by;         // of the order: kept with the tenant until it moves again
+  Micros at = 0;                  // wall clock of the order
   const std::string& residency() const { return flipped(phase) ? to : from; }
   bool operator==(const Move&) const = default;
 };

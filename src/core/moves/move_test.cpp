@@ -79,7 +79,7 @@ TEST_F(Moves, APhaseIsFollowedByTheNextOneOrTakenBackUntilTheFlip) {
 }
 
 TEST_F(Moves, AMoveIsReadBackAsItWasWritten) {
-  const Move move{"t", "m-1", "us", "eu", Phase::flipped, "00ff", "", true};
+  const Move move{"t", "m-1", "us", "eu", Phase::flipped, "00ff", "", true, "asked for", "an operator", 17};
   EXPECT_EQ(move_of(json_of(move)).value(), move);
   EXPECT_EQ(move.residency(), "eu");
   auto strange = json_of(move);

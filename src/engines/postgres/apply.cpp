@@ -131,7 +131,7 @@ class Applier {
     if (found == seen_.tables.end()) return fail(Kind::conflict, "table " + table + " is gone");
     const auto law = want_.laws.find(table);
     return exec(guard_.law_table(found->second.schema, found->second.name,
-                                 law == want_.laws.end() ? std::string() : law->second));
+                                 law == want_.laws.end() ? desired::Law{} : law->second));
   }
 
   Result<void> set_observe() {

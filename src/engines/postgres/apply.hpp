@@ -16,9 +16,8 @@ struct GuardSql {
   std::string install;  // idempotent; everything it makes lies in schema `domicile`
   std::function<std::string(const std::string& schema, const std::string& table, const topology::Table& mapped)>
       guard_table;
-  // An empty condition takes the law off.
-  std::function<std::string(const std::string& schema, const std::string& table, const std::string& condition)>
-      law_table;
+  // One with an empty condition takes the law off.
+  std::function<std::string(const std::string& schema, const std::string& table, const desired::Law& law)> law_table;
   std::string uninstall;  // before the schema is dropped; gives back what install took from PUBLIC
 };
 

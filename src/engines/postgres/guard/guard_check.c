@@ -68,6 +68,8 @@ static void refuse(char code, const char* table, const char* what, const char* h
                   errhidestmt(true), errhidecontext(true)));
 }
 
+#define LAW_FAULT "its residency may not be held in full in this region"
+#define LAW_HINT "Write it where its residency is held in full; \"domicile explain table\" names the regions."
 #define HINT_OWNER "Send the write to the residency's owner; \"domicile status --writers\" names it."
 
 static bool owned(int slot) { return pg_atomic_read_u32(&guard_shared->slots[slot].mode) == GUARD_OPEN; }
@@ -193,9 +195,17 @@ static struct {
   int tenant, residency;
 } columns;
 
+/* The same for the law's trigger. A personal column that is not there any more, or not by this name: 0. */
+static struct {
+  Oid relation, trigger;
+  int tenant, residency, personal_count;
+  int16 personal[MaxHeapAttributeNumber];
+} law;
+
 static void forget_columns(Datum unused, Oid relation) {
   (void)unused;
   if (relation == columns.relation || !OidIsValid(relation)) columns.relation = InvalidOid;
+  if (relation == law.relation || !OidIsValid(relation)) law.relation = InvalidOid;
 }
 
 static void find_columns(const TriggerData* data) {
@@ -260,38 +270,94 @@ Datum domicile_guard_directory(PG_FUNCTION_ARGS) {
   return PointerGetDatum(NULL);
 }
 
-/* The law: called for rows that the trigger's condition has found, before anything of them is stored. */
-PG_FUNCTION_INFO_V1(domicile_guard_lawful);
-Datum domicile_guard_lawful(PG_FUNCTION_ARGS) {
-  TriggerData* data = trigger_of(fcinfo, TRIGGER_EVENT_ROW | TRIGGER_EVENT_BEFORE);
-  refuse('8', RelationGetRelationName(data->tg_relation), "its residency may not be held in full in this region",
-         "Write it where its residency is held in full; \"domicile explain table\" names the regions.");
-  return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
-}
-
-/* Part of the law's condition: does the row's tenant have the residency that the row says? Asked here because the
- * guard's own trigger asks when the row's bytes are already stored. Raises, or is false. */
-PG_FUNCTION_INFO_V1(domicile_guard_label);
-Datum domicile_guard_label(PG_FUNCTION_ARGS) {
-  Words tenant = {NULL, 0, true};
-  text *residency, *name;
-  const char* table;
-  int slot;
-  guard_require();
-  if (PG_ARGISNULL(1) || PG_ARGISNULL(2)) PG_RETURN_BOOL(false); /* the law's first words refuse it */
-  residency = PG_GETARG_TEXT_PP(1);
-  slot = guard_find(VARDATA_ANY(residency), VARSIZE_ANY_EXHDR(residency));
-  if (IsLogicalWorker() || (slot >= 0 && permits[slot] && !owned(slot))) PG_RETURN_BOOL(false);
-  name = PG_GETARG_TEXT_PP(2);
-  table = text_to_cstring(name);
-  if (!PG_ARGISNULL(0)) {
-    text* id = PG_GETARG_TEXT_PP(0);
-    tenant = (Words){VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id), false};
-  }
+/* Does the row's tenant have the residency that the row says? The law asks because the guard's own trigger asks when
+ * the row's bytes are already stored. */
+static void check_label(const char* table, Words tenant, Words residency) {
+  int slot = guard_find(residency.data, residency.length);
+  if (IsLogicalWorker() || (slot >= 0 && permits[slot] && !owned(slot))) return;
   if (slot < 0)
     refuse('1', table, "this site does not own the residency", HINT_OWNER);
   else
     check_tenant(table, tenant, slot);
+}
+
+enum { LAW_TENANT, LAW_RESIDENCY, LAW_HELD, LAW_FULL, LAW_PERSONAL };
+
+static void find_law(const TriggerData* data) {
+  TupleDesc shape = RelationGetDescr(data->tg_relation);
+  const Trigger* trigger = data->tg_trigger;
+  if (law.relation == RelationGetRelid(data->tg_relation) && law.trigger == trigger->tgoid) return;
+  if (trigger->tgnargs < LAW_PERSONAL || trigger->tgnargs - LAW_PERSONAL > MaxHeapAttributeNumber)
+    elog(ERROR, "the law's trigger has not the arguments that it needs");
+  law.relation = InvalidOid; /* until all of it is there */
+  law.tenant = Max(SPI_fnumber(shape, trigger->tgargs[LAW_TENANT]), 0);
+  law.residency = Max(SPI_fnumber(shape, trigger->tgargs[LAW_RESIDENCY]), 0);
+  law.personal_count = trigger->tgnargs - LAW_PERSONAL;
+  for (int i = 0; i < law.personal_count; i++)
+    law.personal[i] = (int16)Max(SPI_fnumber(shape, trigger->tgargs[LAW_PERSONAL + i]), 0);
+  law.trigger = trigger->tgoid;
+  law.relation = RelationGetRelid(data->tg_relation);
+}
+
+/* `names`: with one blank between them. */
+static bool listed(const char* names, Words name) {
+  while (*names) {
+    size_t length = strcspn(names, " ");
+    if (length == name.length && memcmp(names, name.data, length) == 0) return true;
+    names += length + (names[length] == ' ');
+  }
+  return false;
+}
+
+static bool has_personal_value(TupleTableSlot* row) {
+  for (int i = 0; i < law.personal_count; i++)
+    if (law.personal[i] == 0 || !slot_attisnull(row, law.personal[i])) return true;
+  return false;
+}
+
+/* What law.hpp says, for a table whose personal columns have no default. As a trigger's condition it would be read and
+ * planned anew by each statement, which costs a transaction of one row three times as much as the guard itself. */
+static void check_law(TriggerData* data) {
+  const char* table = RelationGetRelationName(data->tg_relation);
+  TupleTableSlot* row = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newslot : data->tg_trigslot;
+  char** arguments = data->tg_trigger->tgargs;
+  Words residency = {NULL, 0, true}, tenant = {NULL, 0, true};
+  find_law(data);
+  if (law.residency) residency = words_of(row, law.residency);
+  if (law.tenant) tenant = words_of(row, law.tenant);
+  if (residency.null || !listed(arguments[LAW_HELD], residency) ||
+      (!listed(arguments[LAW_FULL], residency) && has_personal_value(row)))
+    refuse('8', table, LAW_FAULT, LAW_HINT);
+  else
+    check_label(table, tenant, residency);
+}
+
+/* The law: called before anything of a row is stored. Without arguments, for rows that the trigger's condition has
+ * found. */
+PG_FUNCTION_INFO_V1(domicile_guard_lawful);
+Datum domicile_guard_lawful(PG_FUNCTION_ARGS) {
+  TriggerData* data = trigger_of(fcinfo, TRIGGER_EVENT_ROW | TRIGGER_EVENT_BEFORE);
+  if (data->tg_trigger->tgnargs > 0)
+    check_law(data);
+  else
+    refuse('8', RelationGetRelationName(data->tg_relation), LAW_FAULT, LAW_HINT);
+  return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
+}
+
+/* Part of the law's condition. Raises, or is false. */
+PG_FUNCTION_INFO_V1(domicile_guard_label);
+Datum domicile_guard_label(PG_FUNCTION_ARGS) {
+  Words tenant = {NULL, 0, true};
+  text* residency;
+  guard_require();
+  if (PG_ARGISNULL(1) || PG_ARGISNULL(2)) PG_RETURN_BOOL(false); /* the law's first words refuse it */
+  residency = PG_GETARG_TEXT_PP(1);
+  if (!PG_ARGISNULL(0)) {
+    text* id = PG_GETARG_TEXT_PP(0);
+    tenant = (Words){VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id), false};
+  }
+  check_label(text_to_cstring(PG_GETARG_TEXT_PP(2)), tenant,
+              (Words){VARDATA_ANY(residency), VARSIZE_ANY_EXHDR(residency), false});
   PG_RETURN_BOOL(false);
 }
 

@@ -7,9 +7,11 @@ CREATE TABLE IF NOT EXISTS {{schema}}.host (
   host text PRIMARY KEY, tenant_id text NOT NULL REFERENCES {{schema}}.tenant);
 CREATE TABLE IF NOT EXISTS {{schema}}.guard_table (
   relid oid PRIMARY KEY, tenant_column text NOT NULL, residency_column text NOT NULL, row_function text NOT NULL);
--- What the law refuses on those tables, see law.hpp; and what PostgreSQL made of it on each table and child: somebody who
--- puts another condition in its place is seen.
+-- What the law refuses on those tables, see law.hpp: as arguments of the trigger's function in the C form, where that
+-- can be, else as the trigger's condition; and what PostgreSQL made of the condition on each table and child: somebody
+-- who puts another one in its place is seen.
 CREATE TABLE IF NOT EXISTS {{schema}}.guard_law (relid oid PRIMARY KEY, condition text NOT NULL);
+ALTER TABLE {{schema}}.guard_law ADD COLUMN IF NOT EXISTS arguments text[];
 CREATE TABLE IF NOT EXISTS {{schema}}.guard_law_made (relid oid PRIMARY KEY, condition text NOT NULL, qual text NOT NULL);
 CREATE TABLE IF NOT EXISTS {{schema}}.guard_found_acl (function oid PRIMARY KEY, acl aclitem[]);
 CREATE TABLE IF NOT EXISTS {{schema}}.guard_repairing (xid xid8 PRIMARY KEY);
@@ -34,7 +36,11 @@ CROSS JOIN LATERAL (SELECT CASE WHEN m.tenant_column IS NULL THEN '' ELSE
   pg_catalog.quote_literal(m.tenant_column) || ', ' || pg_catalog.quote_literal(m.residency_column) END) AS a(columns)
 CROSS JOIN LATERAL (
   SELECT t.*, NULL::text FROM (VALUES {{row_triggers}}, ('domicile_guard_truncate', 34, 'guard_truncate', '')) AS t
-  UNION ALL SELECT '~domicile_law', 23, 'guard_lawful', '', l.condition FROM {{schema}}.guard_law l WHERE l.relid = m.root
+  UNION ALL SELECT '~domicile_law', 23, 'guard_lawful',
+    coalesce((SELECT pg_catalog.string_agg(pg_catalog.quote_literal(a), ', ' ORDER BY n)
+              FROM pg_catalog.unnest(l.arguments) WITH ORDINALITY u(a, n)), ''),
+    CASE WHEN l.arguments IS NULL THEN l.condition END
+  FROM {{schema}}.guard_law l WHERE l.relid = m.root
 ) AS f(trigger, type, function, arguments, condition);
 
 -- A condition as PostgreSQL keeps it, by column numbers: a renamed column changes nothing. Without the places in the text
@@ -54,7 +60,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f
                WHEN t.tgparentid <> 0 THEN t.tgqual IS NOT NULL  -- its parent's
                ELSE EXISTS (SELECT FROM {{schema}}.guard_law_made q WHERE q.relid = w.relid AND q.condition = w.condition
                             AND q.qual = {{schema}}.guard_qual(t.tgqual)) END
-      AND p.proname = w.function AND p.pronamespace = '{{schema}}'::regnamespace)
+      AND p.proname = w.function AND p.pronamespace = '{{schema}}'::regnamespace
+      AND right(pg_get_triggerdef(t.oid), length(w.function || w.arguments) + 2) = w.function || '(' || w.arguments || ')')
   ORDER BY w.depth, w.relid
 $f$;
 
@@ -107,13 +114,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $f$
     SELECT i.inhrelid FROM member m JOIN pg_inherits i ON i.inhparent = m.relid)
   SELECT relid FROM member $f$;
 
--- The law of a guarded table; NULL takes it off.
-CREATE OR REPLACE FUNCTION {{schema}}.guard_law_table(name regclass, condition text)
+-- The law of a guarded table; NULL takes it off. `arguments`: the same for the C form's function, where it can be said so.
+CREATE OR REPLACE FUNCTION {{schema}}.guard_law_table(name regclass, condition text, arguments text[])
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
 DECLARE member oid;
 BEGIN
   IF $2 IS NOT NULL THEN
-    INSERT INTO {{schema}}.guard_law VALUES (name, $2) ON CONFLICT (relid) DO UPDATE SET condition = excluded.condition;
+    INSERT INTO {{schema}}.guard_law VALUES (name, $2, CASE {{schema}}.guard_form() WHEN 'c' THEN $3 END)
+    ON CONFLICT (relid) DO UPDATE SET (condition, arguments) = (excluded.condition, excluded.arguments);
     PERFORM {{schema}}.guard_repair();
     RETURN;
   END IF;

@@ -21,9 +21,9 @@ std::string literal(std::string_view text) {
 std::string event_trigger(std::string_view schema) { return fmt::format("{}_guard_follow", schema); }
 
 // Nothing of the guard is for PUBLIC, but the triggers' functions and what the law's condition asks: whoever creates a
-// partition needs EXECUTE on those that it gets from its parent, and whoever writes a row on that (and cannot name them:
-// the schema is closed). The event trigger needs a superuser on PostgreSQL 15: without one, a new partition lacks its
-// TRUNCATE trigger until the next reconcile pass sees it in guard_missing().
+// partition needs EXECUTE on those that it gets from its parent, and whoever writes a row on that (and cannot name
+// them: the schema is closed). The event trigger needs a superuser on PostgreSQL 15: without one, a new partition lacks
+// its TRUNCATE trigger until the next reconcile pass sees it in guard_missing().
 constexpr const char* kFinish = R"(
 DO $d$
 DECLARE f regprocedure;
@@ -110,9 +110,12 @@ std::string install_table_sql(std::string_view table, std::string_view tenant_co
                      literal(tenant_column), literal(residency_column));
 }
 
-std::string law_table_sql(std::string_view table, std::string_view condition, std::string_view schema) {
-  return fmt::format("SELECT {}.guard_law_table({}::regclass, {});", schema, literal(table),
-                     condition.empty() ? "NULL" : literal(condition));
+std::string law_table_sql(std::string_view table, const desired::Law& law, std::string_view schema) {
+  std::string arguments;
+  for (const auto& argument : law.arguments) arguments += (arguments.empty() ? "" : ", ") + literal(argument);
+  return fmt::format("SELECT {}.guard_law_table({}::regclass, {}, {});", schema, literal(table),
+                     law.condition.empty() ? "NULL" : literal(law.condition),
+                     law.arguments.empty() ? "NULL" : "ARRAY[" + arguments + "]");
 }
 
 std::string uninstall_table_sql(std::string_view table, std::string_view schema) {

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/desired/law.hpp"
+
 namespace domicile {
 
 enum class GuardForm { c, portable };
@@ -21,9 +23,8 @@ std::string drop_directory_sql(std::string_view schema = kGuardSchema);
 // Guards one table with everything below it, present and future. `table` as SQL writes it: app.orders, "odd Name".
 std::string install_table_sql(std::string_view table, std::string_view tenant_column, std::string_view residency_column,
                               std::string_view schema = kGuardSchema);
-// Holds a guarded table, with everything below it, to a condition over NEW under which no row is stored; empty takes
-// the law off.
-std::string law_table_sql(std::string_view table, std::string_view condition, std::string_view schema = kGuardSchema);
+// Holds a guarded table, with everything below it, to the law; one with an empty condition takes it off.
+std::string law_table_sql(std::string_view table, const desired::Law& law, std::string_view schema = kGuardSchema);
 std::string uninstall_table_sql(std::string_view table, std::string_view schema = kGuardSchema);
 // Lets the agent's role call what an agent calls, and nobody else.
 std::string grant_agent_sql(std::string_view role, std::string_view schema = kGuardSchema);

@@ -8,9 +8,8 @@ GuardSql guard_of(GuardForm form, const std::string& library) {
             return install_table_sql(Connection::quote_identifier(schema) + "." + Connection::quote_identifier(table),
                                      mapped.tenant.str(), mapped.residency.str());
           },
-          [](const std::string& schema, const std::string& table, const std::string& condition) {
-            return law_table_sql(Connection::quote_identifier(schema) + "." + Connection::quote_identifier(table),
-                                 condition);
+          [](const std::string& schema, const std::string& table, const desired::Law& law) {
+            return law_table_sql(Connection::quote_identifier(schema) + "." + Connection::quote_identifier(table), law);
           },
           uninstall_sql()};
 }
