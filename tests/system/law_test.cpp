@@ -329,7 +329,8 @@ TEST_P(Law, WhatItsOwnersDoToItIsPutBackAtOnceAndByTheAgentWhereNoEventTriggerSe
   must(admin_.exec("ALTER EVENT TRIGGER domicile_guard_follow ENABLE ALWAYS"));
   must(admin_.exec("ALTER TABLE app.events RENAME name TO full_name"));
   EXPECT_EQ(code(admin_, leaf), "DM008") << "a new name changes nothing";
-  EXPECT_EQ(code(app_, "INSERT INTO app.events_low VALUES ('us', 5, 't-us', 'x')"), "") << "what may lie here is served";
+  EXPECT_EQ(code(app_, "INSERT INTO app.events_low VALUES ('us', 5, 't-us', 'x')"), "")
+      << "what may lie here is served";
   // The function goes by names and now takes any row for one with a value; the condition by the column.
   EXPECT_EQ(code(admin_,
                  "BEGIN; SELECT domicile.permit('eu', 'x'); "

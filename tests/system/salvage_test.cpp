@@ -3,6 +3,7 @@
 
 #include "engines/postgres/salvage/surplus.hpp"
 #include "engines/postgres/schema_sql.hpp"
+#include "support/must.hpp"
 #include "support/postgres_fixture.hpp"
 
 namespace domicile::test {
@@ -19,7 +20,6 @@ ALTER TABLE app.orders ALTER note SET STORAGE EXTERNAL;
 CREATE PUBLICATION domicile_salvage_us FOR TABLE app.orders WHERE (residency = 'us'),
   domicile.marker WHERE (residency = 'us') WITH (publish = 'insert, update, delete');
 INSERT INTO app.orders SELECT 'us', i, 't', 'mail' || i, 'old' FROM pg_catalog.generate_series(1, 5) i;
-SELECT pg_catalog.pg_create_logical_replication_slot('domicile_us_a_b', 'pgoutput');
 )sql";
 
 class Surplus : public testing::Test {
@@ -27,6 +27,7 @@ class Surplus : public testing::Test {
   Surplus() : cluster_({{"wal_level=logical", "shared_buffers=16MB"}}), db_(cluster_.connect()) {
     must(db_.exec(postgres::link_tables_sql()));
     must(db_.exec(kSchema));
+    must(db_.exec("SELECT pg_catalog.pg_create_logical_replication_slot('domicile_us_a_b', 'pgoutput')"));
   }
   std::uint64_t here() {
     return *authority::lsn_of(must(db_.exec("SELECT pg_catalog.pg_current_wal_insert_lsn()")).text(0, 0));

@@ -8,17 +8,12 @@
 #include <stdexcept>
 
 #include "engines/postgres/guard/guard_sql.hpp"
+#include "support/must.hpp"
 #include "support/postgres_fixture.hpp"
 
 namespace domicile::test {
 
 using postgres::Connection;
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw std::runtime_error(one_line(result.error()));
-  if constexpr (!std::is_void_v<T>) return *std::move(result);
-}
 
 // "" when the statements ran, else the SQLSTATE ("lost" when the session broke). Leaves no transaction behind on error.
 inline std::string code(Connection& db, const std::string& sql) {
