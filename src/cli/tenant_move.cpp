@@ -135,7 +135,7 @@ Verb tenant_move_verb() {
           {"TENANT"},
           with_agent_options(
               {{"to", "RESIDENCY", "Where it is to live."},
-               {"reason", "TEXT", "Why; needed where a stricter law is left."},
+               {"reason", "TEXT", "Why; needed where a stricter law is left. Every region keeps it: no personal data."},
                {"without-personal", "", "Leave personal columns behind, where the law keeps them; they are deleted."},
                {"abort", "",
                 "Take back the move that is under way. Once the directory names the new residency it cannot be."},

@@ -258,6 +258,20 @@ TEST_F(AgentsMove, WhatWasWrittenPastTheGuardAfterTheComparisonIsNotDeleted) {
   EXPECT_EQ(rows(kUs, "us"), "0");
 }
 
+TEST_F(AgentsMove, NobodyIsHeldForARegionThatDoesNotAnswer) {
+  ASSERT_EQ(regions_->write(kUs, "us"), "");
+  regions_->stop_agent(kWest);
+  ASSERT_TRUE(order("eu"));
+  EXPECT_TRUE(eventually([&] {
+    const auto moves = regions_->get(kEu, "/v1/moves");
+    return moves.is_array() && !moves.empty() && moves[0].value("waits", "").find(kWest) != std::string::npos;
+  })) << told();
+  EXPECT_EQ(last()->phase, Phase::copying);
+  EXPECT_EQ(regions_->gateway(kUs).post("us", regions_->next_row()).status, 201) << "it is served as ever";
+  regions_->start_agent(kWest);
+  ASSERT_TRUE(in_phase(Phase::done)) << told();
+}
+
 TEST_F(AgentsMove, APersonTakesItBackUntilTheFlip) {
   Clients clients(*regions_);
   ASSERT_TRUE(clients.until_more(10)) << told();

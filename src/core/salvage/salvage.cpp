@@ -7,8 +7,10 @@
 namespace domicile::salvage {
 namespace {
 
-constexpr std::array<std::pair<Rule, std::string_view>, 4> kRules{
-    {{Rule::ask, "ask"}, {Rule::take_ours, "take-ours"}, {Rule::take_theirs, "take-theirs"}, {Rule::newer, "newer"}}};
+// In the order of their enumerations.
+constexpr std::array<std::string_view, 4> kNets{"inserted", "updated", "removed", "came and went"};
+constexpr std::array<std::string_view, 3> kVerdicts{"missing", "conflict", "superseded"};
+constexpr std::array<std::string_view, 4> kRules{"ask", "take-ours", "take-theirs", "newer"};
 
 // Was the row there before the salvage begins? The first change says so.
 bool was_there(Did first) { return first != Did::insert; }
@@ -110,40 +112,14 @@ Deed deed_of(const Entry& entry, const Theirs& theirs, Rule conflicts, bool appl
   return Deed::wait;
 }
 
-std::string_view name_of(Net net) {
-  switch (net) {
-    case Net::inserted:
-      return "inserted";
-    case Net::updated:
-      return "updated";
-    case Net::removed:
-      return "removed";
-    case Net::came_and_went:
-      return "came and went";
-  }
-  return "?";
-}
-
-std::string_view name_of(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::missing:
-      return "missing";
-    case Verdict::conflict:
-      return "conflict";
-    case Verdict::superseded:
-      return "superseded";
-  }
-  return "?";
-}
-
-std::string_view name_of(Rule rule) {
-  return std::ranges::find(kRules, rule, &std::pair<Rule, std::string_view>::first)->second;
-}
+std::string_view name_of(Net net) { return kNets[static_cast<std::size_t>(net)]; }
+std::string_view name_of(Verdict verdict) { return kVerdicts[static_cast<std::size_t>(verdict)]; }
+std::string_view name_of(Rule rule) { return kRules[static_cast<std::size_t>(rule)]; }
 
 std::optional<Rule> rule_of(std::string_view name) {
-  const auto found = std::ranges::find(kRules, name, &std::pair<Rule, std::string_view>::second);
+  const auto found = std::ranges::find(kRules, name);
   if (found == kRules.end()) return {};
-  return found->first;
+  return static_cast<Rule>(found - kRules.begin());
 }
 
 }  // namespace domicile::salvage

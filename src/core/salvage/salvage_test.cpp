@@ -164,6 +164,8 @@ TEST(Rule, HasAName) {
   for (const Rule rule : {Rule::ask, Rule::take_ours, Rule::take_theirs, Rule::newer})
     EXPECT_EQ(rule_of(name_of(rule)), rule);
   EXPECT_EQ(rule_of("ours"), std::nullopt);
+  EXPECT_EQ(name_of(Net::came_and_went), "came and went");
+  EXPECT_EQ(name_of(Verdict::superseded), "superseded");
 }
 
 }  // namespace

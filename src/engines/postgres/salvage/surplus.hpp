@@ -19,7 +19,7 @@ struct Surplus {
 // which must be older than what is read. At the lost owner itself, as its agent. `unavailable`: the slot is gone or has
 // lost its log (the error says which); `corrupt`: the stream is not well formed.
 //
-// PostgreSQL decodes a slot from its beginning each time: the time grows with the log since the slot's restart_lsn.
+// All of it is held in memory, values of personal columns included: not for a log. PostgreSQL decodes a slot from its beginning each time: the time grows with the log since the slot's restart_lsn.
 Result<Surplus> surplus_of(const links::Sql& sql, const links::LinkSpec& link, std::uint64_t after);
 
 }  // namespace domicile::postgres
