@@ -251,7 +251,9 @@ Result<std::string> SwitchActor::persist_epochs(const Record& record) {
 }
 
 Result<std::string> SwitchActor::swap_serving(const Record& record) {
-  const auto next = authority::serving_record(record.value, wall_now());
+  const auto copy = setup_.disk->copy(setup_.residency);
+  const bool stopped = copy.state == authority::Copy::State::stopped;
+  const auto next = authority::serving_record(record.value, wall_now(), stopped ? copy.position : std::nullopt);
   if (next.cause == authority::Cause::broken_glass) return serve_by_glass(next);
   Ride ride{{setup_.residency, record.text, next}};
   auto answer = ride.answer->get_future();

@@ -78,8 +78,8 @@ TEST(AgentsReturn, TenPassesOfEveryLoopLaterTheOldHomeHasTouchedNothingOfItsEnde
   for (const char* residency : {"us", "directory"}) {
     EXPECT_EQ(regions.guard(kUs, residency).state, "closed") << residency;
     EXPECT_EQ(regions.copy_state(kUs, residency), "resync") << residency << regions.told();
-    // Nobody can tell whether the third region's copy is behind or ahead of the new owner.
-    EXPECT_EQ(regions.copy_state(kWest, residency), "resync") << residency << regions.told();
+    // The third region goes on where it stood exactly as the new owner did; else it may be behind or ahead.
+    EXPECT_NE(regions.copy_state(kWest, residency), "stopped") << residency << regions.told();
   }
   EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kEu}) << regions.told();
   EXPECT_EQ(regions.record("us").epoch, 2);

@@ -73,6 +73,10 @@ CopyStep from_standstill(const Copy& copy, const Record& record) {
   const bool one_owner_since = std::ranges::all_of(*later, [&](const Opened& o) { return o.owner == first.owner; });
   if (one_owner_since && reached(copy.position, first.fence))
     return follow(later->back(), "has everything up to the fence");
+  // Its receivers stopped wherever the lost owner's last rows had reached each of them. Where that is the same place as
+  // the new owner's, nothing is missing and nothing too much.
+  if (one_owner_since && copy.state == Copy::State::stopped && copy.position && copy.position == first.base)
+    return follow(later->back(), "stands exactly where the new owner stood");
   if (!first.fence)
     return resync(copy, fmt::format("{} took epoch {} without a fence: this copy may be behind or ahead", first.owner,
                                     first.epoch));

@@ -37,6 +37,7 @@ struct Row {
 
 // Seen by region c. Owner a opened 4; b may have opened 5.
 const std::vector<Opened> kFour{{4, "a", {}}};
+const std::vector<Opened> kTakenAt90{{4, "a", {}}, {5, "b", {}, at(90)}};
 const std::vector<Opened> kFenced{{4, "a", {}}, {5, "b", kFence}};
 const std::vector<Opened> kUnfenced{{4, "a", {}}, {5, "b", {}}};
 
@@ -88,6 +89,21 @@ const Row kRows[] = {
      serving("b", 5, kFenced), CopyAct::mark_resync, State::resync},
     {"a takeover without a fence is resync however far it is", copy(State::stopped, "a", 4, at(900)),
      serving("b", 5, kUnfenced), CopyAct::mark_resync, State::resync},
+    {"stopped exactly where the new owner stood follows it", copy(State::stopped, "a", 4, at(90)),
+     serving("b", 5, kTakenAt90), CopyAct::follow, State::following},
+    {"its later epoch as well", copy(State::stopped, "a", 4, at(90)),
+     serving("b", 7, {{4, "a", {}}, {5, "b", {}, at(90)}, {7, "b", {}}}), CopyAct::follow, State::following},
+    {"before where it stood is resync", copy(State::stopped, "a", 4, at(89)), serving("b", 5, kTakenAt90),
+     CopyAct::mark_resync, State::resync},
+    {"beyond where it stood is resync", copy(State::stopped, "a", 4, at(91)), serving("b", 5, kTakenAt90),
+     CopyAct::mark_resync, State::resync},
+    {"the same number of another timeline proves nothing", copy(State::stopped, "a", 4, Position{"1", 2, 90}),
+     serving("b", 5, kTakenAt90), CopyAct::mark_resync, State::resync},
+    {"two owners since, the first from there, are resync", copy(State::stopped, "a", 4, at(90)),
+     serving("d", 6, {{4, "a", {}}, {5, "b", {}, at(90)}, {6, "d", {}, at(120)}}), CopyAct::mark_resync,
+     State::resync},
+    {"the lost owner itself is resync wherever it was", copy(State::owner, "c", 4, at(90)),
+     serving("b", 5, {{4, "c", {}}, {5, "b", {}, at(90)}}), CopyAct::mark_resync, State::resync},
     {"two other owners since are resync", copy(State::stopped, "a", 4, at(100)),
      serving("d", 6, {{4, "a", {}}, {5, "b", kFence}, {6, "d", kFence}}), CopyAct::mark_resync, State::resync},
     {"the old owner with another in between is resync", copy(State::stopped, "a", 4, at(100)),

@@ -228,12 +228,13 @@ Decision decide(const Question& q) {
   return nothing("unknown mode");
 }
 
-Record serving_record(const Record& moving, Micros wall_now) {
+Record serving_record(const Record& moving, Micros wall_now, const std::optional<Position>& base) {
   Record next = moving;
   next.owner = moving.to;
   next.mode = Mode::serving;
   if (moving.cause == Cause::automatic) next.automatic_at = wall_now;
-  next.history.push_back({moving.epoch, moving.to, moving.fence});
+  const bool taken_over = moving.cause == Cause::automatic || moving.cause == Cause::approved;
+  next.history.push_back({moving.epoch, moving.to, moving.fence, taken_over ? base : std::nullopt});
   if (next.history.size() > kHistory) next.history.erase(next.history.begin());
   next.fence.reset();
   return next;

@@ -377,6 +377,20 @@ TEST(ServingRecord, NamesTheTargetAndRemembersTheFence) {
   EXPECT_EQ(serving.history, (std::vector<Opened>{{4, "a", {}}, {5, "b", Position{"1", 1, 10}}}));
 }
 
+TEST(ServingRecord, RemembersAfterATakeoverHowMuchTheNewOwnerHad) {
+  const Position stood{"1", 1, 90};
+  Record moving{"a", 5, Mode::moving, "s", "a", "b", Cause::automatic};
+  moving.history = {{4, "a", {}}};
+  const Record taken = serving_record(moving, 99, stood);
+  EXPECT_EQ(taken.history.back(), (Opened{5, "b", {}, stood}));
+  EXPECT_EQ(*record_of(to_text(taken)), taken);
+  for (const Cause cause : {Cause::planned, Cause::adopted, Cause::broken_glass, Cause::rollback}) {
+    moving.cause = cause;
+    EXPECT_FALSE(serving_record(moving, 99, stood).history.back().base)
+        << name_of(cause) << ": its fence says it, or nobody knows whose history this is";
+  }
+}
+
 TEST(ServingRecord, RemembersTheLastEpochsOnlyAndWhenItWentByItself) {
   Record moving{"a", 20, Mode::moving, "s", "a", "b", Cause::automatic};
   for (Epoch e = 12; e < 20; ++e) moving.history.push_back({e, "a", {}});

@@ -98,6 +98,7 @@ std::string to_text(const Record& record) {
   for (const auto& opened : record.history) {
     Json entry{{"epoch", opened.epoch}, {"owner", opened.owner}};
     if (opened.fence) entry["fence"] = json_of(*opened.fence);
+    if (opened.base) entry["base"] = json_of(*opened.base);
     history.push_back(entry);
   }
   Json json{{"owner", record.owner},
@@ -136,6 +137,7 @@ Result<std::vector<Opened>> history_of(const Json& array) {
     opened.epoch = TRY(member<Epoch>(entry, "epoch"));
     opened.owner = TRY(member<std::string>(entry, "owner"));
     if (entry.contains("fence")) opened.fence = TRY(position_of(entry["fence"]));
+    if (entry.contains("base")) opened.base = TRY(position_of(entry["base"]));
     history.push_back(std::move(opened));
   }
   return history;

@@ -59,6 +59,9 @@ struct Opened {
   Epoch epoch = 0;
   std::string owner;
   std::optional<Position> fence;  // the last position of the epoch before it; only after a planned switch
+  // After an unplanned one: how much of the epoch before it the new owner had. A receiver that stopped at the very same
+  // position has the same rows, and goes on with the new owner.
+  std::optional<Position> base = {};
   bool operator==(const Opened&) const = default;
 };
 
