@@ -222,7 +222,8 @@ HttpReply Api::first_rows(const HttpCall& call, const std::string& rest) {
   if (rules == nullptr || !topology::may_own(*rules, setup_.config->region) ||
       topology::form_at(*setup_.topology, *rules, call.peer_name) == topology::Form::none)
     return reply({{"what", fmt::format("no link of {} goes from here to {}", residency, call.peer_name)}}, 403);
-  if (what.empty()) return setup_.exports->session(residency, call.peer_name);
+  if (what.empty()) return setup_.exports->session(residency, call.peer_name, call.body);
+  if (what == "sums") return setup_.exports->sums(residency, call.peer_name, call.body);
   if (what == "rows") return setup_.exports->rows(residency, call.peer_name, call.body);
   if (what == "close") return setup_.exports->close(residency, call.peer_name, call.body);
   return reply({{"what", "no such route"}}, 404);

@@ -31,6 +31,28 @@ Result<std::map<std::string, std::string>> attestations_in(const Json& json) {
   return out;
 }
 
+// As much as a table of millions of rows is ever cut into at once.
+constexpr int kMostPartBits = 24;
+constexpr std::size_t kMostParts = std::size_t{1} << 20;
+
+Result<void> parts_in(const Json& json, RowsBody& body) {
+  const auto bits = TRY(member_or<std::int64_t>(json, "bits", 0)),
+             split = TRY(member_or<std::int64_t>(json, "split", 0));
+  if (bits < 0 || split < 0 || bits + split > kMostPartBits) return fail(Kind::invalid_input, "too many parts");
+  body.bits = static_cast<int>(bits);
+  body.split = static_cast<int>(split);
+  if (!json.contains("parts")) return {};
+  body.parts.clear();
+  if (!json["parts"].is_array() || (json["parts"].size() << split) > kMostParts)
+    return fail(Kind::invalid_input, "'parts' is no list, or too long");
+  for (const auto& part : json["parts"]) {
+    if (!part.is_number_unsigned() || part.get<std::uint64_t>() >> bits != 0)
+      return fail(Kind::invalid_input, "'parts' holds something else than numbers of parts");
+    body.parts.push_back(part.get<std::uint32_t>());
+  }
+  return {};
+}
+
 }  // namespace
 
 Json json_of(const SwitchBody& body) {
@@ -116,8 +138,14 @@ Result<RowsBody> rows_body(std::string_view text) {
       if (!column.is_string()) return fail(Kind::invalid_input, "'columns' holds something else than names");
       body.columns.push_back(column.get<std::string>());
     }
+    CHECK_OK(parts_in(json, body));
     return body;
   });
+}
+
+Result<bool> repair_body(std::string_view text) {
+  if (text.empty()) return false;
+  return read_body(text, [](const Json& json) -> Result<bool> { return member_or<bool>(json, "repair", false); });
 }
 
 Result<std::string> session_body(std::string_view text) {

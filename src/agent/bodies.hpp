@@ -42,10 +42,13 @@ struct GlassBody {
   bool dry_run = false;
 };
 
-// POST /v1/first-rows/RESIDENCY/rows
+// POST /v1/first-rows/RESIDENCY/rows and …/sums. `bits`, `parts`: see links/parts.hpp; all rows where they are missing.
 struct RowsBody {
   std::string session, schema, name;
   std::vector<std::string> columns;
+  int bits = 0;
+  std::vector<std::uint32_t> parts = {0};
+  int split = 0;  // sums: in 2^split finer parts of each
 };
 
 Result<KnownEpoch> epoch_body(std::string_view text);  // PUT /v1/epochs/RESIDENCY
@@ -55,6 +58,7 @@ Result<ApprovalBody> approval_body(std::string_view text);
 Result<AdoptBody> adopt_body(std::string_view text);
 Result<GlassBody> glass_body(std::string_view text);
 Result<RowsBody> rows_body(std::string_view text);
+Result<bool> repair_body(std::string_view text);          // POST /v1/first-rows/RESIDENCY: {repair}
 Result<std::string> session_body(std::string_view text);  // POST /v1/first-rows/RESIDENCY/close
 
 }  // namespace domicile::agent

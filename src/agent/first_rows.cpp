@@ -10,6 +10,8 @@ namespace domicile::agent {
 using postgres::links::CopySession;
 using postgres::links::Exporter;
 using postgres::links::MappedTable;
+using postgres::links::Parts;
+using postgres::links::PartSums;
 using postgres::links::RowSink;
 
 namespace {
@@ -24,12 +26,13 @@ HttpReply refusal(const Error& error) {
 // The exporting agent as a CopySource.
 class RemoteSource final : public postgres::links::CopySource {
  public:
-  RemoteSource(const AgentConfig& config, const replication::LinkName& link)
+  RemoteSource(const AgentConfig& config, const replication::LinkName& link, bool repair)
       : client_(config.api.tls),
-        url_(fmt::format("{}/v1/first-rows/{}", config.sites.at(link.from).api, link.residency)) {}
+        url_(fmt::format("{}/v1/first-rows/{}", config.sites.at(link.from).api, link.residency)),
+        repair_(repair) {}
 
   Result<CopySession> session() override {
-    const Json json = TRY(post("", Json::object()));
+    const Json json = TRY(post("", {{"repair", repair_}}));
     CopySession session;
     session.id = TRY(member<std::string>(json, "session"));
     session.position.system_id = TRY(member<std::string>(json, "system"));
@@ -38,24 +41,40 @@ class RemoteSource final : public postgres::links::CopySource {
     return session;
   }
 
-  Result<void> read(const std::string& session, const MappedTable& table, const RowSink& sink) override {
-    const auto response = TRY(receive_lines(
-        client_,
-        {"POST",
-         url_ + "/rows",
-         {"Expect:"},
-         dump({{"session", session}, {"schema", table.schema}, {"name", table.name}, {"columns", table.columns}}),
-         kLong},
-        sink));
+  Result<void> read(const std::string& session, const MappedTable& table, const Parts& parts,
+                    const RowSink& sink) override {
+    const auto body = dump(question(session, table, parts));
+    bytes_ += static_cast<std::int64_t>(body.size());
+    const auto counted = [&](std::string_view lines) {
+      bytes_ += static_cast<std::int64_t>(lines.size());
+      return sink(lines);
+    };
+    const auto response = TRY(receive_lines(client_, {"POST", url_ + "/rows", {"Expect:"}, body, kLong}, counted));
     return answered(response);
+  }
+
+  Result<PartSums> sums(const std::string& session, const MappedTable& table, const Parts& parts, int bits) override {
+    Json body = question(session, table, parts);
+    body["split"] = bits;
+    const Json json = TRY(post("/sums", body, kLong));
+    PartSums sums;
+    sums.sums = TRY(postgres::links::sums_of(TRY(member<std::string>(json, "sums"))));
+    sums.rows = TRY(member<std::int64_t>(json, "rows"));
+    return sums;
   }
 
   Result<void> close(const std::string& session) override {
     TRY(post("/close", {{"session", session}}));
     return {};
   }
+  std::int64_t bytes() const { return bytes_; }
 
  private:
+  static Json question(const std::string& session, const MappedTable& table, const Parts& parts) {
+    Json json{{"session", session}, {"schema", table.schema}, {"name", table.name}, {"columns", table.columns}};
+    if (!parts.whole()) json["bits"] = parts.bits, json["parts"] = parts.numbers;
+    return json;
+  }
   Result<void> answered(const HttpResponse& response) {
     if (response.status < 400) return {};
     const auto json = parse_json(response.body, "the source's answer");
@@ -63,15 +82,35 @@ class RemoteSource final : public postgres::links::CopySource {
     return fail(response.status == 409 ? Kind::conflict : Kind::unavailable,
                 fmt::format("the source answered {} {}", response.status, what));
   }
-  Result<Json> post(const std::string& path, const Json& body) {
-    const auto response = TRY(client_.send({"POST", url_ + path, {"Expect:"}, dump(body), 60 * kSecond}));
+  Result<Json> post(const std::string& path, const Json& body, Micros patience = 60 * kSecond) {
+    const auto text = dump(body);
+    const auto response = TRY(client_.send({"POST", url_ + path, {"Expect:"}, text, patience}));
+    bytes_ += static_cast<std::int64_t>(text.size() + response.body.size());
     CHECK_OK(answered(response));
     return parse_json(response.body, "the source's answer");
   }
 
   HttpClient client_;
   std::string url_;
+  bool repair_;
+  std::int64_t bytes_ = 0;  // of questions and answers, both ways
 };
+
+// A question for rows or sums of one table.
+struct TableQuestion {
+  std::string session;
+  MappedTable table;
+  Parts parts;
+  int split = 0;
+};
+Result<TableQuestion> table_question(const std::string& body) {
+  auto asked = TRY(rows_body(body));
+  TableQuestion question{asked.session, {}, {asked.bits, std::move(asked.parts)}, asked.split};
+  question.table.schema = asked.schema;
+  question.table.name = asked.name;
+  question.table.columns = std::move(asked.columns);
+  return question;
+}
 
 }  // namespace
 
@@ -83,12 +122,16 @@ std::shared_ptr<FirstRowsExports::Running> FirstRowsExports::running(const std::
   return running;
 }
 
-HttpReply FirstRowsExports::session(const std::string& residency, const std::string& peer) {
+HttpReply FirstRowsExports::session(const std::string& residency, const std::string& peer, const std::string& body) {
+  const auto repair = repair_body(body);
+  if (!repair) return {400, dump({{"what", one_line(repair.error())}})};
   const auto held = running(residency, peer);
   const std::lock_guard lock(held->mutex);
   if (!held->exporter) {
-    auto begun = Exporter::begin(settings_.database,
-                                 postgres::link_spec(*settings_.topology, {residency, settings_.region, peer}));
+    postgres::links::ExportOptions options;
+    options.replace_ready = *repair;
+    auto begun = Exporter::begin(
+        settings_.database, postgres::link_spec(*settings_.topology, {residency, settings_.region, peer}), options);
     if (!begun) return refusal(begun.error());
     held->exporter = std::make_unique<Exporter>(std::move(*begun));
   }
@@ -102,21 +145,18 @@ HttpReply FirstRowsExports::session(const std::string& residency, const std::str
 
 HttpReply FirstRowsExports::rows(const std::string& residency, const std::string& peer, const std::string& body) {
   const auto held = running(residency, peer);
-  const auto asked = rows_body(body);
+  const auto asked = table_question(body);
   if (!asked) return {400, dump({{"what", one_line(asked.error())}})};
   HttpReply reply;
   reply.type = "text/plain";
-  MappedTable table;
-  table.schema = asked->schema;
-  table.name = asked->name;
-  table.columns = asked->columns;
   const auto link = residency::link_name(residency, settings_.region, peer);
-  reply.stream = [this, held, link, session = asked->session,
-                  table](const std::function<bool(std::string_view)>& write) {
+  reply.stream = [this, held, link, asked = *asked](const std::function<bool(std::string_view)>& write) {
     const std::lock_guard lock(held->mutex);
     if (!held->exporter) return false;
+    const auto& table = asked.table;
     GatedRows out(gate_, link, table.qualified(), write);
-    const auto read = held->exporter->read(session, table, [&](std::string_view lines) { return out.add(lines); });
+    const auto read =
+        held->exporter->read(asked.session, table, asked.parts, [&](std::string_view lines) { return out.add(lines); });
     const auto done = read ? out.flush() : read;
     if (!done)
       log_.warn("copy.export", "first rows stop",
@@ -124,6 +164,17 @@ HttpReply FirstRowsExports::rows(const std::string& residency, const std::string
     return done.has_value();
   };
   return reply;
+}
+
+HttpReply FirstRowsExports::sums(const std::string& residency, const std::string& peer, const std::string& body) {
+  const auto held = running(residency, peer);
+  const auto asked = table_question(body);
+  if (!asked) return {400, dump({{"what", one_line(asked.error())}})};
+  const std::lock_guard lock(held->mutex);
+  if (!held->exporter) return {409, dump({{"what", "no session of first rows runs"}})};
+  const auto sums = held->exporter->sums(asked->session, asked->table, asked->parts, asked->split);
+  if (!sums) return refusal(sums.error());
+  return {200, dump({{"sums", postgres::links::text_of(sums->sums)}, {"rows", sums->rows}})};
 }
 
 HttpReply FirstRowsExports::close(const std::string& residency, const std::string& peer, const std::string& body) {
@@ -138,26 +189,63 @@ HttpReply FirstRowsExports::close(const std::string& residency, const std::strin
   return {200, "{}"};
 }
 
-Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings,
-                              const replication::LinkName& inbound, const Log& log) {
+namespace {
+
+// Before a row is read: without an address for the link they would have come for nothing.
+Result<std::string> link_address(const AgentConfig& config, const postgres::StoreSettings& settings,
+                                 const replication::LinkName& inbound) {
   if (!config.sites.contains(inbound.from)) return fail(Kind::invalid_input, "no address of " + inbound.from);
-  // Before a row is read: without it they would have come for nothing.
   const auto address = settings.peers.find(inbound.from);
   if (address == settings.peers.end())
     return fail(Kind::invalid_input, "no address of " + inbound.from + " for links",
                 fmt::format("agent.yaml: sites: {}: link: …", inbound.from));
-  auto connection = TRY(postgres::open_session(settings, "domicile-first-rows"));
-  const auto link = postgres::link_spec(*settings.topology, inbound);
-  RemoteSource source(config, inbound);
+  return address->second;
+}
+
+postgres::links::ImportOptions import_options(const replication::LinkName& inbound, const Log& log) {
   postgres::links::ImportOptions options;
-  options.progress = [&](const std::string& table, std::int64_t rows) {
+  options.progress = [&log, inbound](const std::string& table, std::int64_t rows) {
     log.info("copy.progress", "first rows",
              {{Field::residency, inbound.residency}, {Field::table, table}, {Field::rows, rows}});
   };
+  return options;
+}
+
+}  // namespace
+
+Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings,
+                              const replication::LinkName& inbound, const Log& log) {
+  const auto address = TRY(link_address(config, settings, inbound));
+  auto connection = TRY(postgres::open_session(settings, "domicile-first-rows"));
+  const auto link = postgres::link_spec(*settings.topology, inbound);
+  RemoteSource source(config, inbound, false);
   const postgres::links::Sql sql(connection);
-  TRY(postgres::links::import_first_rows(sql, link, source, options));
-  CHECK_OK(postgres::links::ensure_subscription(sql, link, address->second));
+  TRY(postgres::links::import_first_rows(sql, link, source, import_options(inbound, log)));
+  CHECK_OK(postgres::links::ensure_subscription(sql, link, address));
   return postgres::links::enable_subscription(sql, link);
+}
+
+Result<Repair> repair_copy(const AgentConfig& config, const postgres::StoreSettings& settings,
+                           const replication::LinkName& inbound, const Log& log,
+                           const std::function<Result<void>(const std::string& why)>& before_whole) {
+  const auto address = TRY(link_address(config, settings, inbound));
+  auto connection = TRY(postgres::open_session(settings, "domicile-repair"));
+  const auto link = postgres::link_spec(*settings.topology, inbound);
+  const postgres::links::Sql sql(connection);
+  // Made anew behind the repair: what it had applied is of the slot that is replaced.
+  CHECK_OK(postgres::links::drop_subscription(sql, link));
+  RemoteSource source(config, inbound, true);
+  postgres::links::RepairOptions options;
+  options.import = import_options(inbound, log);
+  options.before_whole = before_whole;
+  options.progress = [&](const std::string& table, const std::string& what) {
+    log.info("copy.repair", "comparing with the owner",
+             {{Field::residency, inbound.residency}, {Field::table, table}, {Field::detail, what}});
+  };
+  Repair repair{TRY(postgres::links::repair_rows(sql, link, source, options)), source.bytes()};
+  CHECK_OK(postgres::links::ensure_subscription(sql, link, address));
+  CHECK_OK(postgres::links::enable_subscription(sql, link));
+  return repair;
 }
 
 }  // namespace domicile::agent

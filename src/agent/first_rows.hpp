@@ -10,7 +10,7 @@
 #include "agent/gate_client.hpp"
 #include "base/http_server.hpp"
 #include "core/replication/store.hpp"
-#include "engines/postgres/links/copy.hpp"
+#include "engines/postgres/links/repair.hpp"
 #include "engines/postgres/store/store.hpp"
 
 namespace domicile::agent {
@@ -20,10 +20,13 @@ class FirstRowsExports {
  public:
   FirstRowsExports(postgres::StoreSettings settings, GateClient gate, Log log)
       : settings_(std::move(settings)), gate_(std::move(gate)), log_(std::move(log)) {}
-  // Begins a session for the link to `peer`, or answers with the one that runs.
-  HttpReply session(const std::string& residency, const std::string& peer);
-  // Streams one table's rows; body: {session, schema, name}.
+  // Begins a session for the link to `peer`, or answers with the one that runs; body: {repair}. With `repair` the
+  // link's slot is made anew although it was ready: only the residency's owner may let that be asked.
+  HttpReply session(const std::string& residency, const std::string& peer, const std::string& body);
+  // Streams rows of one table; body: {session, schema, name, columns, bits, parts}.
   HttpReply rows(const std::string& residency, const std::string& peer, const std::string& body);
+  // Their sums; body: the same, and split.
+  HttpReply sums(const std::string& residency, const std::string& peer, const std::string& body);
   HttpReply close(const std::string& residency, const std::string& peer, const std::string& body);
 
  private:
@@ -39,6 +42,17 @@ class FirstRowsExports {
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Running>> sessions_;  // by link name
 };
+
+// What a repair brought.
+struct Repair {
+  postgres::links::Repaired done;
+  std::int64_t bytes = 0;  // of rows and sums, both ways
+};
+
+// Makes the copy here equal to `inbound.from`'s and follows it. `before_whole`: see RepairOptions.
+Result<Repair> repair_copy(const AgentConfig& config, const postgres::StoreSettings& settings,
+                           const replication::LinkName& inbound, const Log& log,
+                           const std::function<Result<void>(const std::string& why)>& before_whole);
 
 // Brings the first rows of `inbound` from its source's agent; returns when every table is journaled complete and the
 // link streams.

@@ -159,7 +159,8 @@ void World::act(Site& s) {
 // True: something is under way, look again after it.
 bool World::act_on_copy(Site& s, const Record& r) {
   CopyStep step = next_copy_step(s.copy, r, s.name);
-  if (step.act == CopyAct::keep) return false;
+  if (step.act == CopyAct::keep || step.act == CopyAct::repair)
+    return false;  // operator_repairs() is the repair's model
   const bool seen_since = s.agent.asked > s.agent.stood_at || policy_.follow_stale;
   if (step.act == CopyAct::follow && s.copy.state == Copy::State::stopped && !seen_since) return false;
   if (step.act == CopyAct::mark_resync && policy_.follow_without_fence)

@@ -321,9 +321,13 @@ class DyingSource final : public CopySource {
  public:
   DyingSource(CopySource& source, std::function<void()> die) : source_(source), die_(std::move(die)) {}
   Result<CopySession> session() override { return source_.session(); }
-  Result<void> read(const std::string& session, const MappedTable& table, const RowSink& sink) override {
+  Result<PartSums> sums(const std::string& session, const MappedTable& table, const Parts& parts, int bits) override {
+    return source_.sums(session, table, parts, bits);
+  }
+  Result<void> read(const std::string& session, const MappedTable& table, const Parts& parts,
+                    const RowSink& sink) override {
     int rows = 0;
-    return source_.read(session, table, [&](std::string_view lines) -> Result<void> {
+    return source_.read(session, table, parts, [&](std::string_view lines) -> Result<void> {
       if (++rows == 3'000) die_();
       return sink(lines);
     });
@@ -368,9 +372,9 @@ TEST(Links, AnImporterThatDiesInTheCopyResumesItAndADeadSessionBeginsAgain) {
   replace.replace_ready = true;
   auto second = must(Exporter::begin(a.conninfo(), ab, replace));
   EXPECT_NE(must(second.session()).id, session.id);
-  EXPECT_EQ(second.read(session.id, kOrders, [](auto) { return Result<void>{}; }).error().kind, Kind::conflict);
+  EXPECT_EQ(second.read(session.id, kOrders, {}, [](auto) { return Result<void>{}; }).error().kind, Kind::conflict);
   EXPECT_EQ(second
-                .read(must(second.session()).id, {"pg_catalog", "pg_authid", "rolname", {"rolname"}},
+                .read(must(second.session()).id, {"pg_catalog", "pg_authid", "rolname", {"rolname"}}, {},
                       [](auto) { return Result<void>{}; })
                 .error()
                 .kind,

@@ -99,7 +99,9 @@ CopyStep next_copy_step(const Copy& copy, const Record& record, const std::strin
   const bool opened_elsewhere = record.mode != Mode::moving && record.owner != region;
   switch (copy.state) {
     case Copy::State::resync:
-      return keep;
+      if (!opened_elsewhere || record.mode != Mode::serving) return keep;
+      return {CopyAct::repair, Copy{Copy::State::following, record.owner, record.epoch, {}},
+              "repaired: equal to " + record.owner};
     case Copy::State::none:
       if (!opened_elsewhere || record.mode != Mode::serving) return keep;
       return {CopyAct::first_rows, Copy{Copy::State::following, record.owner, record.epoch, {}}, "nothing here yet"};
@@ -118,6 +120,19 @@ CopyStep next_copy_step(const Copy& copy, const Record& record, const std::strin
     }
   }
   return keep;
+}
+
+std::optional<Handover> handover_of(const Copy& copy, const Record& record) {
+  const auto later = opened_since(copy, record);
+  if (!later || later->empty()) return {};
+  const Opened& first = later->front();
+  return Handover{first.owner, first.fence ? first.fence : first.base};
+}
+
+bool ahead_of_handover(const Copy& copy, const Record& record) {
+  const auto handover = handover_of(copy, record);
+  return handover && handover->at && copy.position && copy.position->comparable_with(*handover->at) &&
+         copy.position->lsn > handover->at->lsn;
 }
 
 std::string not_promotable(const Copy& copy, const Record& record) {

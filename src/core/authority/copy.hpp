@@ -33,6 +33,7 @@ enum class CopyAct {
   stop,         // disable the inbound link, workers really gone, journal the position
   follow,       // enable the link from `source`
   mark_resync,  // journal that this copy is no prefix of the owner's history; follow nothing
+  repair,       // keep what only this copy has, make it equal to the owner's, then follow
 };
 
 struct CopyStep {
@@ -50,6 +51,18 @@ struct CopyStep {
 // system or timeline, ahead of its owner, a lost slot, rows that were never let out. Empty: it knows of nothing.
 CopyStep next_copy_step(const Copy& copy, const Record& record, const std::string& region,
                         const std::string& broken = {});
+
+// Where this copy's epoch ended for whoever opened the next one: what it holds of that epoch behind `at`, nobody else
+// needs to have. Empty optional: the record does not remember that far, or nobody opened since. `at` is empty where
+// nobody knows (an adopted record).
+struct Handover {
+  std::string to;
+  std::optional<Position> at;
+  bool operator==(const Handover&) const = default;
+};
+std::optional<Handover> handover_of(const Copy& copy, const Record& record);
+// Does this copy, which followed another region, hold rows of the ended epoch that the new owner never had?
+bool ahead_of_handover(const Copy& copy, const Record& record);
 
 // Why this copy must not become the owner's, or empty: it must be a prefix of the last epoch that anybody opened and,
 // where the record moves with a fence, hold everything up to it. Ask it before any takeover, and again after the

@@ -10,28 +10,6 @@ namespace domicile::postgres::links {
 
 namespace {
 
-std::string table_name(const Sql& sql, const MappedTable& table) {
-  return sql.name(table.schema) + "." + sql.name(table.name);
-}
-
-std::string column_list(const Sql& sql, const MappedTable& table) {
-  std::string list;
-  for (const auto& column : table.columns) list += (list.empty() ? "" : ", ") + sql.name(column);
-  return list;
-}
-
-std::vector<MappedTable> with_marker(const LinkSpec& link) {
-  auto tables = link.tables;
-  tables.push_back(marker_table());
-  return tables;
-}
-
-// Which rows of a table belong to the link. A table without a residency column is the residency's whole.
-std::string belongs(const Sql& sql, const LinkSpec& link, const MappedTable& table) {
-  if (table.residency_column.empty()) return "true";
-  return fmt::format("{} = {}", sql.name(table.residency_column), sql.literal(link.residency));
-}
-
 // What the link's role may read of this table, for this session (schema_sql.cpp). False: the database has no such
 // function, so that this is a superuser's repair by hand.
 Result<bool> open_outlet(const Sql& sql, const LinkSpec& link, const MappedTable& table) {
@@ -49,7 +27,7 @@ Result<void> permit(const Sql& sql, const LinkSpec& link) {
 }
 
 Result<void> delete_rows(const Sql& sql, const LinkSpec& link, const MappedTable& table) {
-  const std::string name = table_name(sql, table);
+  const std::string name = name_of(sql, table);
   for (bool more = true; more;) {
     CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
       CHECK_OK(permit(sql, link));
@@ -80,7 +58,7 @@ Result<void> journal_table(const Sql& sql, const LinkSpec& link, const std::stri
 Result<void> write_batch(const Sql& sql, const LinkSpec& link, const MappedTable& table, std::string_view lines) {
   return in_transaction(sql, [&]() -> Result<void> {
     CHECK_OK(permit(sql, link));
-    const std::string copy = fmt::format("COPY {} ({}) FROM STDIN", table_name(sql, table), column_list(sql, table));
+    const std::string copy = fmt::format("COPY {} ({}) FROM STDIN", name_of(sql, table), column_list(sql, table));
     CHECK_OK(sql.connection().begin_copy_in(copy));
     CHECK_OK(sql.connection().put_copy(lines));
     CHECK_OK(sql.connection().end_copy_in());
@@ -99,7 +77,7 @@ Result<void> import_table(const Sql& sql, const LinkSpec& link, CopySource& sour
     if (options.progress) options.progress(table.qualified(), rows);
     return {};
   };
-  CHECK_OK(source.read(session.id, table, [&](std::string_view lines) -> Result<void> {
+  CHECK_OK(source.read(session.id, table, {}, [&](std::string_view lines) -> Result<void> {
     batch += lines;
     rows += std::count(lines.begin(), lines.end(), '\n');
     return batch.size() < options.batch_bytes ? Result<void>{} : flush();
@@ -121,6 +99,7 @@ Exporter::Exporter(Connection snapshot, Connection reader, LinkSpec link, CopySe
 Result<Exporter> Exporter::begin(const std::string& conninfo, const LinkSpec& link, const ExportOptions& options) {
   auto reader = TRY(Connection::open(conninfo));
   const Sql sql = reader;
+  CHECK_OK(print_alike(sql));
   const auto journal = TRY(read_link_journal(sql, link.name, true));
   const auto slots =
       TRY(sql.query("SELECT active FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", {link.name}));
@@ -153,28 +132,55 @@ Result<Exporter> Exporter::begin(const std::string& conninfo, const LinkSpec& li
   return Exporter(std::move(snapshot), std::move(reader), link, std::move(session), *row[2]);
 }
 
-Result<void> Exporter::read(const std::string& session, const MappedTable& table, const RowSink& sink) {
+// What the peer asks for is compared with what the link lets out: the columns are ours to choose, not the peer's.
+Result<MappedTable> Exporter::own_table(const std::string& session, const MappedTable& table) const {
   if (session != session_.id) return fail(Kind::conflict, "this session of first rows is over");
-  const auto tables = with_marker(link_);
-  // What the peer asks for is compared with what the link lets out: the columns are ours to choose, not the peer's.
+  const auto tables = tables_of(link_);
   const auto own = std::find_if(tables.begin(), tables.end(),
                                 [&](const MappedTable& mapped) { return mapped.qualified() == table.qualified(); });
   if (own == tables.end()) return fail(Kind::refused, table.qualified() + " is not a table of link " + link_.name);
   if (own->columns != table.columns)
     return fail(Kind::refused, "the columns of " + table.qualified() + " are not those of link " + link_.name,
                 "both regions must run the same topology");
+  return *own;
+}
+
+Result<void> Exporter::in_snapshot(const MappedTable& table,
+                                   const std::function<Result<void>(const std::string&)>& work) {
   const Sql sql = reader_;
-  const bool outlet = TRY(open_outlet(sql, link_, *own));
+  const bool outlet = TRY(open_outlet(sql, link_, table));
   auto transaction = TRY(Transaction::begin(reader_, "ISOLATION LEVEL REPEATABLE READ READ ONLY"));
   CHECK_OK(sql.simple("SET TRANSACTION SNAPSHOT " + sql.literal(snapshot_name_)));
   // A policy that hides rows from this session is an error, not a copy with fewer rows.
   CHECK_OK(sql.simple("SET LOCAL row_security = off"));
   if (outlet) CHECK_OK(sql.simple("SET LOCAL ROLE " + sql.name(desired::link_role(link_.to))));
-  const std::string copy =
-      fmt::format("COPY (SELECT {} FROM {} WHERE {}) TO STDOUT", column_list(sql, *own),
-                  outlet ? "pg_temp.domicile_outlet" : table_name(sql, *own), belongs(sql, link_, *own));
-  CHECK_OK(sql.connection().copy_out(copy, sink));
-  return {};
+  return work(outlet ? "pg_temp.domicile_outlet" : name_of(sql, table));
+}
+
+Result<void> Exporter::read(const std::string& session, const MappedTable& table, const Parts& parts,
+                            const RowSink& sink) {
+  const auto own = TRY(own_table(session, table));
+  const Sql sql = reader_;
+  const auto key = parts.whole() ? std::vector<std::string>() : TRY(key_of(sql, own));
+  return in_snapshot(own, [&](const std::string& from) -> Result<void> {
+    CHECK_OK(sql.connection().copy_out(
+        fmt::format("COPY (SELECT {} FROM {} WHERE {} AND {}) TO STDOUT", column_list(sql, own), from,
+                    belongs(sql, link_, own), in_parts(sql, key, parts)),
+        sink));
+    return {};
+  });
+}
+
+Result<PartSums> Exporter::sums(const std::string& session, const MappedTable& table, const Parts& parts, int bits) {
+  const auto own = TRY(own_table(session, table));
+  const Sql sql = reader_;
+  const auto key = TRY(key_of(sql, own));
+  PartSums out;
+  CHECK_OK(in_snapshot(own, [&](const std::string& from) -> Result<void> {
+    out = TRY(read_sums(sql, own, key, from, belongs(sql, link_, own), parts, bits));
+    return {};
+  }));
+  return out;
 }
 
 Result<void> Exporter::close(const std::string& session) {
@@ -188,8 +194,13 @@ Result<void> Exporter::close(const std::string& session) {
 Result<CopySession> import_first_rows(const Sql& sql, const LinkSpec& link, CopySource& source,
                                       const ImportOptions& options) {
   const auto session = TRY(source.session());
+  return import_session(sql, link, source, session, options);
+}
+
+Result<CopySession> import_session(const Sql& sql, const LinkSpec& link, CopySource& source, const CopySession& session,
+                                   const ImportOptions& options) {
   // Batches commit apart and never break a foreign key.
-  const auto unordered = with_marker(link);
+  const auto unordered = tables_of(link);
   std::vector<std::string> names;
   for (const auto& table : unordered) names.push_back(table.qualified());
   std::vector<MappedTable> tables;
@@ -215,17 +226,17 @@ Result<CopySession> import_first_rows(const Sql& sql, const LinkSpec& link, Copy
 Result<bool> copy_complete(const Sql& sql, const LinkSpec& link) {
   const auto journal = TRY(
       sql.query("SELECT table_name FROM domicile.copy_journal WHERE residency = $1 AND complete", {link.residency}));
-  const auto tables = with_marker(link);
+  const auto tables = tables_of(link);
   return std::all_of(tables.begin(), tables.end(), [&](const MappedTable& table) {
     return std::any_of(journal.begin(), journal.end(), [&](const Row& row) { return *row[0] == table.qualified(); });
   });
 }
 
-Result<void> journal_without_copy(const Sql& sql, const LinkSpec& link, const Position& position) {
+Result<void> journal_without_copy(const Sql& sql, const LinkSpec& link, const Position& position,
+                                  const std::string& session) {
   return in_transaction(sql, [&]() -> Result<void> {
-    for (const auto& table : with_marker(link))
-      CHECK_OK(journal_table(sql, link, table.qualified(), "switch", true, 0));
-    return write_link_journal(sql, link.name, false, {"switch", position, "copied", ""});
+    for (const auto& table : tables_of(link)) CHECK_OK(journal_table(sql, link, table.qualified(), session, true, 0));
+    return write_link_journal(sql, link.name, false, {session, position, "copied", ""});
   });
 }
 

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "base/clock.hpp"
-#include "engines/postgres/links/link.hpp"
+#include "engines/postgres/links/parts.hpp"
 
 namespace domicile::postgres::links {
 
@@ -27,8 +27,10 @@ class CopySource {
  public:
   virtual ~CopySource() = default;
   virtual Result<CopySession> session() = 0;
-  // `conflict` when the session is not this one any more.
-  virtual Result<void> read(const std::string& session, const MappedTable& table, const RowSink& sink) = 0;
+  // `conflict` when the session is not this one any more. The rows of `parts`, or the sums of split(parts, bits).
+  virtual Result<void> read(const std::string& session, const MappedTable& table, const Parts& parts,
+                            const RowSink& sink) = 0;
+  virtual Result<PartSums> sums(const std::string& session, const MappedTable& table, const Parts& parts, int bits) = 0;
   virtual Result<void> close(const std::string& session) = 0;  // everything is journaled at the importer
 };
 
@@ -47,11 +49,16 @@ class Exporter final : public CopySource {
   // nothing is left behind.
   static Result<Exporter> begin(const std::string& conninfo, const LinkSpec& link, const ExportOptions& options = {});
   Result<CopySession> session() override { return session_; }
-  Result<void> read(const std::string& session, const MappedTable& table, const RowSink& sink) override;
+  Result<void> read(const std::string& session, const MappedTable& table, const Parts& parts,
+                    const RowSink& sink) override;
+  Result<PartSums> sums(const std::string& session, const MappedTable& table, const Parts& parts, int bits) override;
   Result<void> close(const std::string& session) override;
 
  private:
   Exporter(Connection snapshot, Connection reader, LinkSpec link, CopySession session, std::string snapshot_name);
+  Result<MappedTable> own_table(const std::string& session, const MappedTable& table) const;
+  // Runs `work` in the session's snapshot as the link's role, with what it may read of the table.
+  Result<void> in_snapshot(const MappedTable& table, const std::function<Result<void>(const std::string&)>& work);
   Connection snapshot_;  // holds the snapshot: closing it or sending it a command would end it
   Connection reader_;
   LinkSpec link_;
@@ -69,10 +76,15 @@ struct ImportOptions {
 Result<CopySession> import_first_rows(const Sql& sql, const LinkSpec& link, CopySource& source,
                                       const ImportOptions& options = {});
 
+// The same for a session that the caller has begun.
+Result<CopySession> import_session(const Sql& sql, const LinkSpec& link, CopySource& source, const CopySession& session,
+                                   const ImportOptions& options);
+
 // Is every table of the link (and the marker) journaled complete here?
 Result<bool> copy_complete(const Sql& sql, const LinkSpec& link);
 // A region that owned the residency, or followed another owner of it up to the fence, has all rows without a copy.
-// `position`: where its history and the source's meet.
-Result<void> journal_without_copy(const Sql& sql, const LinkSpec& link, const Position& position);
+// `position`: where its history and the source's meet. `session`: by what it is known.
+Result<void> journal_without_copy(const Sql& sql, const LinkSpec& link, const Position& position,
+                                  const std::string& session = "switch");
 
 }  // namespace domicile::postgres::links

@@ -2,6 +2,27 @@
 
 namespace domicile::postgres::links {
 
+std::vector<MappedTable> tables_of(const LinkSpec& link) {
+  auto tables = link.tables;
+  tables.push_back(marker_table());
+  return tables;
+}
+
+std::string name_of(const Sql& sql, const MappedTable& table) {
+  return sql.name(table.schema) + "." + sql.name(table.name);
+}
+
+std::string column_list(const Sql& sql, const MappedTable& table) {
+  std::string list;
+  for (const auto& column : table.columns) list += (list.empty() ? "" : ", ") + sql.name(column);
+  return list;
+}
+
+std::string belongs(const Sql& sql, const LinkSpec& link, const MappedTable& table) {
+  if (table.residency_column.empty()) return "true";
+  return fmt::format("{} = {}", sql.name(table.residency_column), sql.literal(link.residency));
+}
+
 Result<std::optional<LinkJournal>> read_link_journal(const Sql& sql, const std::string& link, bool outbound) {
   const auto rows =
       TRY(sql.query("SELECT session, system_id, timeline, lsn, state, reason FROM domicile.link_journal WHERE link = "

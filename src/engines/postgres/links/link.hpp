@@ -28,6 +28,15 @@ struct LinkSpec {
 // Its rows are in the first rows as well, since an UPDATE whose row is missing at the receiver is skipped silently.
 using residency::marker_table;
 
+// All that the link carries: its tables, then the marker table.
+std::vector<MappedTable> tables_of(const LinkSpec& link);
+
+// SQL: a table's name, its columns, and which of its rows belong to the link. A table without a residency column is the
+// residency's whole.
+std::string name_of(const Sql& sql, const MappedTable& table);
+std::string column_list(const Sql& sql, const MappedTable& table);
+std::string belongs(const Sql& sql, const LinkSpec& link, const MappedTable& table);
+
 // One row of link_journal.
 struct LinkJournal {
   std::string session;  // of the first rows that the slot began with; empty: a reverse slot

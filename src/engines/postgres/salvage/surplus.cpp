@@ -1,8 +1,11 @@
 #include "engines/postgres/salvage/surplus.hpp"
 
+#include <map>
 #include <unordered_map>
 
 #include "core/residency/links.hpp"
+#include "engines/postgres/links/parts.hpp"
+#include "engines/postgres/links/position.hpp"
 #include "gate/protocol/pgoutput.hpp"
 
 namespace domicile::postgres {
@@ -29,13 +32,15 @@ Result<std::string> bytes_of(const std::string& text) {
 
 class Reader {
  public:
-  explicit Reader(std::uint64_t after) : after_(after) {}
+  using Sink = std::function<void(Change&&)>;
+  Reader(std::uint64_t after, Sink sink) : after_(after), sink_(std::move(sink)) {}
 
   Result<void> read(std::string_view bytes) {
     const auto message = TRY(decoder_.decode(bytes));
     return std::visit([&](const auto& each) { return see(each); }, message);
   }
-  Surplus take() && { return std::move(out_); }
+  std::uint64_t transactions() const { return transactions_; }
+  std::uint64_t upto() const { return upto_; }
 
  private:
   struct Table {
@@ -51,12 +56,12 @@ class Reader {
     return {};
   }
   Result<void> see(const gate::Commit& commit) {
-    out_.upto = commit.end_lsn;
+    upto_ = commit.end_lsn;
     if (commit.end_lsn <= after_ || open_.empty()) return {};
-    ++out_.transactions;
+    ++transactions_;
     for (auto& change : open_) {
       change.lsn = commit.end_lsn;
-      out_.changes.push_back(std::move(change));
+      sink_(std::move(change));
     }
     open_.clear();
     return {};
@@ -129,7 +134,8 @@ class Reader {
   std::unordered_map<std::uint32_t, Table> tables_;
   std::vector<Change> open_;  // of the transaction that is being read
   Micros committed_at_ = 0;
-  Surplus out_;
+  Sink sink_;
+  std::uint64_t transactions_ = 0, upto_ = 0;
 };
 
 Result<void> check_slot(const Sql& sql, const LinkSpec& link) {
@@ -145,12 +151,10 @@ Result<void> check_slot(const Sql& sql, const LinkSpec& link) {
   return {};
 }
 
-}  // namespace
-
-Result<Surplus> surplus_of(const Sql& sql, const LinkSpec& link, std::uint64_t after) {
+Result<void> peek(const Sql& sql, const LinkSpec& link, Reader& reader) {
   CHECK_OK(check_slot(sql, link));
-  Reader reader(after);
-  CHECK_OK(links::in_transaction(sql, [&]() -> Result<void> {
+  CHECK_OK(links::print_alike(sql));
+  return links::in_transaction(sql, [&]() -> Result<void> {
     CHECK_OK(sql.simple(
         fmt::format("DECLARE surplus NO SCROLL CURSOR FOR SELECT data FROM "
                     "pg_catalog.pg_logical_slot_peek_binary_changes({}, NULL, "
@@ -161,8 +165,36 @@ Result<Surplus> surplus_of(const Sql& sql, const LinkSpec& link, std::uint64_t a
       for (const auto& row : rows) CHECK_OK(reader.read(TRY(bytes_of(*row[0]))));
       if (rows.size() < kFetched) return {};
     }
-  }));
-  return std::move(reader).take();
+  });
+}
+
+}  // namespace
+
+Result<Surplus> surplus_of(const Sql& sql, const LinkSpec& link, std::uint64_t after) {
+  Surplus out;
+  Reader reader(after, [&](Change&& change) { out.changes.push_back(std::move(change)); });
+  CHECK_OK(peek(sql, link, reader));
+  out.transactions = reader.transactions();
+  out.upto = reader.upto();
+  return out;
+}
+
+Result<std::vector<Since>> since_takeover(const Sql& sql, const LinkSpec& link, const std::vector<salvage::Key>& keys) {
+  // A slot is read up to what is on the disk: this commit takes everything before it there.
+  CHECK_OK(links::own_position(sql));
+  std::map<salvage::Key, Since> asked;
+  for (const auto& key : keys) asked[key] = {};
+  Reader reader(0, [&](Change&& change) {
+    for (const auto* key : {&change.key, change.was ? &*change.was : nullptr}) {
+      if (key == nullptr) continue;
+      const auto found = asked.find(*key);
+      if (found != asked.end()) found->second = {true, change.committed_at};
+    }
+  });
+  CHECK_OK(peek(sql, link, reader));
+  std::vector<Since> out;
+  for (const auto& key : keys) out.push_back(asked[key]);
+  return out;
 }
 
 }  // namespace domicile::postgres

@@ -19,7 +19,18 @@ struct Surplus {
 // which must be older than what is read. At the lost owner itself, as its agent. `unavailable`: the slot is gone or has
 // lost its log (the error says which); `corrupt`: the stream is not well formed.
 //
-// All of it is held in memory, values of personal columns included: not for a log. PostgreSQL decodes a slot from its beginning each time: the time grows with the log since the slot's restart_lsn.
+// All of it is held in memory, values of personal columns included: not for a log. PostgreSQL decodes a slot from its
+// beginning each time: the time grows with the log since the slot's restart_lsn.
 Result<Surplus> surplus_of(const links::Sql& sql, const links::LinkSpec& link, std::uint64_t after);
+
+// What became of some rows in what the slot of `link` holds: the new owner's answer, from its slot to the lost one.
+struct Since {
+  bool changed = false;
+  Micros at = 0;  // the last time, this region's wall clock
+  bool operator==(const Since&) const = default;
+};
+// In the order of `keys`. Everything committed before the call is seen. Errors as above.
+Result<std::vector<Since>> since_takeover(const links::Sql& sql, const links::LinkSpec& link,
+                                          const std::vector<salvage::Key>& keys);
 
 }  // namespace domicile::postgres
