@@ -6,6 +6,7 @@
 
 #include "agent/api.hpp"
 #include "agent/break_glass.hpp"
+#include "agent/comeback.hpp"
 #include "agent/drift_loop.hpp"
 #include "agent/gate_loop.hpp"
 #include "agent/gateway_loop.hpp"
@@ -229,6 +230,8 @@ class Daemon {
     moves.events = &events_;
     moves.log = log_;
     move_calls_ = std::make_unique<MoveCalls>(std::move(moves));
+    salvage_calls_ =
+        std::make_unique<SalvageCalls>(SalvageSetup{&config_, store_, residency_boards_, &peers_, &events_, log_});
     moves_ = std::make_unique<MoveLoop>(*move_calls_, stall_, moves_seen_);
     if (!config_.gateway) return;
     gateway_ = std::make_unique<GatewayLoop>(
@@ -267,6 +270,10 @@ class Daemon {
     setup.markers = &markers_->seen();
     setup.copies = &copies_;
     setup.gateway = &gateway_seen_;
+    setup.come_back = [this](const std::string& name, const authority::Copy& copy, const authority::Record& record,
+                             const std::stop_token&) {
+      return Comeback({&config_, store_, &peers_, &events_, log_, stall_}).run(name, copy, record);
+    };
     setup.bring_first_rows = [this](const replication::LinkName& inbound, const std::stop_token&) {
       return bring_first_rows(config_, store_, inbound, log_);
     };
@@ -303,6 +310,7 @@ class Daemon {
     if (gate_) setup.gate = &gate_seen_;
     setup.exports = exports_.get();
     setup.moves = move_calls_.get();
+    setup.salvage = salvage_calls_.get();
     if (moves_) setup.move_troubles = [this] { return moves_->troubles(); };
     setup.adopt = [this](const std::string& body, const std::string& who) -> Result<Json> {
       const AdoptBody question = TRY(adopt_body(body));
@@ -367,6 +375,7 @@ class Daemon {
   std::unique_ptr<GatewayLoop> gateway_;
   std::unique_ptr<TenantsLoop> tenants_;
   std::unique_ptr<MoveCalls> move_calls_;
+  std::unique_ptr<SalvageCalls> salvage_calls_;
   std::unique_ptr<MoveLoop> moves_;
   LoopLives lives_;
   Layers layers_{config_, *topology_, access_of(config_)};

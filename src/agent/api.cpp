@@ -97,6 +97,12 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
     if (!need(read ? Role::view : order ? Role::operate : Role::agent)) return forbidden;
     return moves(call, what, roles);
   }
+  if (call.path == "/v1/salvage" || call.path.starts_with("/v1/salvage/")) {
+    const auto what = call.path == "/v1/salvage" ? "" : rest_of("/v1/salvage/");
+    const bool read = what.empty() || what == "show";
+    if (!need(read ? Role::view : what == "decide" ? Role::operate : Role::agent)) return forbidden;
+    return salvage(call, what);
+  }
   if (call.path == "/v1/switch" && call.method == "POST") return need(Role::operate) ? order_switch(call) : forbidden;
   if (call.path == "/v1/approve" && call.method == "POST") return need(Role::approve) ? approve(call) : forbidden;
   if ((call.path == "/v1/quorum/adopt" || call.path == "/v1/break-glass") && call.method == "POST") {
@@ -222,6 +228,13 @@ HttpReply Api::first_rows(const HttpCall& call, const std::string& rest) {
   if (rules == nullptr || !topology::may_own(*rules, setup_.config->region) ||
       topology::form_at(*setup_.topology, *rules, call.peer_name) == topology::Form::none)
     return reply({{"what", fmt::format("no link of {} goes from here to {}", residency, call.peer_name)}}, 403);
+  if (what.empty() && repair_body(call.body).value_or(false)) {
+    // Its slot is made anew: only where it is one of an owner, who knows that its receiver has to begin again.
+    const auto loop = setup_.residencies.find(residency);
+    const auto record = loop == setup_.residencies.end() ? std::nullopt : loop->second->seen().get()->record;
+    if (!record || record->value.owner != setup_.config->region || record->value.mode != authority::Mode::serving)
+      return reply({{"what", fmt::format("{} does not serve {} now", setup_.config->region, residency)}}, 409);
+  }
   if (what.empty()) return setup_.exports->session(residency, call.peer_name, call.body);
   if (what == "sums") return setup_.exports->sums(residency, call.peer_name, call.body);
   if (what == "rows") return setup_.exports->rows(residency, call.peer_name, call.body);
@@ -365,6 +378,31 @@ HttpReply Api::moves(const HttpCall& call, const std::string& what, const std::s
     if (what == "seal") return moves.seal(*body, call.peer_name);
     if (what == "compare") return moves.compare(*body, call.peer_name);
     if (what == "remove") return moves.remove(*body, call.peer_name);
+    return fail(Kind::invalid_input, "no such route: " + call.path);
+  }();
+  return done ? reply(*done) : refuse(done.error());
+}
+
+HttpReply Api::salvage(const HttpCall& call, const std::string& what) {
+  if (setup_.salvage == nullptr) return reply({{"what", "a voter has no rows"}}, 404);
+  auto& salvage = *setup_.salvage;
+  if (what.empty())
+    return everywhere(call, kObserved, [&] {
+      const auto list = salvage.list();
+      return list ? *list : Json{{"unknown", one_line(list.error())}};
+    });
+  const auto body = parse_json(call.body, "the question");
+  if (!body) {
+    Error error = body.error();
+    error.kind = Kind::invalid_input;
+    return refuse(error);
+  }
+  if (what == "rows") return salvage.rows(*body, call.peer_name);
+  const auto done = [&]() -> Result<Json> {
+    if (what == "show") return salvage.show(*body, call.local);
+    if (what == "decide") return salvage.decide(*body, Roles::who(call));
+    if (what == "since") return salvage.since(*body, call.peer_name);
+    if (what == "apply") return salvage.apply(*body, call.peer_name);
     return fail(Kind::invalid_input, "no such route: " + call.path);
   }();
   return done ? reply(*done) : refuse(done.error());

@@ -11,6 +11,7 @@
 #include "agent/move_calls.hpp"
 #include "agent/peers.hpp"
 #include "agent/residency_loop.hpp"
+#include "agent/salvage_calls.hpp"
 #include "base/http_server.hpp"
 #include "base/revoked.hpp"
 
@@ -62,6 +63,7 @@ struct ApiSetup {
   std::function<Json()> layers;                                       // see layers.hpp
   std::function<Json()> gateway_layer;                                // that part of it
   MoveCalls* moves = nullptr;                                         // null at a voter
+  SalvageCalls* salvage = nullptr;                                    // the same
   std::function<std::map<std::string, std::string>()> move_troubles;  // what a move waits for, by tenant
 };
 
@@ -89,6 +91,7 @@ class Api {
   HttpReply order_switch(const HttpCall& call);
   HttpReply approve(const HttpCall& call);
   HttpReply moves(const HttpCall& call, const std::string& what, const std::set<Role>& roles);
+  HttpReply salvage(const HttpCall& call, const std::string& what);
   Json moves_json() const;
   HttpReply health() const;
   HttpReply ready() const;

@@ -17,6 +17,7 @@ using authority::Mode;
 namespace {
 constexpr Micros kLook = 200 * kMillisecond;   // no input rings for the mere passing of time
 constexpr Micros kRetry = 300 * kMillisecond;  // after trouble
+constexpr Micros kBringAgain = 5 * kSecond;    // rows that did not come
 constexpr Micros kFreshMarker = 2 * kSecond;   // a database that committed so recently commits
 
 int rank(Mode mode) { return mode == Mode::moving ? 0 : mode == Mode::serving ? 1 : 2; }
@@ -176,7 +177,7 @@ void ResidencyLoop::run(const std::stop_token& stop) {
     }
     rung = setup_.bell->wait(rung, next);
   }
-  first_rows_ = {};
+  bringing_ = {};
 }
 
 void ResidencyLoop::publish(const Decision& decision) {
@@ -350,7 +351,7 @@ void ResidencyLoop::close_if_not_ours() {
 }
 
 void ResidencyLoop::tend_copy() {
-  if (!record_ || !setup_.receives || first_rows_running_) return;
+  if (!record_ || !setup_.receives || bringing_now_) return;
   if (record_->value.mode == Mode::moving && record_->value.to == setup_.region)
     return;  // the steps of the takeover do it
   const Copy copy = setup_.disk->copy(setup_.rules.residency);
@@ -378,28 +379,42 @@ void ResidencyLoop::tend_copy() {
       case CopyAct::mark_resync:
         return {};
       case CopyAct::first_rows:
-        first_rows_running_ = true;
-        first_rows_ = std::jthread([this, inbound, next = step.next](const std::stop_token& stop) {
-          const auto brought = setup_.bring_first_rows(inbound, stop);
-          const auto kept = brought ? setup_.disk->persist_copy(setup_.rules.residency, next) : brought;
-          if (kept)
-            setup_.events->add("copy.first_rows", "the first rows are here, following " + inbound.from,
-                               setup_.rules.residency, next.epoch);
-          else
-            setup_.log.warn("copy.first_rows", "cannot bring the first rows",
-                            {{Field::residency, setup_.rules.residency}, {Field::reason, one_line(kept.error())}});
-          first_rows_running_ = false;
+        bring("the first rows", step.next,
+              [this, inbound](const std::stop_token& stop) { return setup_.bring_first_rows(inbound, stop); });
+        return {};
+      case CopyAct::repair:
+        bring("the copy back", step.next, [this, copy, record = record_->value](const std::stop_token& stop) {
+          return setup_.come_back(setup_.rules.residency, copy, record, stop);
         });
         return {};
     }
     return {};
   }();
   if (!done) return trouble("copy", done.error());
-  if (step.act == CopyAct::first_rows) return;
+  if (step.act == CopyAct::first_rows || step.act == CopyAct::repair) return;
   const auto kept = setup_.disk->persist_copy(setup_.rules.residency, step.next);
   if (!kept) return trouble("copy", kept.error());
   setup_.events->add(fmt::format("copy.{}", authority::name_of(step.next.state)), step.why, setup_.rules.residency,
                      record_->value.epoch);
+}
+
+void ResidencyLoop::bring(const char* what, const Copy& done,
+                          const std::function<Result<void>(const std::stop_token&)>& work) {
+  if (monotonic_now() < bring_at_) return;
+  bringing_now_ = true;
+  bringing_ = std::jthread([this, what, done, work](const std::stop_token& stop) {
+    const auto brought = work(stop);
+    const auto kept = brought ? setup_.disk->persist_copy(setup_.rules.residency, done) : brought;
+    if (kept) {
+      setup_.events->add("copy.following", fmt::format("{}: here, following {}", what, done.source),
+                         setup_.rules.residency, done.epoch);
+    } else {
+      bring_at_ = monotonic_now() + kBringAgain;
+      setup_.log.warn("copy.not_brought", fmt::format("cannot bring {}", what),
+                      {{Field::residency, setup_.rules.residency}, {Field::reason, one_line(kept.error())}});
+    }
+    bringing_now_ = false;
+  });
 }
 
 // What arrived until the workers were gone may be of an epoch that the record in hand does not know: this process may

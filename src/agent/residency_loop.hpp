@@ -11,6 +11,10 @@ namespace domicile::agent {
 // Brings the first rows of an inbound link; returns when every table is journaled complete.
 using BringFirstRows = std::function<Result<void>(const replication::LinkName&, const std::stop_token&)>;
 
+// Brings a copy that is `resync` back; returns when the link from the record's owner streams.
+using ComeBack = std::function<Result<void>(const std::string& residency, const authority::Copy&,
+                                            const authority::Record&, const std::stop_token&)>;
+
 struct ResidencySetup {
   std::string region;
   authority::Timing timing;
@@ -27,6 +31,7 @@ struct ResidencySetup {
   const Published<CopiesSeen>* copies = nullptr;
   const Published<GatewaySeen>* gateway = nullptr;
   BringFirstRows bring_first_rows;
+  ComeBack come_back;
   std::function<Result<void>(const std::string& lsn)> stop_links;  // see SwitchSetup
   Events* events = nullptr;
   Log log{2, Log::Format::text, Level::info, ""};
@@ -79,6 +84,9 @@ class ResidencyLoop {
   void swap(const authority::Swap& swap);
   void compare_positions();
   void tend_copy();
+  // Beside this loop, which must go on meanwhile; `done` is kept when it has worked.
+  void bring(const char* what, const authority::Copy& done,
+             const std::function<Result<void>(const std::stop_token&)>& work);
   bool seen_since_standstill(const authority::Copy& copy);
   void follow_again(const authority::Copy& copy);
   void close_if_not_ours();
@@ -114,8 +122,9 @@ class ResidencyLoop {
   Micros retry_at_ = 0;                      // after trouble: not before
   authority::Epoch glass_kept_ = 0;          // that this process lets the beat loop keep
   Micros glass_told_at_ = 0, glass_warned_at_ = 0;
-  std::jthread first_rows_;
-  std::atomic<bool> first_rows_running_ = false;
+  std::jthread bringing_;  // first rows, or a repair
+  std::atomic<bool> bringing_now_ = false;
+  std::atomic<Micros> bring_at_ = 0;  // monotonic: after one that failed, not before
   ResidencySeen last_;
 };
 

@@ -42,7 +42,17 @@ const std::vector<Opened> kFenced{{4, "a", {}}, {5, "b", kFence}};
 const std::vector<Opened> kUnfenced{{4, "a", {}}, {5, "b", {}}};
 
 const Row kRows[] = {
-    {"resync stays resync", copy(State::resync), serving("a", 4, kFour), CopyAct::keep, State::resync},
+    {"resync is repaired from whoever serves", copy(State::resync), serving("b", 5, kUnfenced), CopyAct::repair,
+     State::following},
+    {"also from its own source", copy(State::resync), serving("a", 4, kFour), CopyAct::repair, State::following},
+    {"not while it drains", copy(State::resync), with_mode(serving("b", 5, kUnfenced), Mode::draining), CopyAct::keep,
+     State::resync},
+    {"not while it moves", copy(State::resync), with_mode(serving("b", 5, kUnfenced), Mode::moving), CopyAct::keep,
+     State::resync},
+    {"not from itself", copy(State::resync), serving("c", 5, {{4, "a", {}}, {5, "c", {}}}), CopyAct::keep,
+     State::resync},
+    {"not by a quorum that is behind", copy(State::resync, "b", 5), serving("a", 4, kFour), CopyAct::keep,
+     State::resync},
     {"nothing here: first rows", copy(State::none, "", 0), serving("a", 4, kFour), CopyAct::first_rows,
      State::following},
     {"nothing here, nobody serves", copy(State::none, "", 0), with_mode(serving("a", 4, kFour), Mode::moving),
@@ -100,8 +110,7 @@ const Row kRows[] = {
     {"the same number of another timeline proves nothing", copy(State::stopped, "a", 4, Position{"1", 2, 90}),
      serving("b", 5, kTakenAt90), CopyAct::mark_resync, State::resync},
     {"two owners since, the first from there, are resync", copy(State::stopped, "a", 4, at(90)),
-     serving("d", 6, {{4, "a", {}}, {5, "b", {}, at(90)}, {6, "d", {}, at(120)}}), CopyAct::mark_resync,
-     State::resync},
+     serving("d", 6, {{4, "a", {}}, {5, "b", {}, at(90)}, {6, "d", {}, at(120)}}), CopyAct::mark_resync, State::resync},
     {"the lost owner itself is resync wherever it was", copy(State::owner, "c", 4, at(90)),
      serving("b", 5, {{4, "c", {}}, {5, "b", {}, at(90)}}), CopyAct::mark_resync, State::resync},
     {"two other owners since are resync", copy(State::stopped, "a", 4, at(100)),
@@ -163,6 +172,22 @@ TEST(CopyStep, WhatTheStoreKnowsToBeBrokenEndsTheCopyWhateverTheRecordSays) {
   }
 }
 
+TEST(Handover, IsWhereTheNextOwnerTookItAndSaysWhoIsAhead) {
+  EXPECT_EQ(handover_of(copy(State::owner, "a", 4), serving("b", 5, kTakenAt90)), (Handover{"b", at(90)}));
+  EXPECT_EQ(handover_of(copy(State::owner, "a", 4), serving("b", 5, kFenced)), (Handover{"b", kFence}));
+  EXPECT_EQ(handover_of(copy(State::owner, "a", 4), serving("b", 5, kUnfenced)), (Handover{"b", {}}));
+  EXPECT_EQ(handover_of(copy(State::owner, "a", 4),
+                        serving("d", 6, {{4, "a", {}}, {5, "b", {}, at(90)}, {6, "d", {}, at(7)}})),
+            (Handover{"b", at(90)}))
+      << "the first one's: nobody later ever had more of that epoch";
+  EXPECT_FALSE(handover_of(copy(State::following, "a", 4), serving("a", 4, kFour)));
+  EXPECT_FALSE(handover_of(copy(State::owner, "a", 4), serving("a", 12, long_history(5)))) << "forgotten";
+  EXPECT_TRUE(ahead_of_handover(copy(State::resync, "a", 4, at(91)), serving("b", 5, kTakenAt90)));
+  EXPECT_FALSE(ahead_of_handover(copy(State::resync, "a", 4, at(90)), serving("b", 5, kTakenAt90)));
+  EXPECT_FALSE(ahead_of_handover(copy(State::resync, "a", 4, at(91)), serving("b", 5, kUnfenced))) << "nobody knows";
+  EXPECT_FALSE(ahead_of_handover(copy(State::resync, "a", 4, Position{"2", 1, 91}), serving("b", 5, kTakenAt90)));
+}
+
 // us-east owns; eu-west's copy lives through a rollback, a planned switch that it saw whole, and a loss.
 TEST(CopyStory, GoldenTranscript) {
   std::string told;
@@ -207,6 +232,7 @@ eu-central is lost
   stopped eu-central 6: eu-central no longer owns it at epoch 6
 us-east took over
   resync eu-central 6: us-east took epoch 7 without a fence: this copy may be behind or ahead
+  following us-east 7: repaired: equal to us-east
 and goes on
 )");
 }

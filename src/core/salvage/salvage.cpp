@@ -112,6 +112,28 @@ Deed deed_of(const Entry& entry, const Theirs& theirs, Rule conflicts, bool appl
   return Deed::wait;
 }
 
+Json json_of(const Row& row) {
+  Json json = Json::object();
+  for (const auto& [column, value] : row) json[column] = value ? Json(*value) : Json();
+  return json;
+}
+
+Result<Row> row_of(const Json& json) {
+  if (!json.is_object()) return fail(Kind::corrupt, "a salvaged row is no object");
+  Row row;
+  for (const auto& [column, value] : json.items()) {
+    if (!value.is_null() && !value.is_string()) return fail(Kind::corrupt, "a value of a salvaged row is no text");
+    row[column] = value.is_null() ? std::nullopt : std::optional(value.get<std::string>());
+  }
+  return row;
+}
+
+std::optional<Net> net_of(std::string_view name) {
+  const auto found = std::ranges::find(kNets, name);
+  if (found == kNets.end()) return {};
+  return static_cast<Net>(found - kNets.begin());
+}
+
 std::string_view name_of(Net net) { return kNets[static_cast<std::size_t>(net)]; }
 std::string_view name_of(Verdict verdict) { return kVerdicts[static_cast<std::size_t>(verdict)]; }
 std::string_view name_of(Rule rule) { return kRules[static_cast<std::size_t>(rule)]; }

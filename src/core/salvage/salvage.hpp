@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "base/result.hpp"
+#include "base/json.hpp"
 
 namespace domicile::salvage {
 
@@ -87,7 +87,12 @@ enum class Deed {
 // Nothing is ever applied by itself but what is missing, and that only with `apply_missing`.
 Deed deed_of(const Entry& entry, const Theirs& theirs, Rule conflicts, bool apply_missing);
 
+// {"column": "text" or null}
+Json json_of(const Row& row);
+Result<Row> row_of(const Json& json);
+
 std::string_view name_of(Net net);
+std::optional<Net> net_of(std::string_view name);
 std::string_view name_of(Verdict verdict);
 std::string_view name_of(Rule rule);
 std::optional<Rule> rule_of(std::string_view name);  // ask, take-ours, take-theirs, newer

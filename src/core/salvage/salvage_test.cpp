@@ -168,5 +168,14 @@ TEST(Rule, HasAName) {
   EXPECT_EQ(name_of(Verdict::superseded), "superseded");
 }
 
+TEST(Salvage, RowsAndNamesAreReadBackAsTheyWereWritten) {
+  const Row row{{"a", "1"}, {"b", std::nullopt}, {"c", "\"\\"}};
+  EXPECT_EQ(*row_of(json_of(row)), row);
+  for (const char* bad : {"1", "[]", R"({"a": 1})"}) EXPECT_FALSE(row_of(*parse_json(bad, "a test"))) << bad;
+  for (const auto net : {Net::inserted, Net::updated, Net::removed, Net::came_and_went})
+    EXPECT_EQ(net_of(name_of(net)), net);
+  EXPECT_FALSE(net_of("gone"));
+}
+
 }  // namespace
 }  // namespace domicile::salvage

@@ -65,6 +65,53 @@ CREATE TABLE IF NOT EXISTS domicile.link_journal (
   PRIMARY KEY (link, side));
 )sql";
 
+// What a lost owner's epoch held that nobody else had, see salvage/book.hpp. Rows in full: their place is the region
+// that wrote them. `repair`: how copies here were made equal to their owner's again, with the sums of both sides.
+constexpr const char* kSalvage = R"sql(
+CREATE TABLE IF NOT EXISTS domicile.salvage_run (
+  residency    text NOT NULL,
+  epoch        bigint NOT NULL,
+  next_owner   text NOT NULL,
+  base         pg_lsn NOT NULL,
+  upto         pg_lsn NOT NULL,
+  transactions bigint NOT NULL,
+  rows         bigint NOT NULL,
+  lost         text NOT NULL DEFAULT '',
+  at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (residency, epoch));
+CREATE TABLE IF NOT EXISTS domicile.salvage (
+  id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  residency      text NOT NULL,
+  epoch          bigint NOT NULL,
+  table_name     text NOT NULL,
+  key            jsonb NOT NULL,
+  net            text NOT NULL,
+  row            jsonb NOT NULL,
+  first_lsn      pg_lsn NOT NULL,
+  last_lsn       pg_lsn NOT NULL,
+  committed_us   bigint NOT NULL,
+  changes        int NOT NULL,
+  theirs_changed bool NOT NULL,
+  theirs_us      bigint NOT NULL,
+  theirs_digest  text NOT NULL DEFAULT '',
+  state          text NOT NULL DEFAULT 'open',
+  decided_by     text NOT NULL DEFAULT '',
+  reason         text NOT NULL DEFAULT '',
+  how            text NOT NULL DEFAULT '',
+  decided_at     timestamptz,
+  FOREIGN KEY (residency, epoch) REFERENCES domicile.salvage_run);
+CREATE INDEX IF NOT EXISTS salvage_open ON domicile.salvage (residency, epoch) WHERE state = 'open';
+CREATE TABLE IF NOT EXISTS domicile.repair (
+  residency text NOT NULL,
+  epoch     bigint NOT NULL,
+  source    text NOT NULL,
+  at        timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  took_ms   bigint NOT NULL,
+  bytes     bigint NOT NULL,
+  whole     bool NOT NULL,
+  tables    jsonb NOT NULL);
+)sql";
+
 // ENABLE ALWAYS: the apply worker fires no other triggers, and a receiver's snapshot has to follow too. Row level,
 // because it fires no statement triggers on apply (PostgreSQL 15).
 constexpr const char* kDirectory = R"sql(
@@ -315,6 +362,7 @@ END $do$;
 constexpr const char* kAgentRights = R"sql(
 GRANT USAGE ON SCHEMA domicile TO domicile_agent;
 GRANT SELECT ON domicile.version, domicile.object_registry TO domicile_agent;
+GRANT SELECT, INSERT, UPDATE ON domicile.salvage, domicile.salvage_run, domicile.repair TO domicile_agent;
 GRANT SELECT, INSERT, UPDATE, DELETE ON domicile.tenant, domicile.host, domicile.marker, domicile.copy_journal,
   domicile.link_journal, domicile.pulse TO domicile_agent;
 GRANT EXECUTE ON FUNCTION domicile.directory_version(), domicile.open_transactions(), domicile.open_writers(bigint),
@@ -337,9 +385,14 @@ const std::string& link_tables_sql() {
   return sql;
 }
 
+const std::string& salvage_tables_sql() {
+  static const std::string sql = kSalvage;
+  return sql;
+}
+
 const std::string& schema_sql() {
-  static const std::string sql =
-      std::string(kTables) + kLinkTables + kDirectory + kSubscriptions + kActivity + kRestore + kOutlet + kRights;
+  static const std::string sql = std::string(kTables) + kLinkTables + kSalvage + kDirectory + kSubscriptions +
+                                 kActivity + kRestore + kOutlet + kRights;
   return sql;
 }
 

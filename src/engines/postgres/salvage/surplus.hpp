@@ -26,7 +26,8 @@ Result<Surplus> surplus_of(const links::Sql& sql, const links::LinkSpec& link, s
 // What became of some rows in what the slot of `link` holds: the new owner's answer, from its slot to the lost one.
 struct Since {
   bool changed = false;
-  Micros at = 0;  // the last time, this region's wall clock
+  Micros at = 0;            // the last time, this region's wall clock
+  std::string digest = {};  // of the row as it was at the earliest when that was asked, see book.hpp
   bool operator==(const Since&) const = default;
 };
 // In the order of `keys`. Everything committed before the call is seen. Errors as above.

@@ -1,0 +1,39 @@
+// The way back of a copy that is no prefix of its owner's history: what only it has is kept as salvage, then it is made
+// equal to the owner's and follows. The agent's share; what is kept and how it is decided is salvage_calls.hpp's.
+#pragma once
+#include "agent/config.hpp"
+#include "agent/events.hpp"
+#include "agent/first_rows.hpp"
+#include "agent/peers.hpp"
+#include "base/stall.hpp"
+#include "core/authority/copy.hpp"
+
+namespace domicile::agent {
+
+struct ComebackSetup {
+  const AgentConfig* config = nullptr;
+  postgres::StoreSettings store;
+  Peers* peers = nullptr;
+  Events* events = nullptr;
+  Log log{2, Log::Format::text, Level::info, ""};
+  StallPoints stall;  // comeback.begin, comeback.kept, comeback.repaired
+};
+
+class Comeback {
+ public:
+  explicit Comeback(ComebackSetup setup) : setup_(std::move(setup)) {}
+  // `copy` is `resync`, `record` serves elsewhere. On success the link from the record's owner streams. An error leaves
+  // the copy as resync as it was; every step can be repeated.
+  Result<void> run(const std::string& residency, const authority::Copy& copy, const authority::Record& record) const;
+
+ private:
+  Result<void> keep_surplus(const std::string& residency, const authority::Copy& copy,
+                            const authority::Record& record) const;
+  Result<void> wait_for_source(const std::string& residency, const authority::Copy& copy,
+                               const authority::Record& record) const;
+  Result<void> repair(const std::string& residency, const authority::Record& record) const;
+
+  ComebackSetup setup_;
+};
+
+}  // namespace domicile::agent
