@@ -534,6 +534,15 @@ Json Api::drift_json() const {
   return {{"seen_ms_ago", (monotonic_now() - seen->at) / 1000}, {"trouble", seen->trouble}, {"found", list}};
 }
 
+// Salvaged rows that nobody has decided about.
+Json Api::salvage_json() const {
+  Json list = Json::array();
+  if (setup_.drift != nullptr)
+    for (const auto& [run, rows] : setup_.drift->get()->salvage)
+      list.push_back({{"residency", run.first}, {"epoch", run.second}, {"open", rows}});
+  return list;
+}
+
 // Null where there is none, or it never answered.
 Json Api::gate_json() const {
   if (setup_.gate == nullptr) return {};
@@ -609,6 +618,7 @@ Json Api::status() {
       {"drift", drift_json()},
       {"gate", gate_json()},
       {"moves", moves_json()},
+      {"salvage", salvage_json()},
       {"passes", setup_.lives->passes()},
       {"revoked", roles_.trouble()},
       {"residencies", residencies}};

@@ -96,6 +96,7 @@ class Api {
   HttpReply health() const;
   HttpReply ready() const;
   Json drift_json() const;
+  Json salvage_json() const;
   Json gate_json() const;
   Json links_json() const;
   Json guard_json(const std::string& residency) const;

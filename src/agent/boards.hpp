@@ -53,6 +53,7 @@ struct DriftSeen {
   std::map<std::string, desired::SeenPublication> publications;
   std::map<std::string, desired::SeenSubscription> subscriptions;
   std::set<std::string> slots;
+  std::map<std::pair<std::string, authority::Epoch>, std::int64_t> salvage;  // open rows, by residency and epoch
 };
 
 // Written by each residency's loop.

@@ -2,6 +2,7 @@
 
 #include "agent/salvage_calls.hpp"
 #include "engines/postgres/links/position.hpp"
+#include "engines/postgres/links/slots.hpp"
 #include "engines/postgres/salvage/book.hpp"
 
 namespace domicile::agent {
@@ -10,7 +11,6 @@ using authority::Copy;
 using authority::Position;
 using authority::Record;
 using postgres::SalvageRun;
-using postgres::links::Sql;
 
 namespace {
 
@@ -48,34 +48,42 @@ Json json_of(const std::vector<postgres::links::RepairedTable>& tables) {
 
 Result<void> Comeback::run(const std::string& residency, const Copy& copy, const Record& record) const {
   setup_.stall.reach("comeback.begin", residency);
-  if (copy.source == setup_.config->region)
-    CHECK_OK(keep_surplus(residency, copy, record));
-  else
-    CHECK_OK(wait_for_source(residency, copy, record));
+  const bool owned = copy.source == setup_.config->region;
+  const auto surplus = TRY(owned ? keep_by_log(residency, copy, record) : judge_receiver(residency, copy, record));
   setup_.stall.reach("comeback.kept", residency);
-  CHECK_OK(repair(residency, record));
+  CHECK_OK(repair(residency, copy, record, surplus));
   setup_.stall.reach("comeback.repaired", residency);
   return {};
 }
 
-// Rows of this copy that the new owner lacks are the lost owner's surplus: they are in its salvage, or nowhere else.
-Result<void> Comeback::wait_for_source(const std::string& residency, const Copy& copy, const Record& record) const {
-  if (!authority::ahead_of_handover(copy, record)) return {};
-  const auto told = TRY(setup_.peers->call(copy.source, "GET", "/v1/copies/" + residency, Json(), 2 * kSecond));
-  const bool kept = TRY(member<std::string>(told, "state")) == "following" &&
-                    TRY(member<authority::Epoch>(told, "epoch")) > copy.epoch;
-  if (kept) return {};
+// A receiver that stood where the new owner did, or before, holds nothing that the owner never had. One that stood
+// behind that, or nobody knows where, may hold what the lost owner acknowledged, and be the last one that does.
+Result<Comeback::Surplus> Comeback::judge_receiver(const std::string& residency, const Copy& copy,
+                                                   const Record& record) const {
+  const auto handover = authority::handover_of(copy, record);
+  const bool same_owner = !handover && record.owner == copy.source && record.epoch == copy.epoch;
+  const bool known = handover && handover->at && copy.position && copy.position->comparable_with(*handover->at);
+  if (same_owner || (known && copy.position->lsn <= handover->at->lsn)) return Surplus::none;
+  const auto* rules = topology::residency_of(*setup_.store.topology, residency);
+  if (rules != nullptr &&
+      topology::form_at(*setup_.store.topology, *rules, setup_.config->region) == topology::Form::full)
+    return Surplus::by_comparison;
+  // Without its personal columns a row is no salvage. It waits for the region that wrote it, if that may come back.
+  const auto told = setup_.peers->call(copy.source, "GET", "/v1/copies/" + residency, Json(), 2 * kSecond);
+  if (told && TRY(member<authority::Epoch>(*told, "epoch")) > copy.epoch) return Surplus::none;
+  if (!known) return Surplus::none;
   return fail(
       Kind::unavailable,
-      fmt::format("this copy holds rows of {} that its next owner never got; it waits until {} has come back and "
-                  "kept them",
+      fmt::format("this reduced copy holds rows of {} that its next owner never got; it waits until {} has come "
+                  "back and kept them",
                   copy.source, copy.source));
 }
 
-Result<void> Comeback::keep_surplus(const std::string& residency, const Copy& copy, const Record& record) const {
+Result<Comeback::Surplus> Comeback::keep_by_log(const std::string& residency, const Copy& copy,
+                                                const Record& record) const {
   auto connection = TRY(postgres::open_session(setup_.store, "domicile-salvage"));
   const Sql sql(connection);
-  if (TRY(postgres::salvage_kept(sql, residency, copy.epoch))) return {};
+  if (TRY(postgres::salvage_kept(sql, residency, copy.epoch))) return Surplus::none;
   const auto handover = authority::handover_of(copy, record);
   const auto here = TRY(postgres::links::own_position(sql));
   SalvageRun run{residency, copy.epoch, handover ? handover->to : ""};
@@ -89,46 +97,89 @@ Result<void> Comeback::keep_surplus(const std::string& residency, const Copy& co
   for (const auto& link : residency::links_of(*setup_.store.topology))
     if (link.residency == residency && link.from == setup_.config->region)
       links.insert(link.to == run.next_owner ? links.begin() : links.end(), {link.residency, link.from, link.to});
-  std::optional<postgres::Surplus> surplus;
-  std::string why;
-  for (const auto& link : links) {
-    auto found = postgres::surplus_of(sql, postgres::link_spec(*setup_.store.topology, link), run.base);
+  for (const auto& name : links) {
+    const auto link = postgres::link_spec(*setup_.store.topology, name);
+    if (run.base != 0 && !TRY(postgres::links::slot_reaches_back(sql, link, run.base))) continue;
+    const auto found = postgres::surplus_of(sql, link, run.base);
     if (!found && found.error().kind != Kind::unavailable) return tl::unexpected<Error>(found.error());
-    if (found) {
-      surplus = std::move(*found);
-      break;
-    }
-    why += (why.empty() ? "" : "; ") + one_line(found.error());
+    if (!found) continue;
+    run.transactions = static_cast<std::int64_t>(found->transactions);
+    CHECK_OK(keep(sql, run, salvage::condense(found->changes), record.owner));
+    return Surplus::none;
   }
-  if (!surplus && run.lost.empty())
-    run.lost = fmt::format("what was committed from {} to {} cannot be told any more: {}",
-                           authority::lsn_text(run.base), authority::lsn_text(run.upto), why);
-  const auto entries = surplus ? salvage::condense(surplus->changes) : std::vector<salvage::Entry>();
-  if (surplus) run.transactions = static_cast<std::int64_t>(surplus->transactions);
+  return Surplus::by_comparison;
+}
+
+Result<void> Comeback::keep(const Sql& sql, const SalvageRun& run, std::vector<salvage::Entry> entries,
+                            const std::string& owner) const {
   std::vector<postgres::Since> since;
   if (!entries.empty()) {
-    const auto told = TRY(setup_.peers->call(record.owner, "POST", "/v1/salvage/since",
-                                             since_question(residency, entries), kSinceTakeover));
+    const auto told = TRY(
+        setup_.peers->call(owner, "POST", "/v1/salvage/since", since_question(run.residency, entries), kSinceTakeover));
     since = TRY(since_answer(told, entries.size()));
   }
+  // What is not here because it was made there since was never removed here.
+  for (std::size_t i = entries.size(); i-- > 0;)
+    if (entries[i].net == salvage::Net::removed && since[i].made) {
+      entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(i));
+      since.erase(since.begin() + static_cast<std::ptrdiff_t>(i));
+    }
   CHECK_OK(postgres::keep_salvage(sql, run, entries, since));
   setup_.events->add("salvage.kept",
-                     fmt::format("{} rows of {} transactions that nobody else has are kept{}{}", entries.size(),
-                                 run.transactions, run.lost.empty() ? "" : "; lost: ", run.lost),
-                     residency, copy.epoch);
+                     fmt::format("{} rows that nobody else has are kept{}{}", entries.size(),
+                                 run.lost.empty() ? "" : "; lost: ", run.lost),
+                     run.residency, run.epoch);
   return {};
 }
 
-Result<void> Comeback::repair(const std::string& residency, const Record& record) const {
+// No log tells what this copy alone was told: what differs from the owner's rows is kept as it is here. Of a row that
+// the owner changed since, this may be no more than its older state: then it is a conflict, and a person decides.
+Result<void> Comeback::keep_differing(const std::string& residency, const Copy& copy, const Record& record,
+                                      const std::vector<postgres::links::DifferingRows>& tables) const {
+  auto connection = TRY(postgres::open_session(setup_.store, "domicile-salvage"));
+  const Sql sql(connection);
+  if (TRY(postgres::salvage_kept(sql, residency, copy.epoch))) return {};
+  const auto handover = authority::handover_of(copy, record);
+  SalvageRun run{residency, copy.epoch, handover ? handover->to : record.owner};
+  const auto here = TRY(postgres::links::own_position(sql));
+  const bool owned = copy.source == setup_.config->region;
+  run.upto = owned ? here.lsn : copy.position ? copy.position->lsn : 0;
+  run.lost = owned && handover ? not_on_this_disk(handover->at, here) : "";
+  run.note = "no slot has kept the log: found by comparing rows with the owner's";
+  std::vector<salvage::Entry> entries;
+  for (const auto& table : tables) {
+    if (table.table.qualified() == residency::marker_table().qualified()) continue;
+    for (const auto& row : table.rows) {
+      const auto net = !row.ours ? salvage::Net::removed : row.theirs ? salvage::Net::updated : salvage::Net::inserted;
+      salvage::Entry entry{{table.table.qualified(), {}}, net};
+      for (std::size_t i = 0; i < table.key_columns.size(); ++i) entry.key.columns[table.key_columns[i]] = row.key[i];
+      for (std::size_t i = 0; row.ours && i < table.table.columns.size(); ++i)
+        entry.row[table.table.columns[i]] = (*row.ours)[i];
+      entry.first = entry.last = run.upto;
+      entry.changes = 1;
+      entries.push_back(std::move(entry));
+    }
+  }
+  return keep(sql, run, entries, record.owner);
+}
+
+Result<void> Comeback::repair(const std::string& residency, const Copy& copy, const Record& record,
+                              Surplus surplus) const {
   const Micros begun = monotonic_now();
-  // What its slots held is kept by now. From here on they are those of a region that may own it again.
+  // With `by_comparison` their log is of no use; else what they held is kept. From here on they are those of a region
+  // that may own it again.
   CHECK_OK(postgres::make_store(setup_.store)->withdraw_slots(residency));
-  const auto before_whole = [&](const std::string& why) -> Result<void> {
+  postgres::links::RepairOptions options;
+  options.before_whole = [&](const std::string& why) -> Result<void> {
     setup_.events->add("copy.whole", why + ": everything is deleted here and copied anew", residency, record.epoch);
     return {};
   };
+  if (surplus == Surplus::by_comparison)
+    options.before_change = [&](const std::vector<postgres::links::DifferingRows>& tables) {
+      return keep_differing(residency, copy, record, tables);
+    };
   const auto brought = TRY(repair_copy(*setup_.config, setup_.store, {residency, record.owner, setup_.config->region},
-                                       setup_.log, before_whole));
+                                       setup_.log, std::move(options)));
   std::int64_t rows = 0, changed = 0;
   for (const auto& table : brought.done.tables) {
     rows += table.rows;

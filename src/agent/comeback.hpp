@@ -7,6 +7,7 @@
 #include "agent/peers.hpp"
 #include "base/stall.hpp"
 #include "core/authority/copy.hpp"
+#include "engines/postgres/salvage/book.hpp"
 
 namespace domicile::agent {
 
@@ -27,11 +28,23 @@ class Comeback {
   Result<void> run(const std::string& residency, const authority::Copy& copy, const authority::Record& record) const;
 
  private:
-  Result<void> keep_surplus(const std::string& residency, const authority::Copy& copy,
-                            const authority::Record& record) const;
-  Result<void> wait_for_source(const std::string& residency, const authority::Copy& copy,
-                               const authority::Record& record) const;
-  Result<void> repair(const std::string& residency, const authority::Record& record) const;
+  using Sql = postgres::links::Sql;
+  // What must be kept, and how it can be found.
+  enum class Surplus {
+    none,           // this copy holds nothing that the owner never had, or it is kept already
+    by_comparison,  // whatever differs from the owner's rows may be it
+  };
+  Result<Surplus> keep_by_log(const std::string& residency, const authority::Copy& copy,
+                              const authority::Record& record) const;
+  Result<Surplus> judge_receiver(const std::string& residency, const authority::Copy& copy,
+                                 const authority::Record& record) const;
+  Result<void> keep(const Sql& sql, const postgres::SalvageRun& run, std::vector<salvage::Entry> entries,
+                    const std::string& owner) const;
+  Result<void> keep_differing(const std::string& residency, const authority::Copy& copy,
+                              const authority::Record& record,
+                              const std::vector<postgres::links::DifferingRows>& tables) const;
+  Result<void> repair(const std::string& residency, const authority::Copy& copy, const authority::Record& record,
+                      Surplus surplus) const;
 
   ComebackSetup setup_;
 };

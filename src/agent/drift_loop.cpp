@@ -1,6 +1,7 @@
 #include "agent/drift_loop.hpp"
 
 #include "engines/postgres/links/health.hpp"
+#include "engines/postgres/salvage/book.hpp"
 
 namespace domicile::agent {
 
@@ -84,6 +85,7 @@ Result<std::vector<Drift>> DriftLoop::look() {
   last_.publications = examined.seen.publications;
   last_.subscriptions = examined.seen.subscriptions;
   last_.slots = examined.seen.slots;
+  last_.salvage = TRY(postgres::open_salvage(*connection_));
   std::vector<Drift> out;
   for (const auto& step : mend.report) out.push_back(drift_of(step));
   for (const auto& step : mend.now) out.push_back(drift_of(step));  // came up between two looks

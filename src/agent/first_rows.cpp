@@ -227,7 +227,7 @@ Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSe
 
 Result<Repair> repair_copy(const AgentConfig& config, const postgres::StoreSettings& settings,
                            const replication::LinkName& inbound, const Log& log,
-                           const std::function<Result<void>(const std::string& why)>& before_whole) {
+                           postgres::links::RepairOptions options) {
   const auto address = TRY(link_address(config, settings, inbound));
   auto connection = TRY(postgres::open_session(settings, "domicile-repair"));
   const auto link = postgres::link_spec(*settings.topology, inbound);
@@ -235,9 +235,7 @@ Result<Repair> repair_copy(const AgentConfig& config, const postgres::StoreSetti
   // Made anew behind the repair: what it had applied is of the slot that is replaced.
   CHECK_OK(postgres::links::drop_subscription(sql, link));
   RemoteSource source(config, inbound, true);
-  postgres::links::RepairOptions options;
   options.import = import_options(inbound, log);
-  options.before_whole = before_whole;
   options.progress = [&](const std::string& table, const std::string& what) {
     log.info("copy.repair", "comparing with the owner",
              {{Field::residency, inbound.residency}, {Field::table, table}, {Field::detail, what}});

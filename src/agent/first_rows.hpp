@@ -49,10 +49,10 @@ struct Repair {
   std::int64_t bytes = 0;  // of rows and sums, both ways
 };
 
-// Makes the copy here equal to `inbound.from`'s and follows it. `before_whole`: see RepairOptions.
+// Makes the copy here equal to `inbound.from`'s and follows it.
 Result<Repair> repair_copy(const AgentConfig& config, const postgres::StoreSettings& settings,
                            const replication::LinkName& inbound, const Log& log,
-                           const std::function<Result<void>(const std::string& why)>& before_whole);
+                           postgres::links::RepairOptions options);
 
 // Brings the first rows of `inbound` from its source's agent; returns when every table is journaled complete and the
 // link streams.

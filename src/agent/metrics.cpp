@@ -107,6 +107,11 @@ void add_drift(Page& page, const DriftSeen& drift) {
            static_cast<double>(drift.drift.size() + drift.lasting.size()));
   page.set("domicile_drift_age_seconds", "Since the database here was last compared", page.none(),
            static_cast<double>(monotonic_now() - drift.at) / kSecond);
+  std::map<std::string, std::int64_t> open;
+  for (const auto& [run, rows] : drift.salvage) open[run.first] += rows;
+  for (const auto& [residency, rows] : open)
+    page.set("domicile_salvage_open", "Salvaged rows of ended epochs that nobody has decided about", page.of(residency),
+             static_cast<double>(rows));
   for (const auto& [residency, difference] : drift.schema_differs)
     page.set("domicile_schema_differs", "1 when the schema here is not that of the owner", page.of(residency),
              difference.empty() ? 0 : 1);

@@ -5,6 +5,7 @@
 #include "agent/row_stream.hpp"
 #include "engines/postgres/copy_text.hpp"
 #include "engines/postgres/links/parts.hpp"
+#include "engines/postgres/links/slots.hpp"
 
 namespace domicile::agent {
 
@@ -165,6 +166,7 @@ Json run_json(const postgres::SalvageRun& run, std::int64_t open) {
           {"rows", run.rows},
           {"open", open},
           {"lost", run.lost},
+          {"note", run.note},
           {"at", iso8601(run.at)}};
 }
 
@@ -182,7 +184,7 @@ Result<std::vector<postgres::Since>> since_answer(const Json& json, std::size_t 
     return fail(Kind::corrupt, "the owner did not answer for every row that it was asked about");
   std::vector<postgres::Since> out;
   for (const Json& each : list)
-    out.push_back({TRY(member<bool>(each, "changed")), TRY(member<Micros>(each, "at")),
+    out.push_back({TRY(member<bool>(each, "changed")), TRY(member<Micros>(each, "at")), TRY(member<bool>(each, "made")),
                    TRY(member<std::string>(each, "digest"))});
   return out;
 }
@@ -196,11 +198,13 @@ Result<authority::Record> SalvageCalls::serving(const std::string& residency) co
   return seen->record->value;
 }
 
-// Whoever asks the owner about rows, or to write some, must be one that could own them itself.
-Result<void> SalvageCalls::only_for_owners(const std::string& residency, const std::string& peer) const {
+// Whoever asks the owner about rows must be one that may hold them in full; to write some, could own them itself.
+Result<void> SalvageCalls::only_for(const std::string& residency, const std::string& peer, bool writes) const {
   const auto* rules = topology::residency_of(*setup_.store.topology, residency);
-  if (rules == nullptr || !topology::may_own(*rules, peer))
-    return fail(Kind::refused, fmt::format("{} can never have written {}", peer, residency));
+  const bool may =
+      rules != nullptr && (writes ? topology::may_own(*rules, peer)
+                                  : topology::form_at(*setup_.store.topology, *rules, peer) == topology::Form::full);
+  if (!may) return fail(Kind::refused, fmt::format("{} can have no salvage of {}", peer, residency));
   if (TRY(serving(residency)).owner != setup_.config->region)
     return fail(Kind::conflict, fmt::format("{} does not own {}", setup_.config->region, residency));
   return {};
@@ -252,6 +256,11 @@ Result<Json> SalvageCalls::decide(const Json& body, const std::string& who) cons
                 fmt::format("{} owns {} itself now: its salvage is decided where the rows are compared with an owner's",
                             record.owner, residency),
                 "apply or discard it before the switch home");
+  const auto* rules = topology::residency_of(*setup_.store.topology, residency);
+  if (!order.discard && (rules == nullptr || !topology::may_own(*rules, setup_.config->region)))
+    return fail(Kind::refused,
+                fmt::format("no link leads out of {}, which can never own {}", setup_.config->region, residency),
+                "domicile salvage export, and enter the rows at the owner; then domicile salvage discard");
   if (setup_.residencies.at(residency)->get()->copy.state != authority::Copy::State::following)
     return fail(Kind::unavailable, "the copy here is not equal to the owner's yet", "domicile status");
   auto connection = TRY(session());
@@ -365,9 +374,32 @@ HttpReply SalvageCalls::rows(const Json& body, const std::string& peer) const {
   return reply;
 }
 
+// From a slot that has stood since the takeover: the one to `peer`, else another one.
+Result<std::vector<postgres::Since>> SalvageCalls::changed_since(const Sql& sql, const std::string& residency,
+                                                                 const std::string& peer,
+                                                                 const std::vector<salvage::Key>& keys) const {
+  std::vector<replication::LinkName> links;
+  for (const auto& link : residency::links_of(*setup_.store.topology))
+    if (link.residency == residency && link.from == setup_.config->region)
+      links.insert(link.to == peer ? links.begin() : links.end(), {link.residency, link.from, link.to});
+  for (const auto& name : links) {
+    auto link = postgres::link_spec(*setup_.store.topology, name);
+    if (!TRY(postgres::links::stands_since_takeover(sql, link))) {
+      if (name.to != peer) continue;
+      link.name = postgres::links::since_slot(link);  // while a repair made the link's own anew
+    }
+    auto since = postgres::since_takeover(sql, link, keys);
+    if (since || (since.error().kind != Kind::unavailable && since.error().kind != Kind::conflict)) return since;
+  }
+  // Nobody knows what was changed here, so everything counts as changed.
+  setup_.log.warn("salvage.since", "no slot here has stood since the takeover: what was changed since is not known",
+                  {{Field::residency, residency}});
+  return std::vector<postgres::Since>(keys.size(), {true, 0});
+}
+
 Result<Json> SalvageCalls::since(const Json& body, const std::string& peer) const {
   const auto residency = TRY(asked(member<std::string>(body, "residency")));
-  CHECK_OK(only_for_owners(residency, peer));
+  CHECK_OK(only_for(residency, peer, false));
   std::vector<salvage::Key> keys;
   for (const Json& key : TRY(asked(member<Json>(body, "keys")))) keys.push_back(TRY(key_of(key)));
   auto connection = TRY(session());
@@ -381,18 +413,11 @@ Result<Json> SalvageCalls::since(const Json& body, const std::string& peer) cons
         std::ranges::find_if(tables, [&](const MappedTable& each) { return each.qualified() == key.table; });
     digests.push_back(table == tables.end() ? "none" : postgres::digest_of(TRY(postgres::find_row(sql, *table, key))));
   }
-  const auto link = postgres::link_spec(*setup_.store.topology, {residency, setup_.config->region, peer});
-  auto since = postgres::since_takeover(sql, link, keys);
-  if (!since && since.error().kind == Kind::unavailable) {
-    // The slot from here to there is gone, so nobody knows what was changed here: everything counts as changed.
-    setup_.log.warn("salvage.since", "it cannot be told what was changed here since the takeover",
-                    {{Field::residency, residency}, {Field::reason, one_line(since.error())}});
-    since = std::vector<postgres::Since>(keys.size(), {true, 0, ""});
-  }
-  if (!since) return tl::unexpected<Error>(since.error());
+  const auto since = TRY(changed_since(sql, residency, peer, keys));
   Json list = Json::array();
   for (std::size_t i = 0; i < keys.size(); ++i)
-    list.push_back({{"changed", (*since)[i].changed}, {"at", (*since)[i].at}, {"digest", digests[i]}});
+    list.push_back(
+        {{"changed", since[i].changed}, {"at", since[i].at}, {"made", since[i].made}, {"digest", digests[i]}});
   return Json{{"since", list}};
 }
 
@@ -427,7 +452,7 @@ Result<std::vector<salvage::Row>> SalvageCalls::fetch(const std::string& peer, c
 Result<Json> SalvageCalls::apply(const Json& body, const std::string& peer) const {
   const auto residency = TRY(asked(member<std::string>(body, "residency")));
   const auto epoch = TRY(asked(member<Epoch>(body, "epoch")));
-  CHECK_OK(only_for_owners(residency, peer));
+  CHECK_OK(only_for(residency, peer, true));
   std::vector<Deed> deeds;
   for (const Json& json : TRY(asked(member<Json>(body, "deeds")))) deeds.push_back(TRY(deed_of(json)));
   const auto tables = tables_of(residency);

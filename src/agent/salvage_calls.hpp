@@ -44,8 +44,11 @@ class SalvageCalls {
  private:
   Result<postgres::Connection> session() const { return postgres::open_session(setup_.store, "domicile-salvage"); }
   Result<authority::Record> serving(const std::string& residency) const;
-  Result<void> only_for_owners(const std::string& residency, const std::string& peer) const;
+  Result<void> only_for(const std::string& residency, const std::string& peer, bool writes) const;
   std::vector<postgres::links::MappedTable> tables_of(const std::string& residency) const;
+  Result<std::vector<postgres::Since>> changed_since(const postgres::links::Sql& sql, const std::string& residency,
+                                                     const std::string& peer,
+                                                     const std::vector<salvage::Key>& keys) const;
   Result<std::vector<salvage::Row>> fetch(const std::string& peer, const std::string& residency, const Json& question,
                                           const postgres::links::MappedTable& table) const;
 

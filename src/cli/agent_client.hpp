@@ -21,7 +21,9 @@ class AgentClient {
   // `unavailable`; an order that was not is `unknown_outcome`.
   Result<Json> get(const std::string& path) { return send("GET", path, "", 5 * kSecond); }
   // An order may be passed on to another region, which has ten seconds.
-  Result<Json> post(const std::string& path, const Json& body) { return send("POST", path, dump(body), 15 * kSecond); }
+  Result<Json> post(const std::string& path, const Json& body, Micros patience = 15 * kSecond) {
+    return send("POST", path, dump(body), patience);
+  }
 
  private:
   AgentClient(HttpClient http, std::string base, std::string place, std::string who = "agent")

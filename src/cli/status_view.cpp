@@ -274,6 +274,11 @@ std::vector<std::string> notes_of(const Json& status) {
     if (const auto proposal = text_at(residency, "proposal"); !proposal.empty())
       out.push_back(fmt::format("{} waits for a person: domicile approve {} --reason TEXT",
                                 text_at(residency, "residency"), proposal));
+  if (const Json& salvage = child_at(status, "salvage"); salvage.is_array())
+    for (const Json& run : salvage)
+      out.push_back(fmt::format("{} salvaged rows of {}'s epoch {} wait for a person: domicile salvage show {}",
+                                number_at(run, "open").value_or(0), text_at(run, "residency"),
+                                number_at(run, "epoch").value_or(0), text_at(run, "residency")));
   if (const Json& moves = child_at(status, "moves"); moves.is_array())
     for (const Json& move : moves)
       out.push_back(fmt::format("tenant {} moves from {} to {}: {}", text_at(move, "tenant"), text_at(move, "from"),

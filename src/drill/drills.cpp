@@ -83,6 +83,30 @@ Result<void> strike(const Field& field, const std::string& kind, const std::stri
   return {};
 }
 
+// Ends the fault, and waits until every copy in the region follows its owner again: what only that region had is kept
+// there by then.
+Result<Micros> give_back(const Field& field, const std::string& kind, const std::string& region, Micros patience) {
+  const Micros begun = monotonic_now();
+  if (kind == "cut")
+    (void)TRY(field.lab("heal", Json::object()));
+  else
+    (void)TRY(field.lab(kind == "kill" ? "start" : "resume", {{"site", region}}));
+  std::string last = "its agent does not answer";
+  for (const Micros deadline = begun + patience; monotonic_now() < deadline; std::this_thread::sleep_for(kLook)) {
+    const auto status = field.agent_status(region);
+    if (!status || !status->contains("residencies")) continue;
+    last.clear();
+    for (const Json& each : (*status)["residencies"]) {
+      const std::string name = each.value("residency", ""), owner = each.value("owner", "");
+      const std::string state = each.contains("copy") ? each["copy"].value("state", "") : "unknown";
+      if (owner.empty() || (owner == region ? state != "owner" : state != "following"))
+        last += fmt::format("{}{} is {} by {}", last.empty() ? "" : ", ", name, state, owner);
+    }
+    if (last.empty()) return monotonic_now() - begun;
+  }
+  return fail(Kind::unavailable, fmt::format("{} is not back after {} s: {}", region, patience / kSecond, last));
+}
+
 // The first trouble is the one that tells.
 void trouble(RunResult& run, const Error& error) {
   if (run.trouble.empty()) run.trouble = one_line(error);
@@ -209,7 +233,7 @@ Result<RunResult> region_loss(const Field& field, const DrillSpec& spec, const s
   LoadSpec load = TRY(load_for(field, spec));
   talk(fmt::format("{} clients write to {}, {:g}/s", load.clients.size(), spec.residency, spec.per_s));
   CHECK_OK(warm_up(load, spec.patience));
-  const std::string lost = TRY(owner_of(field, spec.residency)).owner;
+  const auto [lost, mode, switch_id, epoch] = TRY(owner_of(field, spec.residency));
   std::unique_ptr<Inside> inside;
   if (kind == "cut") {
     load.per_s = spec.per_s / 2;
@@ -240,7 +264,10 @@ Result<RunResult> region_loss(const Field& field, const DrillSpec& spec, const s
     else
       trouble(run, writes.error());
   }
-  if (!served) return run;
+  if (!served) {
+    (void)give_back(field, kind, lost, 0);
+    return run;
+  }
   talk(fmt::format("{} serves; reading every marker back", served->owner));
   run.story = story_of(field.events(), spec.residency, served->switch_id, run.fault);
   // From the last step of the switch until the clients are served: their own search for a gateway.
@@ -248,6 +275,18 @@ Result<RunResult> region_loss(const Field& field, const DrillSpec& spec, const s
   for (const Phase& phase : run.story.phases) told += phase.length;
   if (back && *back > told) run.story.phases.push_back({"clients find it", *back - told});
   read_back(field, spec.residency, served->owner, run);
+  talk(fmt::format("{} comes back", lost));
+  const auto returned = give_back(field, kind, lost, 2 * spec.patience);
+  if (!returned) {
+    trouble(run, returned.error());
+    return run;
+  }
+  run.returned = *returned;
+  auto salvaged = field.salvaged(spec.residency, epoch, lost);
+  if (salvaged)
+    run.salvaged = std::move(*salvaged);
+  else
+    trouble(run, salvaged.error());
   return run;
 }
 

@@ -102,6 +102,18 @@ Result<std::set<std::string>> Field::markers(const std::string& residency, const
   return ids;
 }
 
+Result<std::set<std::string>> Field::salvaged(const std::string& residency, std::int64_t epoch,
+                                              const std::string& region) const {
+  auto connection = TRY(postgres::Connection::open(database(region)));
+  const auto rows = TRY(connection.exec_params(
+      "select key ->> 'id' from domicile.salvage where residency = $1 and epoch = $2::bigint and table_name = "
+      "'app.orders' and net <> 'came and went'",
+      {residency, std::to_string(epoch)}, monotonic_now() + 30 * kSecond));
+  std::set<std::string> ids;
+  for (int row = 0; row < rows.size(); ++row) ids.insert(rows.text(row, 0));
+  return ids;
+}
+
 Result<std::vector<ClientSpec>> Field::clients(const std::string& residency, std::size_t count,
                                                const std::string& at) const {
   const auto* rules = topology::residency_of(topology_, residency);

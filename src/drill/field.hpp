@@ -39,6 +39,9 @@ class Field {
 
   // Ids of all orders of the residency that this region's database holds.
   Result<std::set<std::string>> markers(const std::string& residency, const std::string& region) const;
+  // Ids of all orders of the residency's ended epoch that this region keeps as salvage.
+  Result<std::set<std::string>> salvaged(const std::string& residency, std::int64_t epoch,
+                                         const std::string& region) const;
   // `count` clients of as many tenants; tenants that are not there yet are added at `at`, the directory's owner.
   Result<std::vector<ClientSpec>> clients(const std::string& residency, std::size_t count, const std::string& at) const;
   Result<Gateway> gateway_inside(const std::string& region) const;  // as clients in that region reach it

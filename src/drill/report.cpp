@@ -55,9 +55,33 @@ void judge_loss(Report& report, std::size_t recovered) {
     expect(report, *report.rto_p50 <= kRtoP50, fmt::format("RTO p50 {} is over 7 s", words(report.rto_p50)));
   if (report.rto_p99)
     expect(report, *report.rto_p99 <= kRtoP99, fmt::format("RTO p99 {} is over 10 s", words(report.rto_p99)));
+  expect(report, report.lost.has_value(), "the lost region did not come back to be asked for its salvage");
+  if (report.lost)
+    expect(report, report.lost->empty(), fmt::format("{} acknowledged writes are lost", report.lost->size()));
+  expect(report, report.invented == 0, fmt::format("{} salvaged rows were written by nobody", report.invented));
   const Micros rpo = report.subject.kind == "cut" ? report.subject.ttl : kRpo;
   if (report.rpo_max)
     expect(report, *report.rpo_max <= rpo, fmt::format("RPO {} is over {} ms", words(report.rpo_max), ms(rpo)));
+}
+
+// Acknowledged = readable + salvaged + lost.
+void account(Report& report, const std::vector<Write>& writes, const std::vector<std::string>& missing,
+             const std::optional<std::set<std::string>>& salvaged) {
+  if (!salvaged) {
+    report.salvaged.reset(), report.lost.reset();
+    return;
+  }
+  if (!report.lost) return;
+  for (const auto& id : missing)
+    if (salvaged->contains(id))
+      ++*report.salvaged;
+    else
+      report.lost->push_back(id);
+  // A write whose outcome no client knows may have been committed; one that was refused was not.
+  std::set<std::string> written;
+  for (const auto& write : writes)
+    if (write.outcome != Outcome::refused) written.insert(write.id);
+  for (const auto& id : *salvaged) report.invented += written.contains(id) ? 0 : 1;
 }
 
 void add(Counts& sum, const Counts& more) {
@@ -114,7 +138,8 @@ Report judge(const Subject& subject, const std::vector<RunResult>& runs) {
   Report report;
   report.subject = subject;
   report.runs = runs.size();
-  std::vector<Micros> waiting, recovery;
+  std::vector<Micros> waiting, recovery, returns;
+  if (subject.drill == "region-loss") report.salvaged = 0, report.lost.emplace();
   Micros rpo = 0;
   for (const RunResult& run : runs) {
     expect(report, run.trouble.empty(), run.trouble);
@@ -122,13 +147,15 @@ Report judge(const Subject& subject, const std::vector<RunResult>& runs) {
     all.insert(all.end(), run.inside.begin(), run.inside.end());
     add(report.counts, count(all));
     if (!run.readable) {
-      report.readable.reset(), report.missing.reset();
+      report.readable.reset(), report.missing.reset(), report.salvaged.reset(), report.lost.reset();
     } else if (report.missing) {
       const Loss lost = loss(all, *run.readable, run.fault);
       *report.readable += lost.readable;
       report.missing->insert(report.missing->end(), lost.missing.begin(), lost.missing.end());
       rpo = std::max(rpo, lost.rpo);
+      if (run.fault != 0) account(report, all, lost.missing, run.salvaged);
     }
+    if (run.returned) returns.push_back(*run.returned);
     if (run.fault != 0) {
       if (const auto back = rto(run.writes, run.fault)) recovery.push_back(*back);
     } else if (run.story.hold != 0 && run.story.release != 0) {
@@ -145,6 +172,7 @@ Report judge(const Subject& subject, const std::vector<RunResult>& runs) {
   } else {
     report.rto_p50 = percentile(recovery, 0.5);
     report.rto_p99 = percentile(recovery, 0.99);
+    report.return_p50 = percentile(returns, 0.5);
     if (report.missing) report.rpo_max = rpo;
     judge_loss(report, recovery.size());
   }
@@ -167,6 +195,9 @@ Json json_of(const Report& report) {
           {"writes_readable", report.readable ? Json(*report.readable) : Json()},
           {"writes_unknown", report.counts.unknown},
           {"writes_missing", report.missing ? Json(*report.missing) : Json()},
+          {"writes_salvaged", report.salvaged ? Json(*report.salvaged) : Json()},
+          {"writes_lost", report.lost ? Json(*report.lost) : Json()},
+          {"return_ms_p50", ms_or_null(report.return_p50)},
           {"client_errors", report.counts.refused},
           {"pause_ms_p50", ms_or_null(report.pause_p50)},
           {"pause_ms_p99", ms_or_null(report.pause_p99)},
@@ -215,8 +246,10 @@ std::string table(const std::vector<Report>& reports, bool colour) {
       out += fmt::format("  pause:  p50 {}, p99 {}, max {}\n", words(report.pause_p50), words(report.pause_p99),
                          words(report.pause_max));
     else
-      out += fmt::format("  RTO:    p50 {}, p99 {}   RPO: max {}\n", words(report.rto_p50), words(report.rto_p99),
-                         words(report.rpo_max));
+      out += fmt::format(
+          "  RTO:    p50 {}, p99 {}   RPO: max {}\n  return: {}; {} of the missing are salvaged, {} lost\n",
+          words(report.rto_p50), words(report.rto_p99), words(report.rpo_max), words(report.return_p50),
+          number_or(report.salvaged), number_or(report.lost ? std::optional(report.lost->size()) : std::nullopt));
     double longest = 0;
     for (const Phase& phase : report.phases) longest = std::max(longest, ms(phase.length));
     for (const Phase& phase : report.phases)

@@ -34,6 +34,9 @@ struct RunResult {
   std::vector<Write> inside;                      // of clients that a cut has locked in with the lost region
   std::optional<std::set<std::string>> readable;  // every marker that the new owner has; empty: nobody to ask
   Micros fault = 0;                               // 0: none
+  // Ids of the rows that the lost region has kept as salvage after its return; empty: it did not come back.
+  std::optional<std::set<std::string>> salvaged;
+  std::optional<Micros> returned;  // from the end of the fault until every copy there follows its owner again
   Story story;
   std::string trouble;  // why the run came to no end; empty: it did
 };
@@ -54,14 +57,19 @@ struct Report {
   // Empty when a run had no owner to ask in the end: then nobody knows what is missing.
   std::optional<std::size_t> readable = 0;
   std::optional<std::vector<std::string>> missing = std::vector<std::string>{};
-  std::optional<Micros> pause_p50, pause_p99, pause_max, rto_p50, rto_p99, rpo_max;
+  // Of the missing: found again in salvage, and in neither. Empty where nobody came back to be asked.
+  std::optional<std::size_t> salvaged;
+  std::optional<std::vector<std::string>> lost;
+  std::size_t invented = 0;  // salvaged rows that no client ever wrote
+  std::optional<Micros> return_p50, pause_p50, pause_p99, pause_max, rto_p50, rto_p99, rpo_max;
   std::vector<Phase> phases;        // medians over the runs
   std::vector<std::string> broken;  // what did not hold, in words; empty: everything held
   bool held() const { return broken.empty(); }
 };
 
 // Planned switch: no client error, no unknown outcome, nothing missing, pause p99 <= 1 s. Region loss: RTO p50 <= 7 s
-// and p99 <= 10 s; RPO <= 250 ms after kill and pause, <= ttl after a cut with clients inside.
+// and p99 <= 10 s; RPO <= 250 ms after kill and pause, <= ttl after a cut with clients inside; and acknowledged =
+// readable + salvaged: nothing that is missing may be lost, and the salvage holds nothing that nobody wrote.
 Report judge(const Subject& subject, const std::vector<RunResult>& runs);
 
 Json json_of(const Report& report);

@@ -34,6 +34,8 @@ RunResult planned(Micros pause) {
 RunResult lost(Micros outage) {
   RunResult run = run_with_wait(0, 0);
   run.fault = kBegin + 2 * kSecond;
+  run.returned = 9 * kSecond;
+  run.salvaged.emplace();
   for (Write& write : run.writes)
     if (write.intended >= run.fault && write.intended < run.fault + outage) {
       write.outcome = Outcome::refused;
@@ -86,7 +88,10 @@ TEST(Judge, ALossHoldsByTheBarsOfItsKind) {
   for (const auto& c : cases) {
     RunResult run = lost(c.outage);
     for (const Write& write : run.writes)
-      if (write.done >= run.fault - c.missing_before && write.intended < run.fault) run.readable->erase(write.id);
+      if (write.done >= run.fault - c.missing_before && write.intended < run.fault) {
+        run.readable->erase(write.id);
+        run.salvaged->insert(write.id);
+      }
     const Report report = judge({"region-loss", c.kind, "us", 4, 100}, {run});
     EXPECT_EQ(report.broken.size(), c.broken) << c.name << "\n" << table({report}, false);
   }
@@ -97,6 +102,41 @@ TEST(Judge, ALossHoldsByTheBarsOfItsKind) {
   const Report report = judge({"region-loss", "kill", "us", 4, 100}, runs);
   EXPECT_EQ(report.runs, 10U);
   EXPECT_GT(*report.rto_p99, *report.rto_p50);
+}
+
+TEST(Judge, AcknowledgedIsReadablePlusSalvaged) {
+  const auto report_of = [](const std::function<void(RunResult&)>& change) {
+    RunResult run = lost(2 * kSecond);
+    for (const int missing : {3, 4}) run.readable->erase(run.writes[static_cast<std::size_t>(missing)].id);
+    run.salvaged = {run.writes[3].id, run.writes[4].id};
+    run.fault = kBegin + 60 * kMs;
+    change(run);
+    return judge({"region-loss", "pause", "us", 4, 100}, {run});
+  };
+  const auto whole = report_of([](RunResult&) {});
+  EXPECT_EQ(whole.salvaged, 2U);
+  EXPECT_EQ(whole.lost, std::vector<std::string>{});
+  const auto one = report_of([](RunResult& run) { run.salvaged->erase(run.writes[4].id); });
+  EXPECT_EQ(one.salvaged, 1U);
+  EXPECT_EQ(one.lost->size(), 1U);
+  EXPECT_FALSE(one.held());
+  const auto invented = report_of([](RunResult& run) { run.salvaged->insert("nobody's"); });
+  EXPECT_EQ(invented.invented, 1U);
+  EXPECT_FALSE(invented.held());
+  const auto refused = report_of([](RunResult& run) {
+    run.writes[5].outcome = Outcome::refused;
+    run.salvaged->insert(run.writes[5].id);
+  });
+  EXPECT_EQ(refused.invented, 1U) << "a write that was refused and is there nevertheless";
+  const auto unknown = report_of([](RunResult& run) {
+    run.writes[5].outcome = Outcome::unknown;
+    run.salvaged->insert(run.writes[5].id);
+  });
+  EXPECT_EQ(unknown.invented, 0U);
+  const auto away = report_of([](RunResult& run) { run.salvaged.reset(); });
+  EXPECT_FALSE(away.lost);
+  EXPECT_FALSE(away.held());
+  EXPECT_TRUE(json_of(away)["writes_lost"].is_null()) << "unknown is not none";
 }
 
 TEST(Story, IsTheEventsOfThatSwitchInTheirOrder) {
@@ -123,9 +163,27 @@ TEST(ReportJson, HasEveryPromisedFieldOnOneLineAndNullWhereNothingApplies) {
   EXPECT_EQ(dump(json).find('\n'), std::string::npos);
   ASSERT_EQ(json["drills"].size(), 2U);
   for (const Json& drill : json["drills"])
-    for (const char* field : {"drill", "kind", "residency", "runs", "clients", "offered_per_s", "writes_acknowledged",
-                              "writes_readable", "writes_unknown", "writes_missing", "client_errors", "pause_ms_p99",
-                              "pause_ms_max", "rto_ms_p50", "rto_ms_p99", "rpo_ms_max", "phases", "held"})
+    for (const char* field : {"drill",
+                              "kind",
+                              "residency",
+                              "runs",
+                              "clients",
+                              "offered_per_s",
+                              "writes_acknowledged",
+                              "writes_readable",
+                              "writes_unknown",
+                              "writes_missing",
+                              "client_errors",
+                              "writes_salvaged",
+                              "writes_lost",
+                              "return_ms_p50",
+                              "pause_ms_p99",
+                              "pause_ms_max",
+                              "rto_ms_p50",
+                              "rto_ms_p99",
+                              "rpo_ms_max",
+                              "phases",
+                              "held"})
       EXPECT_TRUE(drill.contains(field)) << field;
   EXPECT_TRUE(json["drills"][0]["rto_ms_p50"].is_null());
   EXPECT_EQ(json["drills"][0]["phases"][0], (Json{{"name", "fence"}, {"ms", 40.0}}));

@@ -96,8 +96,9 @@ TEST(AgentsQuorum, AnOwnerIsNamedForAResidencyWhoseLastOwnerIsLost) {
   EXPECT_EQ(regions.record("us").cause, authority::Cause::adopted);
   EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kWest});
   EXPECT_EQ(regions.missing(kWest, "us"), std::vector<std::int64_t>{});
-  // Nobody knows what the lost owner had: the other copy is no target for anything.
-  EXPECT_TRUE(eventually([&] { return regions.copy_state(kUs, "us") == "resync"; })) << regions.told();
+  // Nobody knows what the lost owner had: the other copy is no target for anything until it was compared.
+  EXPECT_TRUE(eventually([&] { return regions.copy_state(kUs, "us") == "following"; }, 60 * kSecond)) << regions.told();
+  EXPECT_TRUE(eventually([&] { return regions.rows(kUs, "us") == regions.rows(kWest, "us"); })) << regions.told();
 }
 
 // A newer version ran here and was taken back: what it left as this region's beat is of a form that nobody here reads.

@@ -136,7 +136,7 @@ TEST_F(Drill, ALostRegionThatIsStartedAgainStaysFenced) {
     const auto state = [&us](const char* part) {
       return us.contains(part) && us[part].is_object() ? us[part].value("state", "") : std::string();
     };
-    return us.value("owner", "") == "eu-central-1" && state("guard") == "closed" && state("copy") == "resync" &&
+    return us.value("owner", "") == "eu-central-1" && state("guard") == "closed" && state("copy") == "following" &&
            us.value("lease_ms", Json()).is_null();
   };
   await_us(lab, "us-east-1", fenced);

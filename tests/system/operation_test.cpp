@@ -158,12 +158,28 @@ std::string link_of(const std::string& residency, const std::string& from, const
   return residency::link_name(residency, from, to);
 }
 
-TEST_F(Operation, ACopyThatRowsWereKeptFromBecomesResyncByItself) {
+// Stops the repair of a copy before it begins, so that what is said until then can be seen.
+class NoRepair {
+ public:
+  NoRepair(const OperatedSites& sites, const std::string& site, const std::string& residency)
+      : file_(sites.folder(site) / "stall" / ("comeback.begin@" + residency + ".stop")) {
+    must(write_file(file_, ""));
+  }
+  ~NoRepair() { end(); }
+  void end() { fs::remove(file_); }
+
+ private:
+  fs::path file_;
+};
+
+TEST_F(Operation, ACopyThatRowsWereKeptFromBecomesResyncByItselfAndIsRepaired) {
   ASSERT_TRUE(eventually([&] { return sites_->serves(kHome, "eu") || sites_->serves(kStandby, "eu"); }, 30 * kSecond));
   const std::string owner = sites_->serves(kHome, "eu") ? kHome : kStandby, other = owner == kHome ? kStandby : kHome;
   const auto copy = [&] { return sites_->residency(other, "eu")["copy"]; };
   ASSERT_TRUE(eventually([&] { return copy()["state"] == "following"; }, 30 * kSecond)) << sites_->told(other);
+  NoRepair no_repair(*sites_, other, "eu");
   ASSERT_TRUE(admin(owner).exec("ALTER PUBLICATION " + link_of("eu", owner, other) + " DROP TABLE app.orders"));
+  ASSERT_TRUE(eventually([&] { return admin(owner).exec(kInsert).has_value(); })) << "which the link does not carry";
   EXPECT_TRUE(eventually([&] { return copy()["state"] == "resync"; }, 30 * kSecond)) << sites_->told(other);
   EXPECT_NE(copy().value("why", "").find("was changed by somebody"), std::string::npos) << copy();
   const auto refused = order(owner, other, {});
@@ -179,13 +195,21 @@ TEST_F(Operation, ACopyThatRowsWereKeptFromBecomesResyncByItself) {
       },
       30 * kSecond))
       << sites_->cli(owner, {"status"}).out;
+  no_repair.end();
+  EXPECT_TRUE(eventually([&] { return copy()["state"] == "following"; }, 60 * kSecond)) << sites_->told(other);
+  const char* const rows = "SELECT count(*), max(id) FROM app.orders WHERE residency = 'eu'";
+  EXPECT_TRUE(eventually([&] { return scalar(owner, rows) == scalar(other, rows); }));
+  EXPECT_TRUE(
+      eventually([&] { return sites_->cli(owner, {"status"}).out.find("anew") == std::string::npos; }, 30 * kSecond))
+      << sites_->cli(owner, {"status"}).out;
 }
 
-TEST_F(Operation, ALostSlotIsToldAtItsOwnerAndEndsTheCopyThatItFed) {
+TEST_F(Operation, ALostSlotIsToldAtItsOwnerAndEndsTheCopyThatItFedUntilItIsRepaired) {
   const std::string slot = link_of("directory", kHome, kStandby);
   const auto copy = [&] { return sites_->residency(kStandby, "directory")["copy"]; };
   ASSERT_TRUE(
       eventually([&] { return sites_->serves(kHome, "directory") && copy()["state"] == "following"; }, 30 * kSecond));
+  NoRepair no_repair(*sites_, kStandby, "directory");
   auto home = admin(kHome);
   ASSERT_TRUE(eventually([&] {
     (void)home.exec("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '" + slot +
@@ -198,6 +222,10 @@ TEST_F(Operation, ALostSlotIsToldAtItsOwnerAndEndsTheCopyThatItFed) {
     return sites_->cli(kHome, {"status"}).out.find("slot " + slot + " is absent") != std::string::npos;
   })) << sites_->cli(kHome, {"status"}).out;
   EXPECT_EQ(sites_->cli(kStandby, {"status"}).exit_code, 5);
+  no_repair.end();
+  EXPECT_TRUE(eventually([&] { return copy()["state"] == "following"; }, 60 * kSecond)) << sites_->told(kStandby);
+  EXPECT_TRUE(eventually([&] { return sites_->cli(kStandby, {"status"}).exit_code == 0; }, 30 * kSecond))
+      << sites_->cli(kStandby, {"status"}).out;
 }
 
 }  // namespace

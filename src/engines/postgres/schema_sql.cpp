@@ -77,6 +77,7 @@ CREATE TABLE IF NOT EXISTS domicile.salvage_run (
   transactions bigint NOT NULL,
   rows         bigint NOT NULL,
   lost         text NOT NULL DEFAULT '',
+  note         text NOT NULL DEFAULT '',
   at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
   PRIMARY KEY (residency, epoch));
 CREATE TABLE IF NOT EXISTS domicile.salvage (

@@ -5,6 +5,7 @@
 #include "core/desired/desired.hpp"
 #include "engines/postgres/links/order.hpp"
 #include "engines/postgres/links/position.hpp"
+#include "engines/postgres/links/slots.hpp"
 
 namespace domicile::postgres::links {
 
@@ -108,6 +109,7 @@ Result<Exporter> Exporter::begin(const std::string& conninfo, const LinkSpec& li
     if (ready ? !options.replace_ready : !options.replace_unfinished)
       return fail(Kind::conflict, fmt::format("slot {} already carries a link", link.name),
                   "close its salvage, then ask for a new copy");
+    CHECK_OK(keep_since_slot(sql, link));
     CHECK_OK(sql.query("SELECT pg_catalog.pg_drop_replication_slot($1)", {link.name}));
   }
   const auto identity = TRY(identity_of(sql));
@@ -187,6 +189,7 @@ Result<void> Exporter::close(const std::string& session) {
   if (session != session_.id) return fail(Kind::conflict, "this session of first rows is over");
   // What was said about the slot meanwhile stays: rows that its publication did not let out are missing for ever.
   const auto journal = TRY(read_link_journal(reader_, link_.name, true));
+  CHECK_OK(drop_since_slot(reader_, link_));
   return write_link_journal(reader_, link_.name, true,
                             {session_.id, session_.position, "ready", journal ? journal->reason : ""});
 }

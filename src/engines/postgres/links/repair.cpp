@@ -42,6 +42,7 @@ class Repair {
       CHECK_OK(copy_whole(work));
       return std::move(out_);
     }
+    if (options_.before_change) CHECK_OK(tell_differences());
     CHECK_OK(apply());
     for (auto& work : works_) CHECK_OK(prove(work));
     CHECK_OK(journal_done());
@@ -85,7 +86,7 @@ class Repair {
     const Parts differs = differing(coarse, work.theirs, TRY(my_sums(work, whole, kCoarse)));
     say(work, fmt::format("{} of {} parts differ", differs.numbers.size(), coarse.numbers.size()));
     if (differs.numbers.empty()) return true;
-    if (differs.numbers.size() > kMostDiffering && work.theirs.rows > kSmall) return false;
+    if (differs.numbers.size() > kMostDiffering && work.theirs.rows > kSmall && !options_.before_change) return false;
     const Parts fine = split(differs, kFine);
     work.differs = differing(fine, TRY(their_sums(work, differs, kFine)), TRY(my_sums(work, differs, kFine)));
     CHECK_OK(fetch(work));
@@ -115,6 +116,47 @@ class Repair {
     for (const auto& column : work.key)
       same += fmt::format("{0}{1}.{3} = {2}.{3}", same.empty() ? "" : " AND ", a, b, sql_.name(column));
     return same;
+  }
+
+  std::string row_text(const Work& work, const char* prefix) const {
+    std::string list;
+    for (const auto& column : work.table.columns)
+      list += fmt::format("{}{}.{}", list.empty() ? "" : ", ", prefix, sql_.name(column));
+    return "ROW(" + list + ")::text";
+  }
+
+  Result<void> tell_differences() {
+    std::vector<DifferingRows> tables;
+    for (auto& work : works_) {
+      if (work.stage.empty()) continue;
+      DifferingRows out{work.table, work.key, {}};
+      std::vector<std::size_t> places;
+      std::string key;
+      for (const auto& column : work.key) {
+        places.push_back(
+            static_cast<std::size_t>(std::ranges::find(work.table.columns, column) - work.table.columns.begin()));
+        key += (key.empty() ? "" : ", ") + sql_.name(column);
+      }
+      const auto name = name_of(sql_, work.table), stage = "pg_temp." + sql_.name(work.stage);
+      for (auto& row : TRY(sql_.simple(fmt::format(
+               "SELECT {0}, EXISTS (SELECT FROM {4} s WHERE {5}) FROM {1} t WHERE {2} AND {3} AND NOT EXISTS (SELECT "
+               "FROM "
+               "{4} s WHERE {5} AND {6} = {7})",
+               column_list(sql_, work.table), name, mine(work), in_parts(sql_, work.key, work.differs, "t."), stage,
+               same_key(work, "t", "s"), row_text(work, "t"), row_text(work, "s"))))) {
+        Differing differing;
+        for (const auto place : places) differing.key.push_back(row[place]);
+        differing.theirs = row.back() == "t";
+        row.pop_back();
+        differing.ours = std::move(row);
+        out.rows.push_back(std::move(differing));
+      }
+      for (auto& row : TRY(sql_.simple(fmt::format("SELECT {} FROM {} s WHERE NOT EXISTS (SELECT FROM {} t WHERE {})",
+                                                   key, stage, name, same_key(work, "t", "s")))))
+        out.rows.push_back({std::move(row), {}, true});
+      tables.push_back(std::move(out));
+    }
+    return options_.before_change(tables);
   }
 
   Result<void> remove(Work& work) {

@@ -25,11 +25,26 @@ struct Repaired {
   bool whole = false;  // more than half of a large table differed: everything was deleted and copied anew
 };
 
+// A row that differs: as it is here before the repair, in the order of the table's columns; empty: there is none here.
+struct Differing {
+  Row key;  // in the order of `key_columns`
+  std::optional<Row> ours;
+  bool theirs = false;  // is there one at the source?
+};
+struct DifferingRows {
+  MappedTable table;
+  std::vector<std::string> key_columns;
+  std::vector<Differing> rows;
+};
+
 struct RepairOptions {
   ImportOptions import = {};  // of a whole copy
   std::function<void(const std::string& table, const std::string& what)> progress = {};
   // Before everything is deleted here for a whole copy.
   std::function<Result<void>(const std::string& why)> before_whole = {};
+  // Told all that is going to be changed, before anything is: for a copy that may hold what nobody else has. With it
+  // nothing is ever copied whole.
+  std::function<Result<void>(const std::vector<DifferingRows>& tables)> before_change = {};
 };
 
 // The inbound link must stand still and be followed by nobody; on success its journal says `copied`, so that

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/sha256.hpp"
 #include "engines/postgres/links/position.hpp"
 
 namespace domicile::postgres::links {
@@ -107,6 +108,36 @@ Result<void> withdraw_reverse_slots(const Sql& sql, const std::vector<LinkSpec>&
     if (!journal || journal->state != "ready") continue;
     CHECK_OK(write_link_journal(sql, link.name, true, {"", journal->position, "reverse", ""}));
   }
+  return {};
+}
+
+Result<bool> slot_reaches_back(const Sql& sql, const LinkSpec& link, std::uint64_t position) {
+  const auto rows = TRY(sql.query(
+      "SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn <= $2::pg_lsn",
+      {link.name, authority::lsn_text(position)}));
+  return !rows.empty();
+}
+
+Result<bool> stands_since_takeover(const Sql& sql, const LinkSpec& link) {
+  const auto journal = TRY(read_link_journal(sql, link.name, true));
+  if (!journal || journal->state != "ready" || !journal->session.empty()) return false;
+  return slot_reaches_back(sql, link, journal->position.lsn);
+}
+
+std::string since_slot(const LinkSpec& link) { return "domicile_since_" + sha256_hex(link.name).substr(0, 16); }
+
+Result<void> drop_since_slot(const Sql& sql, const LinkSpec& link) {
+  CHECK_OK(sql.query(
+      "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+      {since_slot(link)}));
+  return {};
+}
+
+Result<void> keep_since_slot(const Sql& sql, const LinkSpec& link) {
+  if (!TRY(stands_since_takeover(sql, link))) return {};
+  CHECK_OK(drop_since_slot(sql, link));
+  CHECK_OK(sql.query("SELECT pg_catalog.pg_copy_logical_replication_slot($1::name, $2::name)",
+                     {link.name, since_slot(link)}));
   return {};
 }
 

@@ -28,7 +28,18 @@ Result<void> return_to_reverse(const Sql& sql, const LinkSpec& link, const Posit
 
 // At a target that opened its slots and was overtaken before it could write: a link's slots that were never a link's.
 // Left as they are they would hold the log back, and at the next takeover begin before rows that their receivers have.
+// The same at a lost owner, once what they held is kept as salvage.
 Result<void> withdraw_reverse_slots(const Sql& sql, const std::vector<LinkSpec>& links);
+
+// Does the slot still hold everything behind `position`? False also when it is gone.
+Result<bool> slot_reaches_back(const Sql& sql, const LinkSpec& link, std::uint64_t position);
+// Was this slot opened at a takeover, and has nobody taken anything from it since? Then it tells all that changed here.
+Result<bool> stands_since_takeover(const Sql& sql, const LinkSpec& link);
+// Before a link's slot is made anew for a repair, what it told lives on in a copy until the repair is done; then it is
+// dropped. A copy whose repair never ends holds no more of the log than max_slot_wal_keep_size.
+std::string since_slot(const LinkSpec& link);
+Result<void> keep_since_slot(const Sql& sql, const LinkSpec& link);  // does nothing unless it stands since a takeover
+Result<void> drop_since_slot(const Sql& sql, const LinkSpec& link);
 
 struct SlotProgress {
   std::string link;

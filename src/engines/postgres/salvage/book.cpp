@@ -56,11 +56,12 @@ Result<void> keep_salvage(const Sql& sql, const SalvageRun& run, const std::vect
                           const std::vector<Since>& since) {
   return links::in_transaction(sql, [&]() -> Result<void> {
     const auto made = TRY(sql.query(
-        "INSERT INTO domicile.salvage_run (residency, epoch, next_owner, base, upto, transactions, rows, lost) "
-        "VALUES ($1, $2::bigint, $3, $4::pg_lsn, $5::pg_lsn, $6::bigint, $7::bigint, $8) ON CONFLICT DO NOTHING "
+        "INSERT INTO domicile.salvage_run (residency, epoch, next_owner, base, upto, transactions, rows, lost, note) "
+        "VALUES ($1, $2::bigint, $3, $4::pg_lsn, $5::pg_lsn, $6::bigint, $7::bigint, $8, $9) ON CONFLICT DO NOTHING "
         "RETURNING 1",
         {run.residency, std::to_string(run.epoch), run.next_owner, authority::lsn_text(run.base),
-         authority::lsn_text(run.upto), std::to_string(run.transactions), std::to_string(entries.size()), run.lost}));
+         authority::lsn_text(run.upto), std::to_string(run.transactions), std::to_string(entries.size()), run.lost,
+         run.note}));
     if (made.empty())
       return fail(Kind::conflict,
                   fmt::format("the salvage of {}'s epoch {} is kept already", run.residency, run.epoch));
@@ -78,10 +79,10 @@ Result<bool> salvage_kept(const Sql& sql, const std::string& residency, Epoch ep
 Result<std::vector<SalvageRun>> salvage_runs(const Sql& sql) {
   std::vector<SalvageRun> out;
   for (const auto& row :
-       TRY(sql.query("SELECT residency, epoch, next_owner, base, upto, transactions, rows, lost, "
+       TRY(sql.query("SELECT residency, epoch, next_owner, base, upto, transactions, rows, lost, note, "
                      "(extract(epoch FROM at) * 1000000)::bigint FROM domicile.salvage_run ORDER BY at, residency")))
     out.push_back({*row[0], integer_of(row[1]), *row[2], lsn_in(row[3]), lsn_in(row[4]), integer_of(row[5]),
-                   integer_of(row[6]), *row[7], integer_of(row[8])});
+                   integer_of(row[6]), *row[7], *row[8], integer_of(row[9])});
   return out;
 }
 
@@ -109,7 +110,7 @@ Result<std::vector<Kept>> salvage_entries(const Sql& sql, const std::string& res
                   lsn_in(row[6]),
                   integer_of(row[7]),
                   static_cast<int>(integer_of(row[8]))};
-    kept.since = {row[9] == "t", integer_of(row[10]), row[11].value_or("")};
+    kept.since = {row[9] == "t", integer_of(row[10]), false, row[11].value_or("")};
     kept.state = *state;
     kept.by = row[13].value_or("");
     kept.reason = row[14].value_or("");

@@ -17,6 +17,7 @@ struct SalvageRun {
   std::uint64_t upto = 0;  // where this region's log ended for the residency
   std::int64_t transactions = 0, rows = 0;
   std::string lost = {};  // what nobody can tell any more, with its range; empty: nothing
+  std::string note = {};  // how it was found, where not by the log
   Micros at = 0;          // wall clock
   bool operator==(const SalvageRun&) const = default;
 };

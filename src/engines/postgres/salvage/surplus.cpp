@@ -188,7 +188,9 @@ Result<std::vector<Since>> since_takeover(const Sql& sql, const LinkSpec& link, 
     for (const auto* key : {&change.key, change.was ? &*change.was : nullptr}) {
       if (key == nullptr) continue;
       const auto found = asked.find(*key);
-      if (found != asked.end()) found->second = {true, change.committed_at};
+      if (found == asked.end()) continue;
+      const bool made = found->second.changed ? found->second.made : change.did == Did::insert && key == &change.key;
+      found->second = {true, change.committed_at, made};
     }
   });
   CHECK_OK(peek(sql, link, reader));

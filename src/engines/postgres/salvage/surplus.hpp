@@ -27,6 +27,7 @@ Result<Surplus> surplus_of(const links::Sql& sql, const links::LinkSpec& link, s
 struct Since {
   bool changed = false;
   Micros at = 0;            // the last time, this region's wall clock
+  bool made = false;        // its first change was an insert: at the takeover there was none
   std::string digest = {};  // of the row as it was at the earliest when that was asked, see book.hpp
   bool operator==(const Since&) const = default;
 };
