@@ -99,7 +99,10 @@ Result<Micros> give_back(const Field& field, const std::string& kind, const std:
     for (const Json& each : (*status)["residencies"]) {
       const std::string name = each.value("residency", ""), owner = each.value("owner", "");
       const std::string state = each.contains("copy") ? each["copy"].value("state", "") : "unknown";
-      if (owner.empty() || (owner == region ? state != "owner" : state != "following"))
+      // What an agent says that has just woken up is of the time before.
+      const auto others = owner_of(field, name, region);
+      const bool known = others && others->owner == owner && others->epoch == each.value("epoch", std::int64_t{0});
+      if (!known || (owner == region ? state != "owner" : state != "following"))
         last += fmt::format("{}{} is {} by {}", last.empty() ? "" : ", ", name, state, owner);
     }
     if (last.empty()) return monotonic_now() - begun;

@@ -11,7 +11,7 @@
 
 namespace domicile::prove {
 
-enum class Layer { gateway, database, replication, first_rows, authority, backup, logs, tenant_move };
+enum class Layer { gateway, database, replication, first_rows, authority, backup, logs, tenant_move, salvage };
 std::string_view name_of(Layer layer);
 std::optional<Layer> layer_of(std::string_view name);
 const std::vector<Layer>& layers();  // in the order of the report
@@ -56,6 +56,7 @@ std::vector<Attempt> authority_attempts();
 std::vector<Attempt> backup_attempts();
 std::vector<Attempt> log_attempts();
 std::vector<Attempt> tenant_move_attempts();
+std::vector<Attempt> salvage_attempts();
 std::vector<Attempt> all_attempts();  // those that break come last
 
 struct Choice {

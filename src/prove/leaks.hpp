@@ -40,6 +40,7 @@ struct Planting {
 };
 // In this order: what comes later may need what was opened before.
 std::vector<Planting> database_leaks();
+std::vector<Planting> salvage_leaks();
 std::vector<Planting> replication_leaks();
 std::vector<Planting> backup_leaks();
 std::vector<Planting> gateway_leaks();

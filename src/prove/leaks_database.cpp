@@ -39,6 +39,21 @@ Result<Expected> row_past_the_guard(Scene& scene, const Canary& canary) {
   return Expected{scene.place("postgres"), TRY(path_of(sql, "app.orders"))};
 }
 
+// As a region does that keeps what it may not hold.
+Result<Expected> salvage_of_another(Scene& scene, const Canary& canary) {
+  auto sql = TRY(scene.sql(scene.site));
+  TRY(
+      sql.exec_params("insert into domicile.salvage_run (residency, epoch, next_owner, base, upto, transactions, rows) "
+                      "values ($1, 9, 'leak', '0/0', '0/0', 1, 1)",
+                      {scene.residency}));
+  TRY(sql.exec_params(
+      "insert into domicile.salvage (residency, epoch, table_name, key, net, row, first_lsn, last_lsn, "
+      "committed_us, changes, theirs_changed, theirs_us) values ($1, 9, 'app.orders', '{}', 'inserted', "
+      "jsonb_build_object('customer_name', $2::text), '0/0', '0/0', 0, 1, false, 0)",
+      {scene.residency, canary.value}));
+  return Expected{scene.place("postgres"), TRY(path_of(sql, "domicile.salvage"))};
+}
+
 Result<Expected> undone_row(Scene& scene, const Canary& canary) {
   auto sql = TRY(scene.sql(scene.site));
   CHECK_OK(each(sql, {"begin", "create table leak.undone (v text)"}));
@@ -140,6 +155,10 @@ std::vector<Planting> database_leaks() {
           {"database", "a failing statement, in PostgreSQL's log", failing_statement},
           {"database", "COPY to a file", copy_to_a_file},
           {"database", "a sort in a temporary file", sort_in_a_temporary_file}};
+}
+
+std::vector<Planting> salvage_leaks() {
+  return {{"salvage", "salvage of a residency that may not lie here in full", salvage_of_another}};
 }
 
 std::vector<Planting> replication_leaks() {

@@ -147,7 +147,7 @@ std::vector<std::string> forbidden_sites(const topology::Topology& topology, con
 
 std::vector<std::string> questions_to_agent(const topology::Topology& topology) {
   std::vector<std::string> all{"/metrics",   "/healthz",     "/readyz",    "/v1/status", "/v1/events?count=1000000",
-                               "/v1/layers", "/v1/observed", "/v1/epochs", "/v1/moves"};
+                               "/v1/layers", "/v1/observed", "/v1/epochs", "/v1/moves",  "/v1/salvage"};
   for (const auto& residency : topology.residencies) all.push_back("/v1/copies/" + residency.name.str());
   return all;
 }

@@ -6,8 +6,8 @@
 namespace domicile::prove {
 namespace {
 
-constexpr std::array<std::string_view, 8> kNames = {"gateway",   "database", "replication", "first_rows",
-                                                    "authority", "backup",   "logs",        "tenant_move"};
+constexpr std::array<std::string_view, 9> kNames = {"gateway", "database", "replication", "first_rows", "authority",
+                                                    "backup",  "logs",     "tenant_move", "salvage"};
 
 }  // namespace
 
@@ -37,7 +37,7 @@ Outcome in_trouble(std::string why) { return {false, {}, {}, {}, std::move(why)}
 std::vector<Attempt> all_attempts() {
   std::vector<Attempt> all;
   for (const auto& part : {gateway_attempts, database_attempts, replication_attempts, authority_attempts,
-                           backup_attempts, log_attempts, tenant_move_attempts})
+                           backup_attempts, log_attempts, tenant_move_attempts, salvage_attempts})
     for (Attempt& attempt : part()) all.push_back(std::move(attempt));
   std::ranges::stable_sort(all, {}, &Attempt::breaks);
   return all;

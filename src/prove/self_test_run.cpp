@@ -17,8 +17,8 @@ struct Planted {
 std::vector<Planting> all_leaks() {
   std::vector<Planting> all;
   // Replication before agents and gates are made to say things; the network's last words need all of them.
-  for (auto leaks :
-       {database_leaks(), replication_leaks(), backup_leaks(), gateway_leaks(), network_leaks(), control_leaks()})
+  for (auto leaks : {database_leaks(), salvage_leaks(), replication_leaks(), backup_leaks(), gateway_leaks(),
+                     network_leaks(), control_leaks()})
     all.insert(all.end(), leaks.begin(), leaks.end());
   return all;
 }
