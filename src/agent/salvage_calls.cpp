@@ -332,7 +332,7 @@ HttpReply SalvageCalls::rows(const Json& body, const std::string& peer) const {
     return HttpReply{error.kind == Kind::refused         ? 403
                      : error.kind == Kind::invalid_input ? 400
                                                          : 503,
-                     dump({{"what", one_line(error)}})};
+                     dump({{"what", one_line(error)}, {"kind", name_of(error.kind)}})};
   };
   const auto begun = [&]() -> Result<std::function<bool(const std::function<bool(std::string_view)>&)>> {
     const auto which = TRY(agent::which(body));

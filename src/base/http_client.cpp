@@ -2,6 +2,8 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
+
 namespace domicile {
 
 struct HttpClient::State {
@@ -57,8 +59,11 @@ int before_sending(void* sending_ptr, char*, char*, int, int) {
 
 using Headers = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
 
+// libcurl's own type for a body is a form's, which servers read into memory and bound by a few kilobytes.
 Headers header_list(const std::vector<std::string>& lines) {
   curl_slist* list = nullptr;
+  if (std::ranges::none_of(lines, [](const std::string& line) { return line.starts_with("Content-Type:"); }))
+    list = curl_slist_append(list, "Content-Type: application/octet-stream");
   for (const auto& line : lines) list = curl_slist_append(list, line.c_str());
   return {list, &curl_slist_free_all};
 }

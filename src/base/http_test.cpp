@@ -24,6 +24,17 @@ TEST(Http, ARequestGoesThereAndBackOverTcp) {
   }
 }
 
+TEST(Http, ALongBodyArrivesWhole) {
+  auto server = HttpServer::start({"127.0.0.1"}, echo);
+  ASSERT_TRUE(server);
+  HttpClient client;
+  const std::string body(100'000, 'x');
+  const auto r = client.send({"POST", fmt::format("http://127.0.0.1:{}/a", server->port()), {}, body});
+  ASSERT_TRUE(r) << render(r.error());
+  EXPECT_EQ(r->status, 201) << "a form is bounded by 8 KB";
+  EXPECT_EQ(r->body, "POST /a " + body);
+}
+
 TEST(Http, AUnixSocketMarksTheCallAsLocal) {
   TempDir dir;
   HttpListen listen;

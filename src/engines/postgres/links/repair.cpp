@@ -12,6 +12,7 @@ namespace {
 constexpr int kCoarse = 12, kFine = 6;
 // Beyond this a whole copy moves less than sums and rows in parts.
 constexpr std::size_t kMostDiffering = (std::size_t{1} << kCoarse) / 2;
+constexpr std::int64_t kFewRows = 8;      // of a coarse part: they cost less than finer sums
 constexpr std::int64_t kSmall = 100'000;  // rows of a table that is compared whatever differs
 
 // One table in the course of a repair.
@@ -87,8 +88,10 @@ class Repair {
     say(work, fmt::format("{} of {} parts differ", differs.numbers.size(), coarse.numbers.size()));
     if (differs.numbers.empty()) return true;
     if (differs.numbers.size() > kMostDiffering && work.theirs.rows > kSmall && !options_.before_change) return false;
-    const Parts fine = split(differs, kFine);
-    work.differs = differing(fine, TRY(their_sums(work, differs, kFine)), TRY(my_sums(work, differs, kFine)));
+    work.differs = differs;
+    if (work.theirs.rows > kFewRows << kCoarse)
+      work.differs =
+          differing(split(differs, kFine), TRY(their_sums(work, differs, kFine)), TRY(my_sums(work, differs, kFine)));
     CHECK_OK(fetch(work));
     return true;
   }
