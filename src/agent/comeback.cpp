@@ -1,6 +1,7 @@
 #include "agent/comeback.hpp"
 
 #include "agent/salvage_calls.hpp"
+#include "engines/postgres/links/health.hpp"
 #include "engines/postgres/links/position.hpp"
 #include "engines/postgres/links/slots.hpp"
 #include "engines/postgres/salvage/book.hpp"
@@ -8,6 +9,7 @@
 namespace domicile::agent {
 
 using authority::Copy;
+using authority::OnlyHere;
 using authority::Position;
 using authority::Record;
 using postgres::SalvageRun;
@@ -48,22 +50,19 @@ Json json_of(const std::vector<postgres::links::RepairedTable>& tables) {
 
 Result<void> Comeback::run(const std::string& residency, const Copy& copy, const Record& record) const {
   setup_.stall.reach("comeback.begin", residency);
-  const bool owned = copy.source == setup_.config->region;
-  const auto surplus = TRY(owned ? keep_by_log(residency, copy, record) : judge_receiver(residency, copy, record));
+  const auto only = authority::only_here(copy, record, setup_.config->region);
+  const auto surplus = TRY(only == OnlyHere::own_log ? keep_by_log(residency, copy, record)
+                                                     : judge_receiver(residency, copy, record, only));
   setup_.stall.reach("comeback.kept", residency);
   CHECK_OK(repair(residency, copy, record, surplus));
   setup_.stall.reach("comeback.repaired", residency);
   return {};
 }
 
-// A receiver that stood where the new owner did, or before, holds nothing that the owner never had. One that stood
-// behind that, or nobody knows where, may hold what the lost owner acknowledged, and be the last one that does.
-Result<Comeback::Surplus> Comeback::judge_receiver(const std::string& residency, const Copy& copy,
-                                                   const Record& record) const {
-  const auto handover = authority::handover_of(copy, record);
-  const bool same_owner = !handover && record.owner == copy.source && record.epoch == copy.epoch;
-  const bool known = handover && handover->at && copy.position && copy.position->comparable_with(*handover->at);
-  if (same_owner || (known && copy.position->lsn <= handover->at->lsn)) return Surplus::none;
+Result<Comeback::Surplus> Comeback::judge_receiver(const std::string& residency, const Copy& copy, const Record& record,
+                                                   OnlyHere only) const {
+  if (only == OnlyHere::as_source) only = TRY(gone_back(residency, copy)) ? OnlyHere::perhaps : OnlyHere::nothing;
+  if (only == OnlyHere::nothing) return Surplus::none;
   const auto* rules = topology::residency_of(*setup_.store.topology, residency);
   if (rules != nullptr &&
       topology::form_at(*setup_.store.topology, *rules, setup_.config->region) == topology::Form::full)
@@ -71,12 +70,24 @@ Result<Comeback::Surplus> Comeback::judge_receiver(const std::string& residency,
   // Without its personal columns a row is no salvage. It waits for the region that wrote it, if that may come back.
   const auto told = setup_.peers->call(copy.source, "GET", "/v1/copies/" + residency, Json(), 2 * kSecond);
   if (told && TRY(member<authority::Epoch>(*told, "epoch")) > copy.epoch) return Surplus::none;
-  if (!known) return Surplus::none;
+  const auto handover = authority::handover_of(copy, record);
+  if (!handover || !handover->at) return Surplus::none;
   return fail(
       Kind::unavailable,
       fmt::format("this reduced copy holds rows of {} that its next owner never got; it waits until {} has come "
                   "back and kept them",
                   copy.source, copy.source));
+}
+
+// Has the source less than this copy got from it, or is it another database?
+Result<bool> Comeback::gone_back(const std::string& residency, const Copy& copy) const {
+  const auto address = setup_.store.peers.find(copy.source);
+  if (!copy.position || address == setup_.store.peers.end()) return false;
+  const auto source = TRY(postgres::links::identify(address->second, setup_.store.deadline));
+  const auto why = postgres::links::history_difference(*copy.position, source);
+  if (!why.empty())
+    setup_.log.warn("comeback.source", why, {{Field::residency, residency}, {Field::from, copy.source}});
+  return !why.empty();
 }
 
 Result<Comeback::Surplus> Comeback::keep_by_log(const std::string& residency, const Copy& copy,

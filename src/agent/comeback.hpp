@@ -37,7 +37,8 @@ class Comeback {
   Result<Surplus> keep_by_log(const std::string& residency, const authority::Copy& copy,
                               const authority::Record& record) const;
   Result<Surplus> judge_receiver(const std::string& residency, const authority::Copy& copy,
-                                 const authority::Record& record) const;
+                                 const authority::Record& record, authority::OnlyHere only) const;
+  Result<bool> gone_back(const std::string& residency, const authority::Copy& copy) const;
   Result<void> keep(const Sql& sql, const postgres::SalvageRun& run, std::vector<salvage::Entry> entries,
                     const std::string& owner) const;
   Result<void> keep_differing(const std::string& residency, const authority::Copy& copy,

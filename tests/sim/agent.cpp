@@ -12,6 +12,7 @@ struct World::Sent {
 
 void World::start_agent(Site& s) {
   s.agent = Agent{};
+  if (policy_.forget_epoch) s.known_epoch = 0, s.known_owner.clear();
   s.agent.boot = fmt::format("{}-{}", s.name, ++s.incarnation);
   beat_loop(s);
   glimpse_loop(s);
@@ -148,6 +149,8 @@ void World::act(Site& s) {
   const auto it = a.view->authorities.find(kResidency);
   const Record* r = it == a.view->authorities.end() ? nullptr : &it->second.value;
   if (r != nullptr && a.distrusted.empty() && s.database && act_on_copy(s, *r)) return;
+  if (policy_.anyone_opens && r != nullptr && r->mode == Mode::moving && r->to != s.name && a.distrusted.empty())
+    return open(s);
   const Local l = local_of(s, r);
   const Decision d =
       decide({timing_, rules_, l, *a.view, a.observed, local(s), now_, fmt::format("{}-{}", s.name, ++switches_)});
@@ -159,11 +162,13 @@ void World::act(Site& s) {
 // True: something is under way, look again after it.
 bool World::act_on_copy(Site& s, const Record& r) {
   CopyStep step = next_copy_step(s.copy, r, s.name);
-  if (step.act == CopyAct::keep || step.act == CopyAct::repair)
-    return false;  // operator_repairs() is the repair's model
+  if (step.act == CopyAct::keep) return false;
+  if (step.act == CopyAct::repair) return come_back(s, r, step.next);
   const bool seen_since = s.agent.asked > s.agent.stood_at || policy_.follow_stale;
   if (step.act == CopyAct::follow && s.copy.state == Copy::State::stopped && !seen_since) return false;
-  if (step.act == CopyAct::mark_resync && policy_.follow_without_fence)
+  const auto handover = handover_of(s.copy, r);
+  const bool base = handover && handover->at && s.copy.state == Copy::State::stopped;
+  if (step.act == CopyAct::mark_resync && (policy_.follow_without_fence || (policy_.base_is_enough && base)))
     step = {CopyAct::follow, {Copy::State::following, r.owner, r.epoch, {}}, "broken on purpose"};
   tell(fmt::format("{}'s copy: {} {} {}: {}", s.name, name_of(step.next.state), step.next.source, step.next.epoch,
                    step.why));
@@ -182,13 +187,48 @@ bool World::act_on_copy(Site& s, const Record& r) {
   return false;
 }
 
+// What only this copy has is kept, on its own disk; then it is made equal to the owner's, if that serves still.
+bool World::come_back(Site& s, const Record& r, const Copy& next) {
+  OnlyHere only = only_here(s.copy, r, s.name);
+  if (policy_.forget_salvage || (policy_.ahead_is_behind && only == OnlyHere::perhaps)) only = OnlyHere::nothing;
+  s.agent.busy = true;
+  s.agent.step = "comeback_keep";
+  agent_at(s, rng_.between(20, 600) * kMillisecond, [this, &s, next, only] {
+    if (only == OnlyHere::own_log || only == OnlyHere::perhaps)
+      for (const auto& entry : s.log) salvage_.insert(entry.id);
+    s.agent.step = "comeback_repair";
+    agent_at(s, rng_.between(100, 2'000) * kMillisecond, [this, &s, next] {
+      s.agent.busy = false;
+      Site& owner = site(next.source);
+      const bool reached = owner.alive && !owner.paused && owner.database && !cuts_.contains({s.name, owner.name}) &&
+                           !cuts_.contains({owner.name, s.name});
+      const auto* seen = owner.agent.view ? &owner.agent.view->authorities : nullptr;
+      const auto record = seen == nullptr ? decltype(seen->end()){} : seen->find(kResidency);
+      const bool serves = seen != nullptr && record != seen->end() && record->second.value.mode == Mode::serving &&
+                          record->second.value.owner == owner.name && record->second.value.epoch == next.epoch;
+      if (reached && serves && owner.copy.state == Copy::State::owner && owner.copy.epoch == next.epoch) {
+        s.log = owner.log;
+        s.position = owner.slots[s.name] = s.log.size();
+        s.copy = next;
+        ++outcome_.salvaged;
+        tell(s.name + " is repaired");
+        check_prefix(s, true);
+      }
+      act(s);
+    });
+  });
+  return true;
+}
+
 // Rows keep arriving until the workers are really gone.
 void World::stop_inbound(Site& s, const Copy& next) {
   s.agent.busy = true;
   s.agent.step = "stop_inbound";
-  agent_at(s, rng_.between(5, 400) * kMillisecond, [this, &s, next] {
+  const Micros delay = rng_.between(5, 400) * kMillisecond;
+  tempt(s, delay);
+  agent_at(s, delay, [this, &s, next, before = s.position] {
     s.copy = next;
-    s.copy.position = Position{next.source, 1, s.position};
+    s.copy.position = Position{next.source, 1, policy_.position_before_stop ? before : s.position};
     s.agent.stood_at = local(s);
     s.agent.busy = false;
     act(s);
@@ -208,8 +248,10 @@ void World::perform(Site& s, const Decision& d) {
     case Act::swap: {
       Swap swap = *d.swap;
       if (policy_.compare_no_beat) swap.beat_of.clear(), swap.expected_beat.reset();
+      if (policy_.same_epoch && swap.next.cause == Cause::automatic) --swap.next.epoch;
       s.agent.busy = true;
       s.agent.step = "swap";
+      tempt(s, 40 * kMillisecond);
       s.agent.most_advanced.reset();
       tell(s.name + " swaps: " + d.why);
       const Epoch known = s.known_epoch;
@@ -230,6 +272,7 @@ void World::reopen(Site& s) {
   const Epoch epoch = s.agent.view->authorities.at(kResidency).value.epoch;
   s.agent.busy = true;
   s.agent.step = "reopen";
+  tempt(s, 40 * kMillisecond);
   vote(s, false, epoch, [this, &s, epoch](bool agreed) {
     s.agent.busy = false;
     if (agreed)
@@ -243,6 +286,7 @@ void World::reopen(Site& s) {
 void World::finish(Site& s, const std::string& key, std::string_view step, Micros delay, Fn effect) {
   s.agent.busy = true;
   s.agent.step = std::string(step);
+  tempt(s, delay);
   agent_at(s, delay, [this, &s, key, step = std::string(step), effect = std::move(effect)] {
     effect();
     agent_at(s, kMillisecond, [this, &s, key, step] {
@@ -298,11 +342,13 @@ void World::open(Site& s) {
   switch (*step) {
     case OpenStep::advance_slots:
       return finish(s, key, name_of(*step), delay, [this, &s] {
-        for (const auto& name : names_) s.slots[name] = s.log.size();
+        if (!policy_.skip_slots)
+          for (const auto& name : names_) s.slots[name] = s.log.size();
       });
     case OpenStep::persist_epochs:
       s.agent.busy = true;
       s.agent.step = name_of(*step);
+      tempt(s, 40 * kMillisecond);
       return vote(s, true, r.epoch, [this, &s, key, epoch = r.epoch](bool agreed) {
         s.agent.busy = false;
         if (agreed) s.agent.persisted = key;
@@ -311,7 +357,10 @@ void World::open(Site& s) {
     case OpenStep::swap_serving:
       s.agent.busy = true;
       s.agent.step = name_of(*step);
-      s.agent.ride = Swap{kResidency, seen.text, serving_record(r, now_)};
+      tempt(s, 40 * kMillisecond);
+      s.agent.ride =
+          Swap{kResidency, seen.text,
+               serving_record(r, now_, s.copy.state == Copy::State::stopped ? s.copy.position : std::nullopt)};
       return beat(s);
     default:
       return finish(s, key, name_of(*step), delay, [] {});
@@ -321,6 +370,7 @@ void World::open(Site& s) {
 void World::compare_positions(Site& s) {
   s.agent.busy = true;
   s.agent.step = "compare_positions";
+  tempt(s, 150 * kMillisecond);
   agent_at(s, 150 * kMillisecond, [this, &s] {
     s.agent.busy = false;
     bool ahead = true;

@@ -27,6 +27,17 @@ struct Policy {
   bool follower_serves_links = false;  // a region that lost ownership goes on sending, also what it receives itself
   bool careless_restore = false;       // from a backup of any moment, with agents running that nobody can reach
   bool beat_is_forever = false;        // the guard never looks at the lease's end
+  bool forget_salvage = false;         // a copy is overwritten before what only it has is kept
+  bool ahead_is_behind = false;        // the same of a receiver that got further than the new owner
+  bool base_is_enough = false;         // a receiver follows after any takeover, wherever it stood
+  bool margin_zero = false;            // clocks drift, and nothing is left for that
+  bool drop_epoch_check = false;       // the guard takes a lease of an older epoch
+  bool anyone_opens = false;           // a third agent ends the target's switch
+  bool blind_swap = false;             // the quorum does not compare the record that a swap expects
+  bool same_epoch = false;             // a takeover goes on in the epoch of the dead owner
+  bool skip_slots = false;             // a target opens its slots where they stood
+  bool position_before_stop = false;   // a copy's position is taken while its workers still apply
+  bool forget_epoch = false;           // a site loses its highest epoch with its agent
 };
 
 struct Outcome {
@@ -34,6 +45,7 @@ struct Outcome {
   std::vector<std::string> story;     // when asked for
   std::map<std::string, int> visits;  // "step x fault" -> how often this seed hit it
   int writes = 0, openings = 0, salvaged = 0, restores = 0, adoptions = 0;
+  std::int64_t simulated_us = 0;
 };
 
 Outcome run(std::uint64_t seed, const Policy& policy = {}, bool tell = false);

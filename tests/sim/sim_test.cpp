@@ -85,6 +85,17 @@ const Broken kBroken[] = {
     {"trust_journal", &Policy::trust_journal, 32, &Policy::careless_restore},
     {"follower_serves_links", &Policy::follower_serves_links},
     {"beat_is_forever", &Policy::beat_is_forever},
+    {"forget_salvage", &Policy::forget_salvage},
+    {"ahead_is_behind", &Policy::ahead_is_behind},
+    {"base_is_enough", &Policy::base_is_enough},
+    {"margin_zero", &Policy::margin_zero},
+    {"drop_epoch_check", &Policy::drop_epoch_check},
+    {"anyone_opens", &Policy::anyone_opens},
+    {"blind_swap", &Policy::blind_swap},
+    {"same_epoch", &Policy::same_epoch},
+    {"skip_slots", &Policy::skip_slots},
+    {"position_before_stop", &Policy::position_before_stop},
+    {"forget_epoch", &Policy::forget_epoch, 1, &Policy::careless_restore},
 };
 INSTANTIATE_TEST_SUITE_P(Rules, Mutation, testing::ValuesIn(kBroken), [](const auto& info) { return info.param.name; });
 

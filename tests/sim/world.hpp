@@ -123,6 +123,7 @@ class World {
   void look(Site& site, const View& seen, Micros when, Epoch known_epoch, const std::string& known_owner);
   void act(Site& site);
   bool act_on_copy(Site& site, const Record& record);
+  bool come_back(Site& site, const Record& record, const Copy& next);
   void stop_inbound(Site& site, const Copy& next);
   Local local_of(const Site& site, const Record* record);
   void perform(Site& site, const Decision& decision);
@@ -140,9 +141,10 @@ class World {
   void client(Site& site);
   void replicate(Site& site);
   void operator_asks();
-  void operator_repairs();
   void operator_adopts();
   void fault();
+  void strike(Site& site, int kind, Micros duration);
+  void tempt(Site& site, Micros delay);
   void visit(const Site& site, const std::string& fault);
   void kill_agent(Site& site, bool database, Micros duration);
   void pause(Site& site, bool frozen, Micros duration);

@@ -129,10 +129,15 @@ std::optional<Handover> handover_of(const Copy& copy, const Record& record) {
   return Handover{first.owner, first.fence ? first.fence : first.base};
 }
 
-bool ahead_of_handover(const Copy& copy, const Record& record) {
+OnlyHere only_here(const Copy& copy, const Record& record, const std::string& region) {
+  if (copy.source == region) return OnlyHere::own_log;
+  const auto later = opened_since(copy, record);
+  if (later && record.owner == copy.source &&
+      std::ranges::all_of(*later, [&](const Opened& opened) { return opened.owner == copy.source; }))
+    return OnlyHere::as_source;
   const auto handover = handover_of(copy, record);
-  return handover && handover->at && copy.position && copy.position->comparable_with(*handover->at) &&
-         copy.position->lsn > handover->at->lsn;
+  const bool known = handover && handover->at && copy.position && copy.position->comparable_with(*handover->at);
+  return known && copy.position->lsn <= handover->at->lsn ? OnlyHere::nothing : OnlyHere::perhaps;
 }
 
 std::string not_promotable(const Copy& copy, const Record& record) {

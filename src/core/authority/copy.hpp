@@ -61,8 +61,14 @@ struct Handover {
   bool operator==(const Handover&) const = default;
 };
 std::optional<Handover> handover_of(const Copy& copy, const Record& record);
-// Does this copy, which followed another region, hold rows of the ended epoch that the new owner never had?
-bool ahead_of_handover(const Copy& copy, const Record& record);
+// What of a copy that is about to be overwritten may be nowhere else.
+enum class OnlyHere {
+  nothing,    // the next owner had at least as much as is here
+  own_log,    // this region wrote the epoch: its log names what nobody else got
+  perhaps,    // this copy got further than the next owner, or nobody knows: whatever differs may be it
+  as_source,  // its source owns it still: nothing, unless that one's history has gone back
+};
+OnlyHere only_here(const Copy& copy, const Record& record, const std::string& region);
 
 // Why this copy must not become the owner's, or empty: it must be a prefix of the last epoch that anybody opened and,
 // where the record moves with a fence, hold everything up to it. Ask it before any takeover, and again after the

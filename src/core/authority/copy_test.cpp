@@ -182,10 +182,25 @@ TEST(Handover, IsWhereTheNextOwnerTookItAndSaysWhoIsAhead) {
       << "the first one's: nobody later ever had more of that epoch";
   EXPECT_FALSE(handover_of(copy(State::following, "a", 4), serving("a", 4, kFour)));
   EXPECT_FALSE(handover_of(copy(State::owner, "a", 4), serving("a", 12, long_history(5)))) << "forgotten";
-  EXPECT_TRUE(ahead_of_handover(copy(State::resync, "a", 4, at(91)), serving("b", 5, kTakenAt90)));
-  EXPECT_FALSE(ahead_of_handover(copy(State::resync, "a", 4, at(90)), serving("b", 5, kTakenAt90)));
-  EXPECT_FALSE(ahead_of_handover(copy(State::resync, "a", 4, at(91)), serving("b", 5, kUnfenced))) << "nobody knows";
-  EXPECT_FALSE(ahead_of_handover(copy(State::resync, "a", 4, Position{"2", 1, 91}), serving("b", 5, kTakenAt90)));
+}
+
+TEST(OnlyHere, IsWhatMustBeKeptBeforeACopyIsOverwritten) {
+  const Record taken = serving("b", 5, kTakenAt90);
+  EXPECT_EQ(only_here(copy(State::resync, "c", 4), taken, "c"), OnlyHere::own_log);
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(89)), taken, "c"), OnlyHere::nothing);
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(90)), taken, "c"), OnlyHere::nothing);
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(91)), taken, "c"), OnlyHere::perhaps);
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4, Position{"2", 1, 7}), taken, "c"), OnlyHere::perhaps);
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4), taken, "c"), OnlyHere::perhaps) << "where it stood is not known";
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(7)), serving("b", 5, kUnfenced), "c"), OnlyHere::perhaps);
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(7)), serving("a", 4, kFour), "c"), OnlyHere::as_source);
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(7)), serving("a", 6, {{4, "a", {}}, {6, "a", {}}}), "c"),
+            OnlyHere::as_source);
+  EXPECT_EQ(
+      only_here(copy(State::resync, "a", 4, at(7)), serving("a", 6, {{4, "a", {}}, {5, "b", {}}, {6, "a", {}}}), "c"),
+      OnlyHere::perhaps)
+      << "somebody else wrote in between";
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(7)), serving("a", 12, long_history(5)), "c"), OnlyHere::perhaps);
 }
 
 // us-east owns; eu-west's copy lives through a rollback, a planned switch that it saw whole, and a loss.
