@@ -1,7 +1,5 @@
 #include "everywhere.hpp"
 
-#include "../own_lab.hpp"
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "../own_lab.hpp"
 #include "base/clock.hpp"
 #include "base/process.hpp"
 #include "core/snapshot/view.hpp"

@@ -228,8 +228,8 @@ HttpReply Api::first_rows(const HttpCall& call, const std::string& rest) {
   if (rules == nullptr || !topology::may_own(*rules, setup_.config->region) ||
       topology::form_at(*setup_.topology, *rules, call.peer_name) == topology::Form::none)
     return reply({{"what", fmt::format("no link of {} goes from here to {}", residency, call.peer_name)}}, 403);
-  if (what.empty() && repair_body(call.body).value_or(false)) {
-    // Its slot is made anew: only where it is one of an owner, who knows that its receiver has to begin again.
+  if (what.empty()) {
+    // A region that owns it no more has rows of its next owner, and its slots belong to an epoch that has ended.
     const auto loop = setup_.residencies.find(residency);
     const auto record = loop == setup_.residencies.end() ? std::nullopt : loop->second->seen().get()->record;
     if (!record || record->value.owner != setup_.config->region || record->value.mode != authority::Mode::serving)

@@ -152,8 +152,10 @@ void World::act(Site& s) {
   if (policy_.anyone_opens && r != nullptr && r->mode == Mode::moving && r->to != s.name && a.distrusted.empty())
     return open(s);
   const Local l = local_of(s, r);
+  Timing timing = timing_;
+  if (policy_.impatient) timing.ttl /= 2;
   const Decision d =
-      decide({timing_, rules_, l, *a.view, a.observed, local(s), now_, fmt::format("{}-{}", s.name, ++switches_)});
+      decide({timing, rules_, l, *a.view, a.observed, local(s), now_, fmt::format("{}-{}", s.name, ++switches_)});
   a.step = "idle";
   if (d.why != std::exchange(a.said, d.why)) tell(fmt::format("{} decides: {}", s.name, d.why));
   perform(s, d);
@@ -177,6 +179,10 @@ bool World::act_on_copy(Site& s, const Record& r) {
     return true;
   }
   if (step.act == CopyAct::first_rows) {
+    // What is not the owner any more lets nobody begin.
+    const Site& source = site(step.next.source);
+    const bool owns = source.copy.state == Copy::State::owner && source.copy.epoch == step.next.epoch;
+    if (!owns && !policy_.anyone_exports) return false;
     s.log = site(step.next.source).log;
     s.position = s.log.size();
   }
@@ -190,7 +196,7 @@ bool World::act_on_copy(Site& s, const Record& r) {
 // What only this copy has is kept, on its own disk; then it is made equal to the owner's, if that serves still.
 bool World::come_back(Site& s, const Record& r, const Copy& next) {
   OnlyHere only = only_here(s.copy, r, s.name);
-  if (policy_.forget_salvage || (policy_.ahead_is_behind && only == OnlyHere::perhaps)) only = OnlyHere::nothing;
+  if (policy_.forget_salvage) only = OnlyHere::nothing;
   s.agent.busy = true;
   s.agent.step = "comeback_keep";
   agent_at(s, rng_.between(20, 600) * kMillisecond, [this, &s, next, only] {
@@ -247,6 +253,7 @@ void World::perform(Site& s, const Decision& d) {
       return compare_positions(s);
     case Act::swap: {
       Swap swap = *d.swap;
+      if (policy_.no_rollback && swap.next.cause == Cause::rollback) return;
       if (policy_.compare_no_beat) swap.beat_of.clear(), swap.expected_beat.reset();
       if (policy_.same_epoch && swap.next.cause == Cause::automatic) --swap.next.epoch;
       s.agent.busy = true;

@@ -28,9 +28,10 @@ struct Policy {
   bool careless_restore = false;       // from a backup of any moment, with agents running that nobody can reach
   bool beat_is_forever = false;        // the guard never looks at the lease's end
   bool forget_salvage = false;         // a copy is overwritten before what only it has is kept
-  bool ahead_is_behind = false;        // the same of a receiver that got further than the new owner
   bool base_is_enough = false;         // a receiver follows after any takeover, wherever it stood
-  bool margin_zero = false;            // clocks drift, and nothing is left for that
+  bool anyone_exports = false;         // first rows come from a region that owned it once
+  bool impatient = false;              // a life is taken for over after half of ttl
+  bool no_rollback = false;            // a planned switch that cannot end is never rolled back
   bool drop_epoch_check = false;       // the guard takes a lease of an older epoch
   bool anyone_opens = false;           // a third agent ends the target's switch
   bool blind_swap = false;             // the quorum does not compare the record that a swap expects

@@ -9,7 +9,6 @@ constexpr Micros kFaults = 40 * kSecond, kHealing = 90 * kSecond;
 
 World::World(std::uint64_t seed, const Policy& policy, bool tell)
     : policy_(policy), tell_(tell), rng_{seed}, glimpses_{~seed} {
-  if (policy.margin_zero) timing_.margin = 0;
   names_ = {"a", "b", "c"};
   if (rng_.one_in(3)) names_.push_back("v");
   for (const auto& name : names_) {
@@ -104,7 +103,8 @@ void World::ask_quorum(Site& s, std::optional<BeatRequest> beat, std::optional<S
   auto over = std::make_shared<bool>(false);
   send(s.name, kQuorum, s.slow,
        [this, &s, beat = std::move(beat), swap = std::move(swap), over, done, asked = outcome_.restores] {
-         if (asked != outcome_.restores) return;  // the connection ended with the members that were restored
+         if (quorum_down_ || asked != outcome_.restores)
+           return;  // the connection ended with the members that were restored
          auto answer = std::make_shared<SwapOutcome>(apply(beat, swap));
          send(kQuorum, s.name, s.slow, [this, &s, answer, over, done] {
            agent_at(s, 0, [answer, over, done] {
@@ -212,6 +212,7 @@ void World::operator_adopts() {
   if (!behind || answered * 2 <= names_.size()) return;
   if (owner.empty()) owner = rules_.home;
   const Record next = adopted_record(highest, owner, fmt::format("adopt-{}", ++switches_));
+  if (quorum_down_) return;
   apply({}, Swap{kResidency, authority_ ? std::optional(authority_->text) : std::nullopt, next});
   ++outcome_.adoptions;
 }
@@ -304,13 +305,25 @@ void World::fault() {
     const bool quiet = record() == nullptr || record()->mode == Mode::serving;
     if (quiet || policy_.careless_restore) backups_.push_back({authority_, beats_});
   } else {
-    const Backup& backup = backups_[rng_.next() % backups_.size()];
+    restore(backups_[rng_.next() % backups_.size()]);
+  }
+}
+
+// All members are stopped for longer than any lease runs, as docs/state.md demands; then they hold what was saved.
+void World::restore(const Backup& backup) {
+  if (quorum_down_) return;
+  const auto restored = [this, backup] {
     if (!policy_.careless_restore) stop_unreachable_agents();
+    quorum_down_ = false;
     authority_ = backup.authority;
     beats_ = backup.beats;
     ++outcome_.restores;
     tell(fmt::format("the quorum is restored to epoch {}", record() == nullptr ? 0 : record()->epoch));
-  }
+  };
+  if (policy_.careless_restore) return restored();
+  quorum_down_ = true;
+  tell("the members of the quorum are stopped");
+  at((timing_.ttl + timing_.margin) * 110 / 100 + rng_.between(0, 5'000) * kMillisecond, restored);
 }
 
 // Who restores the quorum stops every agent that it cannot reach, as docs/state.md demands: what such an agent knows

@@ -148,6 +148,11 @@ class World {
   void visit(const Site& site, const std::string& fault);
   void kill_agent(Site& site, bool database, Micros duration);
   void pause(Site& site, bool frozen, Micros duration);
+  struct Backup {
+    std::optional<Stored<Record>> authority;
+    std::map<std::string, Stored<Beat>> beats;
+  };
+  void restore(const Backup& backup);
   void stop_unreachable_agents();
   void heal();
   void check_prefix(const Site& site, bool whole);
@@ -175,11 +180,8 @@ class World {
   std::vector<std::string> names_;
   std::optional<Stored<Record>> authority_;
   std::map<std::string, Stored<Beat>> beats_;
-  struct Backup {
-    std::optional<Stored<Record>> authority;
-    std::map<std::string, Stored<Beat>> beats;
-  };
   std::vector<Backup> backups_;
+  bool quorum_down_ = false;
   std::set<std::pair<std::string, std::string>> cuts_;
   bool faults_ = true;
   Micros served_since_ = 0;
