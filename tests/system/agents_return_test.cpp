@@ -144,23 +144,7 @@ TEST(AgentsReturn, WhatNobodyElseHasIsKeptAndTheCopyIsMadeEqualAndFollows) {
   for (const Json& repair : repairs)
     for (const Json& table : repair["tables"]) EXPECT_EQ(table["digest"].get<std::string>().size(), 64U) << repair;
 
-  // What the link brings from now on arrives, and the way home is a planned switch like any other.
-  ASSERT_EQ(regions.write(kEu, "us"), "");
-  EXPECT_TRUE(eventually([&] { return orders(regions, kUs) == orders(regions, kEu); }));
-  ASSERT_TRUE(regions.settled()) << regions.told();
-  must(regions.order_switch("us", kUs));
-  ASSERT_TRUE(regions.serves("us", kUs, 3)) << regions.told();
-  ASSERT_EQ(regions.write(kUs, "us"), "");
-  for (const auto& region : {kEu, kWest})
-    EXPECT_TRUE(eventually([&] { return orders(regions, region) == orders(regions, kUs); }))
-        << region << regions.told();
-}
-
-TEST(AgentsReturn, ADecisionWritesAtTheOwnerWhatARuleSaysAndNothingByItself) {
-  Diverged world;
-  auto& regions = world.regions;
-  regions.start_region(kUs);
-  ASSERT_TRUE(back(regions, kUs)) << regions.told();
+  // Decisions: nothing by itself, then what a rule says.
   const auto untouched = orders(regions, kEu);
   const Json all{{"residency", "us"}, {"epoch", 1}, {"act", "apply"}, {"reason", "test"}};
   const auto with = [&](const char* member, Json value) {
@@ -192,6 +176,17 @@ TEST(AgentsReturn, ADecisionWritesAtTheOwnerWhatARuleSaysAndNothingByItself) {
     EXPECT_NE(entry["state"], "open") << entry;
     EXPECT_EQ(entry["decided"]["reason"], "test") << entry;
   }
+
+  // What the link brings from now on arrives, and the way home is a planned switch like any other.
+  ASSERT_EQ(regions.write(kEu, "us"), "");
+  EXPECT_TRUE(eventually([&] { return orders(regions, kUs) == orders(regions, kEu); }));
+  ASSERT_TRUE(regions.settled()) << regions.told();
+  must(regions.order_switch("us", kUs));
+  ASSERT_TRUE(regions.serves("us", kUs, 3)) << regions.told();
+  ASSERT_EQ(regions.write(kUs, "us"), "");
+  for (const auto& region : {kEu, kWest})
+    EXPECT_TRUE(eventually([&] { return orders(regions, region) == orders(regions, kUs); }))
+        << region << regions.told();
 }
 
 TEST(AgentsReturn, ARowThatTheOwnerChangesAfterItWasJudgedIsNotOverwritten) {
