@@ -218,13 +218,7 @@ Result<Json> MoveCalls::summary(const Json& body, const std::string& peer) {
 }
 
 HttpReply MoveCalls::rows(const Json& body, const std::string& peer) {
-  const auto refusal = [](const Error& error) {
-    return HttpReply{error.kind == Kind::refused         ? 403
-                     : error.kind == Kind::invalid_input ? 400
-                                                         : 503,
-                     dump({{"what", one_line(error)}, {"kind", name_of(error.kind)}})};
-  };
-  const auto begun = [&]() -> Result<std::function<bool(const std::function<bool(std::string_view)>&)>> {
+  return rows_reply([&]() -> Result<RowsOut> {
     const auto move = TRY(known(body));
     if (!moves::abortable(move.phase))
       return fail(Kind::refused, fmt::format("no rows go over while it is {}", moves::name_of(move.phase)));
@@ -247,12 +241,7 @@ HttpReply MoveCalls::rows(const Json& body, const std::string& peer) {
             {{Field::link, link}, {Field::table, table->qualified()}, {Field::reason, one_line(done.error())}});
       return done.has_value();
     };
-  }();
-  if (!begun) return refusal(begun.error());
-  HttpReply reply;
-  reply.type = "text/plain";
-  reply.stream = *begun;
-  return reply;
+  }());
 }
 
 Result<Json> MoveCalls::seal(const Json& body, const std::string& peer) {

@@ -18,6 +18,20 @@ Result<void> GatedRows::flush() {
   return {};
 }
 
+HttpReply rows_reply(Result<RowsOut> rows) {
+  if (!rows) {
+    const auto kind = rows.error().kind;
+    return {kind == Kind::refused         ? 403
+            : kind == Kind::invalid_input ? 400
+                                          : 503,
+            dump({{"what", one_line(rows.error())}, {"kind", name_of(kind)}})};
+  }
+  HttpReply reply;
+  reply.type = "text/plain";
+  reply.stream = *std::move(rows);
+  return reply;
+}
+
 Result<HttpResponse> receive_lines(HttpClient& client, HttpRequest request, const Lines& sink) {
   std::string pending;
   Result<void> sunk;

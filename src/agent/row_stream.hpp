@@ -4,6 +4,7 @@
 #include <string>
 
 #include "agent/gate_client.hpp"
+#include "base/http_server.hpp"
 
 namespace domicile::agent {
 
@@ -24,6 +25,11 @@ class GatedRows {
   std::function<bool(std::string_view)> write_;
   std::string piece_;
 };
+
+// Writes rows until it is done or the other agent is gone; false ends the answer as a broken one.
+using RowsOut = std::function<bool(const std::function<bool(std::string_view)>& write)>;
+// The answer that streams them, or says why not.
+HttpReply rows_reply(Result<RowsOut> rows);
 
 // The receiving side: sends `request` and gives `sink` its answer's body, whole lines at a time. The sink's error comes
 // first; a status of 400 or more is a response.

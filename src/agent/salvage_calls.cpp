@@ -328,13 +328,7 @@ Result<Json> SalvageCalls::decide(const Json& body, const std::string& who) cons
 }
 
 HttpReply SalvageCalls::rows(const Json& body, const std::string& peer) const {
-  const auto refusal = [](const Error& error) {
-    return HttpReply{error.kind == Kind::refused         ? 403
-                     : error.kind == Kind::invalid_input ? 400
-                                                         : 503,
-                     dump({{"what", one_line(error)}, {"kind", name_of(error.kind)}})};
-  };
-  const auto begun = [&]() -> Result<std::function<bool(const std::function<bool(std::string_view)>&)>> {
+  return rows_reply([&]() -> Result<RowsOut> {
     const auto which = TRY(agent::which(body));
     if (TRY(serving(which.residency)).owner != peer)
       return fail(Kind::refused, fmt::format("{} does not own {}", peer, which.residency));
@@ -366,12 +360,7 @@ HttpReply SalvageCalls::rows(const Json& body, const std::string& peer) const {
                 {{Field::link, link}, {Field::table, table.qualified()}, {Field::reason, one_line(done.error())}});
           return done.has_value();
         };
-  }();
-  if (!begun) return refusal(begun.error());
-  HttpReply reply;
-  reply.type = "text/plain";
-  reply.stream = *begun;
-  return reply;
+  }());
 }
 
 // From a slot that has stood since the takeover: the one to `peer`, else another one.

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "engines/postgres/links/order.hpp"
+#include "engines/postgres/links/parts.hpp"
 #include "engines/postgres/links/sql.hpp"
 
 namespace domicile::postgres {
@@ -81,15 +82,12 @@ moves::TableSummary table_summary(const links::Table& rows) {
 }
 
 Result<std::vector<std::string>> key_of(const Sql& sql, const MoveTable& table) {
-  const auto rows = TRY(sql.query(
-      "SELECT a.attname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_index i ON i.indrelid = c.oid "
-      "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) "
-      "WHERE c.oid = $1::pg_catalog.regclass AND (i.indisreplident OR c.relreplident = 'd' AND i.indisprimary) "
-      "ORDER BY pg_catalog.array_position(i.indkey::int2[], a.attnum)",
-      {name_of(sql, table)}));
-  std::vector<std::string> key;
-  for (const auto& row : rows)
-    if (*row[0] != table.residency_column) key.push_back(*row[0]);
+  links::MappedTable mapped;
+  mapped.schema = table.schema;
+  mapped.name = table.name;
+  mapped.columns = table.carried;
+  auto key = TRY(links::key_of(sql, mapped));
+  std::erase(key, table.residency_column);
   if (key.empty())
     return fail(Kind::failed, fmt::format("table {} has no key beside its residency", table.qualified()),
                 "domicile plan");
@@ -178,11 +176,7 @@ std::vector<MoveTable> move_tables(const topology::Topology& topology, const Mov
 
 Result<TenantRows> TenantRows::open(Connection connection, std::vector<MoveTable> tables, std::string link,
                                     std::string link_role) {
-  // Rows are compared as text, so both sides print alike, whatever their roles' settings say. Sums of 4,096 parts are
-  // made in memory; the planner, which expects as many parts as rows, would sort the rows on disk.
-  CHECK_OK(connection.exec(
-      "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET timezone = 'UTC'; SET extra_float_digits = 1; "
-      "SET bytea_output = 'hex'; SET xmlbinary = 'base64'; SET statement_timeout = '10min'; SET work_mem = '64MB'"));
+  CHECK_OK(links::print_alike(connection));
   const Sql sql(connection);
   CHECK_OK(sort_parents_first(sql, tables));
   for (auto& table : tables) table.key = TRY(key_of(sql, table));
