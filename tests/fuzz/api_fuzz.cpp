@@ -57,7 +57,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       });
       break;
     case 'r':
-      look(rows_body(text), [](const RowsBody&) {});
+      look(rows_body(text), [](const RowsBody& body) {
+        demand(body.bits >= 0 && body.split >= 0 && body.bits + body.split <= 24);
+        for (const auto part : body.parts) demand(std::uint64_t{part} >> body.bits == 0);
+      });
+      look(repair_body(text), [](bool) {});
       break;
     case 'c':
       look(session_body(text), [](const std::string&) {});
