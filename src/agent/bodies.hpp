@@ -11,6 +11,13 @@
 
 namespace domicile::agent {
 
+// Whatever is wrong with a question is the asker's mistake.
+template <class T>
+Result<T> asked(Result<T> part) {
+  if (!part) part.error().kind = Kind::invalid_input;
+  return part;
+}
+
 // POST /v1/look. Empty members: look, whatever has changed.
 struct HintBody {
   std::string residency, record;

@@ -18,22 +18,6 @@ namespace {
 
 constexpr Micros kSinceTakeover = 600 * kSecond;  // the new owner reads its whole log since then
 
-// What of the epoch this disk cannot tell, in words; empty: it has all of it.
-std::string not_on_this_disk(const std::optional<Position>& handover, const Position& here) {
-  if (!handover) return "";
-  const auto at = authority::lsn_text(handover->lsn);
-  if (!handover->comparable_with(here))
-    return fmt::format(
-        "this database (system {}, timeline {}) is not the one that wrote the epoch (system {}, timeline "
-        "{}): what that one had committed behind {} is lost with it",
-        here.system_id, here.timeline, handover->system_id, handover->timeline, at);
-  if (here.lsn < handover->lsn)
-    return fmt::format(
-        "this disk is an older image, of {}: what had been committed behind {} is lost with the newer one",
-        authority::lsn_text(here.lsn), at);
-  return "";
-}
-
 Json json_of(const std::vector<postgres::links::RepairedTable>& tables) {
   Json list = Json::array();
   for (const auto& table : tables)
@@ -101,16 +85,17 @@ Result<Comeback::Surplus> Comeback::keep_by_log(const std::string& residency, co
   const auto at = handover ? handover->at : std::nullopt;
   if (at && at->comparable_with(here)) run.base = at->lsn;
   run.upto = here.lsn;
-  run.lost = not_on_this_disk(at, here);
+  run.lost = authority::not_on_this_disk(at, here);
 
-  // The slot to the next owner stands where that one stood. Any other holds as much, where its receiver got no further.
+  // The slot to the next owner holds just what that one never got: it may stand behind `base` where nothing of the
+  // residency lay between. Any other holds as much where its receiver got no further.
   std::vector<replication::LinkName> links;
   for (const auto& link : residency::links_of(*setup_.store.topology))
     if (link.residency == residency && link.from == setup_.config->region)
       links.insert(link.to == run.next_owner ? links.begin() : links.end(), {link.residency, link.from, link.to});
   for (const auto& name : links) {
     const auto link = postgres::link_spec(*setup_.store.topology, name);
-    if (run.base != 0 && !TRY(postgres::links::slot_reaches_back(sql, link, run.base))) continue;
+    if (name.to != run.next_owner && !TRY(postgres::links::slot_reaches_back(sql, link, run.base))) continue;
     const auto found = postgres::surplus_of(sql, link, run.base);
     if (!found && found.error().kind != Kind::unavailable) return tl::unexpected<Error>(found.error());
     if (!found) continue;
@@ -121,20 +106,21 @@ Result<Comeback::Surplus> Comeback::keep_by_log(const std::string& residency, co
   return Surplus::by_comparison;
 }
 
-Result<void> Comeback::keep(const Sql& sql, const SalvageRun& run, std::vector<salvage::Entry> entries,
+Result<void> Comeback::keep(const Sql& sql, const SalvageRun& run, const std::vector<salvage::Entry>& found,
                             const std::string& owner) const {
+  std::vector<salvage::Entry> entries;
   std::vector<postgres::Since> since;
-  if (!entries.empty()) {
+  if (!found.empty()) {
     const auto told = TRY(
-        setup_.peers->call(owner, "POST", "/v1/salvage/since", since_question(run.residency, entries), kSinceTakeover));
-    since = TRY(since_answer(told, entries.size()));
-  }
-  // What is not here because it was made there since was never removed here.
-  for (std::size_t i = entries.size(); i-- > 0;)
-    if (entries[i].net == salvage::Net::removed && since[i].made) {
-      entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(i));
-      since.erase(since.begin() + static_cast<std::ptrdiff_t>(i));
+        setup_.peers->call(owner, "POST", "/v1/salvage/since", since_question(run.residency, found), kSinceTakeover));
+    const auto answers = TRY(since_answer(told, found.size()));
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      // What is not here because it was made there since was never removed here.
+      if (found[i].net == salvage::Net::removed && answers[i].made) continue;
+      entries.push_back(found[i]);
+      since.push_back(answers[i]);
     }
+  }
   CHECK_OK(postgres::keep_salvage(sql, run, entries, since));
   setup_.events->add("salvage.kept",
                      fmt::format("{} rows that nobody else has are kept{}{}", entries.size(),
@@ -155,7 +141,7 @@ Result<void> Comeback::keep_differing(const std::string& residency, const Copy& 
   const auto here = TRY(postgres::links::own_position(sql));
   const bool owned = copy.source == setup_.config->region;
   run.upto = owned ? here.lsn : copy.position ? copy.position->lsn : 0;
-  run.lost = owned && handover ? not_on_this_disk(handover->at, here) : "";
+  run.lost = owned && handover ? authority::not_on_this_disk(handover->at, here) : "";
   run.note = "no slot has kept the log: found by comparing rows with the owner's";
   std::vector<salvage::Entry> entries;
   for (const auto& table : tables) {

@@ -39,7 +39,7 @@ class Comeback {
   Result<Surplus> judge_receiver(const std::string& residency, const authority::Copy& copy,
                                  const authority::Record& record, authority::OnlyHere only) const;
   Result<bool> gone_back(const std::string& residency, const authority::Copy& copy) const;
-  Result<void> keep(const Sql& sql, const postgres::SalvageRun& run, std::vector<salvage::Entry> entries,
+  Result<void> keep(const Sql& sql, const postgres::SalvageRun& run, const std::vector<salvage::Entry>& found,
                     const std::string& owner) const;
   Result<void> keep_differing(const std::string& residency, const authority::Copy& copy,
                               const authority::Record& record,

@@ -26,17 +26,6 @@ std::string fresh_move_id() {
   return fmt::format("m-{:016x}", bits);
 }
 
-Error as_question(Error error) {
-  error.kind = Kind::invalid_input;
-  return error;
-}
-
-template <class T>
-Result<T> asked(Result<T> part) {
-  if (!part) return tl::unexpected<Error>(as_question(part.error()));
-  return part;
-}
-
 Result<PhaseQuestion> question_of(const Json& body) {
   PhaseQuestion question;
   question.move = TRY(asked(moves::move_of(TRY(asked(member<Json>(body, "move"))))));

@@ -379,11 +379,11 @@ void ResidencyLoop::tend_copy() {
       case CopyAct::mark_resync:
         return {};
       case CopyAct::first_rows:
-        bring("the first rows", step.next,
+        bring("the first rows are here, following " + step.next.source, step.next,
               [this, inbound](const std::stop_token& stop) { return setup_.bring_first_rows(inbound, stop); });
         return {};
       case CopyAct::repair:
-        bring("the copy back", step.next, [this, copy, record = record_->value](const std::stop_token& stop) {
+        bring(step.why, step.next, [this, copy, record = record_->value](const std::stop_token& stop) {
           return setup_.come_back(setup_.rules.residency, copy, record, stop);
         });
         return {};
@@ -398,19 +398,18 @@ void ResidencyLoop::tend_copy() {
                      record_->value.epoch);
 }
 
-void ResidencyLoop::bring(const char* what, const Copy& done,
+void ResidencyLoop::bring(const std::string& brought, const Copy& done,
                           const std::function<Result<void>(const std::stop_token&)>& work) {
   if (monotonic_now() < bring_at_) return;
   bringing_now_ = true;
-  bringing_ = std::jthread([this, what, done, work](const std::stop_token& stop) {
-    const auto brought = work(stop);
-    const auto kept = brought ? setup_.disk->persist_copy(setup_.rules.residency, done) : brought;
+  bringing_ = std::jthread([this, brought, done, work](const std::stop_token& stop) {
+    const auto worked = work(stop);
+    const auto kept = worked ? setup_.disk->persist_copy(setup_.rules.residency, done) : worked;
     if (kept) {
-      setup_.events->add("copy.following", fmt::format("{}: here, following {}", what, done.source),
-                         setup_.rules.residency, done.epoch);
+      setup_.events->add("copy.following", brought, setup_.rules.residency, done.epoch);
     } else {
       bring_at_ = monotonic_now() + kBringAgain;
-      setup_.log.warn("copy.not_brought", fmt::format("cannot bring {}", what),
+      setup_.log.warn("copy.not_brought", "the rows of this copy could not be brought",
                       {{Field::residency, setup_.rules.residency}, {Field::reason, one_line(kept.error())}});
     }
     bringing_now_ = false;

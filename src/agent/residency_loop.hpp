@@ -84,8 +84,8 @@ class ResidencyLoop {
   void swap(const authority::Swap& swap);
   void compare_positions();
   void tend_copy();
-  // Beside this loop, which must go on meanwhile; `done` is kept when it has worked.
-  void bring(const char* what, const authority::Copy& done,
+  // Beside this loop, which must go on meanwhile; `done` is kept when it has worked, and `brought` told.
+  void bring(const std::string& brought, const authority::Copy& done,
              const std::function<Result<void>(const std::stop_token&)>& work);
   bool seen_since_standstill(const authority::Copy& copy);
   void follow_again(const authority::Copy& copy);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/bodies.hpp"
 #include "agent/row_stream.hpp"
 #include "engines/postgres/copy_text.hpp"
 #include "engines/postgres/links/parts.hpp"
@@ -22,12 +23,6 @@ namespace {
 
 constexpr std::size_t kAtOnce = 500;  // rows that the owner writes in one transaction
 constexpr Micros kApply = 60 * kSecond;
-
-template <class T>
-Result<T> asked(Result<T> part) {
-  if (!part) part.error().kind = Kind::invalid_input;
-  return part;
-}
 
 struct Which {
   std::string residency, table;

@@ -140,6 +140,21 @@ OnlyHere only_here(const Copy& copy, const Record& record, const std::string& re
   return known && copy.position->lsn <= handover->at->lsn ? OnlyHere::nothing : OnlyHere::perhaps;
 }
 
+std::string not_on_this_disk(const std::optional<Position>& handover, const Position& here) {
+  if (!handover) return "";
+  const auto at = lsn_text(handover->lsn);
+  if (!handover->comparable_with(here))
+    return fmt::format(
+        "this database (system {}, timeline {}) is not the one that wrote the epoch (system {}, timeline "
+        "{}): what that one had committed behind {} is lost with it",
+        here.system_id, here.timeline, handover->system_id, handover->timeline, at);
+  if (here.lsn < handover->lsn)
+    return fmt::format(
+        "this disk is an older image, of {}: what had been committed behind {} is lost with the newer one",
+        lsn_text(here.lsn), at);
+  return "";
+}
+
 std::string not_promotable(const Copy& copy, const Record& record) {
   if (record.history.empty()) return "";  // nobody ever wrote
   if (copy.state == Copy::State::none) return "nothing is here yet";

@@ -70,6 +70,11 @@ enum class OnlyHere {
 };
 OnlyHere only_here(const Copy& copy, const Record& record, const std::string& region);
 
+// What of an epoch that was written here this disk (`here`: its database's own position) cannot tell any more, in
+// words: it is another database, or an older image than the one from which the next owner got up to `handover`. Empty:
+// nothing.
+std::string not_on_this_disk(const std::optional<Position>& handover, const Position& here);
+
 // Why this copy must not become the owner's, or empty: it must be a prefix of the last epoch that anybody opened and,
 // where the record moves with a fence, hold everything up to it. Ask it before any takeover, and again after the
 // inbound link has stopped, before the target opens. (An adopted record is a person's choice: there nobody asks this.)

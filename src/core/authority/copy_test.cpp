@@ -184,6 +184,16 @@ TEST(Handover, IsWhereTheNextOwnerTookItAndSaysWhoIsAhead) {
   EXPECT_FALSE(handover_of(copy(State::owner, "a", 4), serving("a", 12, long_history(5)))) << "forgotten";
 }
 
+TEST(NotOnThisDisk, NamesAnotherDatabaseAndAnOlderImage) {
+  EXPECT_EQ(not_on_this_disk({}, at(5)), "");
+  EXPECT_EQ(not_on_this_disk(at(5), at(5)), "");
+  EXPECT_EQ(not_on_this_disk(at(5), at(6)), "");
+  EXPECT_EQ(not_on_this_disk(at(0x20), at(0x10)),
+            "this disk is an older image, of 0/10: what had been committed behind 0/20 is lost with the newer one");
+  for (const Position& other : {Position{"2", 1, 900}, Position{"1", 2, 900}})
+    EXPECT_NE(not_on_this_disk(at(0x20), other).find("committed behind 0/20 is lost"), std::string::npos);
+}
+
 TEST(OnlyHere, IsWhatMustBeKeptBeforeACopyIsOverwritten) {
   const Record taken = serving("b", 5, kTakenAt90);
   EXPECT_EQ(only_here(copy(State::resync, "c", 4), taken, "c"), OnlyHere::own_log);

@@ -18,7 +18,6 @@ struct Parts {
   bool whole() const { return bits == 0; }
   bool operator==(const Parts&) const = default;
 };
-inline constexpr int kMostBits = 24;
 
 // Each of the parts in 2^split finer ones, in the order in which sums list them.
 Parts split(const Parts& parts, int split);
