@@ -57,13 +57,13 @@ void DriftLoop::mend(postgres::Connection& connection, const std::vector<desired
     }
     setup_.events->add("drift.mended", step.sentence);
     // What was missing in a publication meanwhile did not go over its link and never will. A link's receiver learns it
-    // from the journal (lost_to_receiver) and ends its copy; a salvage publication has no receiver.
-    if (published_less)
+    // from the journal (lost_to_receiver) and is repaired; a salvage publication has none, so a person is told.
+    if (published_less && step.object.starts_with(residency::salvage_publication("")))
       last_.lasting.push_back({step.object,
                                "publication " + step.object +
                                    " was changed by somebody and has been brought back; rows that were "
-                                   "written meanwhile may be missing in its copies",
-                               "its copies are resync: make them anew"});
+                                   "written meanwhile may be missing in what it tells",
+                               "look at the rows of that time by hand; restart the agent when you have"});
   }
 }
 

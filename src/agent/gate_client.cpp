@@ -30,6 +30,11 @@ Result<void> GateClient::go(const std::string& link) const {
   return {};
 }
 
+Result<void> GateClient::released(const std::string& link) const {
+  TRY(ask({"POST", "/v1/links/released", {}, dump({{"link", link}}), kSecond}));
+  return {};
+}
+
 Result<std::vector<GateLinkSeen>> GateClient::links() const {
   const auto json = TRY(parse_json(TRY(ask({"GET", "/v1/links", {}, "", kSecond})), "the gate's links"));
   if (!json.is_array()) return fail(Kind::corrupt, "the gate's answer is no list of links");
@@ -41,9 +46,11 @@ Result<std::vector<GateLinkSeen>> GateClient::links() const {
     link.to = TRY(member<std::string>(one, "to"));
     link.streams = TRY(member<bool>(one, "streams"));
     link.stopped = one.contains("stops_at") && !one["stops_at"].is_null();
-    if (one.contains("held") && one["held"].is_object())
+    if (one.contains("held") && one["held"].is_object()) {
       link.held = fmt::format("{}: {}", TRY(member<std::string>(one["held"], "rule")),
                               TRY(member<std::string>(one["held"], "what")));
+      link.fresh_slot = TRY(member_or<bool>(one["held"], "fresh_slot", false));
+    }
     if (one.contains("progress") && one["progress"].is_object() && one["progress"]["lag_ms"].is_number_integer())
       link.lag = one["progress"]["lag_ms"].get<std::int64_t>() * kMillisecond;
     out.push_back(std::move(link));

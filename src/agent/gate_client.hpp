@@ -16,6 +16,7 @@ struct GateLinkSeen {
   bool streams = false;       // a peer's subscription is there
   bool stopped = false;       // at an exact place, for a switch
   std::optional<Micros> lag;  // of what the peer confirmed behind what has left, on the owner's clock
+  bool fresh_slot = false;    // held until released(): a person gave up what the log of its slot holds
 };
 
 // Thread-safe: each call has a connection of its own.
@@ -28,6 +29,8 @@ class GateClient {
   // Nothing leaves by the link behind the first transaction that ends at `lsn` or later; go() ends that.
   Result<void> stop(const std::string& link, const std::string& lsn) const;
   Result<void> go(const std::string& link) const;
+  // The slot of a link that waits for a fresh one is gone.
+  Result<void> released(const std::string& link) const;
   Result<std::vector<GateLinkSeen>> links() const;
   // The register: [{link, table, form, rows, bytes, …}].
   Result<Json> transfers() const;

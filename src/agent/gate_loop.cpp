@@ -8,21 +8,34 @@ constexpr int kRegisterRounds = 10;  // the register is read every so many round
 
 }  // namespace
 
+bool GateLoop::serves_here(const std::string& residency) const {
+  const auto board = setup_.residencies.find(residency);
+  if (board == setup_.residencies.end()) return false;
+  const auto seen = board->second->get();
+  return seen->record && seen->record->value.owner == setup_.region &&
+         seen->record->value.mode == authority::Mode::serving;
+}
+
 // Whoever stopped it did so in a switch, which begins by leaving `serving`: a record that is read after the stop was
 // seen and says `serving` is of no such switch any more.
 void GateLoop::let_go(const GateClient& gate, GateLinkSeen& link) const {
-  const auto board = setup_.residencies.find(link.residency);
-  if (board == setup_.residencies.end()) return;
-  const auto seen = board->second->get();
-  if (!seen->record) return;
-  const auto& record = seen->record->value;
-  if (record.owner != setup_.region || record.mode != authority::Mode::serving) return;
+  if (!serves_here(link.residency)) return;
   const auto gone = gate.go(link.link);
   if (gone)
     link.stopped = false;
   else
     setup_.log.warn("gate.go", "a link stands still",
                     {{Field::link, link.link}, {Field::reason, one_line(gone.error())}});
+}
+
+// Its log is judged by the publication as it was when the rows were written, so over this slot the link would be cut
+// again and again. Its receiver compares its rows over a fresh one. Not in the middle of a switch, whose target it may
+// be.
+Result<void> GateLoop::end_slot(const GateClient& gate, const GateLinkSeen& link) const {
+  if (!serves_here(link.residency)) return {};
+  CHECK_OK(setup_.store->give_up_slot({link.residency, setup_.region, link.to},
+                                      "the gate has cut " + link.link + " and a person gave up what its log holds"));
+  return gate.released(link.link);
 }
 
 void GateLoop::look() {
@@ -34,8 +47,18 @@ void GateLoop::look() {
     setup_.log.warn("gate.trouble", "the gate does not answer", {{Field::reason, seen.trouble}});
   trouble_ = seen.trouble;
   if (links) {
-    for (auto& link : *links)
+    for (auto& link : *links) {
       if (link.stopped) let_go(gate, link);
+      if (!link.fresh_slot) continue;
+      const auto ended = end_slot(gate, link);
+      std::string why = ended ? "" : one_line(ended.error());
+      if (std::string& last = slot_troubles_[link.link]; why != last) {
+        last = std::move(why);
+        if (!last.empty())
+          setup_.log.warn("gate.fresh_slot", "the slot of a held link is not ended yet",
+                          {{Field::link, link.link}, {Field::reason, last}});
+      }
+    }
     seen.links = *std::move(links);
     seen.at = monotonic_now();
   }

@@ -1,5 +1,5 @@
-// Looks at this region's gate: what it holds is an alarm, and a link that stands still after a switch that was taken
-// back goes on.
+// Looks at this region's gate: what it holds is an alarm; a link that stands still after a switch that was taken back
+// goes on; one whose log a person has given up gets a fresh slot.
 #pragma once
 #include <stop_token>
 
@@ -7,12 +7,14 @@
 #include "agent/gate_client.hpp"
 #include "agent/loop_life.hpp"
 #include "base/log.hpp"
+#include "core/replication/store.hpp"
 
 namespace domicile::agent {
 
 struct GateSetup {
   std::string region, socket;
   std::map<std::string, const Published<ResidencySeen>*> residencies;
+  std::unique_ptr<replication::Store> store;
   Log log{2, Log::Format::text, Level::info, ""};
 };
 
@@ -24,12 +26,15 @@ class GateLoop {
 
  private:
   void look();
+  bool serves_here(const std::string& residency) const;
   void let_go(const GateClient& gate, GateLinkSeen& link) const;
+  Result<void> end_slot(const GateClient& gate, const GateLinkSeen& link) const;
 
   GateSetup setup_;
   LoopLife life_;
   Published<GateSeen>& board_;
   std::string trouble_;
+  std::map<std::string, std::string> slot_troubles_;  // by link
 };
 
 }  // namespace domicile::agent

@@ -19,7 +19,9 @@ Result<Exit> run(const Args& args, Io& io) {
     const auto text = [&](const char* key) { return member_or<std::string>(link, key, "?").value_or("?"); };
     const bool streams = member_or<bool>(link, "streams", false).value_or(false);
     io.out << fmt::format("{:<44} {:<14} {:<8} {}\n", text("link"), text("to"), text("form"),
-                          is_held   ? "held"
+                          is_held && member_or<bool>(link["held"], "fresh_slot", false).value_or(false)
+                              ? "waits for a fresh slot"
+                          : is_held ? "held"
                           : streams ? "streams"
                                     : "idle");
     if (is_held)

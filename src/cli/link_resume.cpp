@@ -14,10 +14,15 @@ std::string whoever_asks() {
 }
 
 Result<Exit> run(const Args& args, Io& io) {
-  const Json order{{"link", args.words[0]}, {"reason", args.get("reason")}, {"by", whoever_asks()}};
+  const bool fresh_slot = args.has("fresh-slot");
+  const Json order{
+      {"link", args.words[0]}, {"reason", args.get("reason")}, {"by", whoever_asks()}, {"fresh_slot", fresh_slot}};
   const Json was = TRY(AgentClient::of_gate(args).post("/v1/links/resume", order));
   if (args.has("json")) io.out << dump(was) << "\n";
-  io.err << args.words[0] << " may go on. The same log is judged again: what was unlawful in it cuts the link again\n";
+  io.err << args.words[0]
+         << (fresh_slot ? " gets a fresh slot, over which its copy is compared and made equal: domicile link list\n"
+                        : " may go on. The same log is judged again: if what is unlawful lies in it, it cuts the link "
+                          "again, and --fresh-slot leads around it\n");
   return Exit::ok;
 }
 
@@ -29,8 +34,13 @@ Verb link_resume_verb() {
       "Let a link go on that the gate has cut.",
       {"LINK"},
       with_gate_option({{"reason", "TEXT", "What you have looked at; it is logged with your name.", true},
+                        {"fresh-slot", "",
+                         "Give up what the log of its slot holds, where rows that may not leave lie in it: the copy is "
+                         "compared with this region over a fresh slot, and is no target of a switch until then."},
                         {"json", "", "Print one JSON object."}}),
-      {"domicile link resume domicile_us_us_east_1_eu_central_1 --reason 'publication was altered by hand, mended'"},
+      {"domicile link resume domicile_us_us_east_1_eu_central_1 --reason 'the gate had an older topology, restarted'",
+       "domicile link resume domicile_us_us_east_1_eu_central_1 --fresh-slot --reason 'publication was altered by "
+       "hand'"},
       run};
 }
 

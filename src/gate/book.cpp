@@ -26,7 +26,8 @@ Result<std::unique_ptr<Book>> Book::open(const fs::path& state, std::vector<Gate
   if (!list.is_array()) return fail(Kind::corrupt, file.string() + " is no list of held links");
   for (const Json& one : list) {
     Held held{TRY(member<std::string>(one, "link")), TRY(member<std::string>(one, "rule")),
-              TRY(member<std::string>(one, "what")), TRY(member<Micros>(one, "at_us"))};
+              TRY(member<std::string>(one, "what")), TRY(member<Micros>(one, "at_us")),
+              TRY(member_or<bool>(one, "fresh_slot", false))};
     book->held_[held.link] = held;
   }
   return book;
@@ -150,20 +151,31 @@ Result<std::uint64_t> Book::pass(const std::string& name, std::string_view table
 Result<void> Book::keep() const {
   Json list = Json::array();
   for (const auto& [link, held] : held_)
-    list.push_back({{"link", link}, {"rule", held.rule}, {"what", held.what}, {"at_us", held.at}});
+    list.push_back({{"link", link},
+                    {"rule", held.rule},
+                    {"what", held.what},
+                    {"at_us", held.at},
+                    {"fresh_slot", held.fresh_slot}});
   return write_file(state_ / "held.json", dump(list) + "\n", 0600);
 }
 
 Result<void> Book::hold(const std::string& link, const Violation& violation) {
   const std::lock_guard lock(mutex_);
-  held_[link] = {link, std::string(name_of(violation.rule)), violation.what, wall_now()};
+  held_[link] = {link, std::string(name_of(violation.rule)), violation.what, wall_now(), false};
   log_.error(
       "gate.held", "a link was cut and stays cut until a person has looked: domicile link resume",
       {{Field::link, link}, {Field::code, std::string(name_of(violation.rule))}, {Field::reason, violation.what}});
   return keep();
 }
 
-Result<Held> Book::resume(const std::string& link, const std::string& by, const std::string& reason) {
+Result<void> Book::end_hold(const std::string& link) {
+  auto was = held_.extract(link);
+  auto kept = keep();
+  if (!kept) held_.insert(std::move(was));
+  return kept;
+}
+
+Result<Held> Book::resume(const std::string& link, const std::string& by, const std::string& reason, bool fresh_slot) {
   const std::lock_guard lock(mutex_);
   const auto at = held_.find(link);
   if (at == held_.end()) return fail(Kind::conflict, link + " is not held", "domicile link list");
@@ -174,13 +186,28 @@ Result<Held> Book::resume(const std::string& link, const std::string& by, const 
                                  {"held_at_us", was.at},
                                  {"at_us", wall_now()},
                                  {"by", by},
-                                 {"reason", reason}})));
-  held_.erase(at);
-  if (const auto kept = keep(); !kept) {
-    held_[link] = was;
+                                 {"reason", reason},
+                                 {"fresh_slot", fresh_slot}})));
+  if (!fresh_slot) {
+    CHECK_OK(end_hold(link));
+    return was;
+  }
+  at->second.fresh_slot = true;
+  if (auto kept = keep(); !kept) {
+    at->second = was;
     return tl::unexpected<Error>(kept.error());
   }
   return was;
+}
+
+Result<void> Book::released(const std::string& link) {
+  const std::lock_guard lock(mutex_);
+  const auto at = held_.find(link);
+  if (at == held_.end() || !at->second.fresh_slot) return fail(Kind::conflict, link + " waits for no fresh slot");
+  // What was sent over the old slot says nothing about the next one.
+  progress_.erase(link);
+  transfers_.set_sent(link, 0);
+  return end_hold(link);
 }
 
 std::vector<Held> Book::held() const {

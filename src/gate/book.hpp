@@ -28,6 +28,8 @@ struct GateLink {
 struct Held {
   std::string link, rule, what;
   Micros at = 0;  // wall clock
+  // A person has looked and gave up what the slot's log holds: it goes on once the agent has ended that slot.
+  bool fresh_slot = false;
 };
 
 // How far a link is. Both clocks are the owner's database's, by its markers; 0: none yet.
@@ -65,7 +67,10 @@ class Book {
   // From here on nothing of the link passes. Fails when that cannot be kept on the disk; it is held all the same.
   Result<void> hold(const std::string& link, const Violation& violation);
   // `conflict` when it is not held. Who said so and why is on the disk before: STATE/resumed, a JSON object a line.
-  Result<Held> resume(const std::string& link, const std::string& by, const std::string& reason);
+  // With `fresh_slot` it stays held until released().
+  Result<Held> resume(const std::string& link, const std::string& by, const std::string& reason, bool fresh_slot);
+  // The slot of a link that waits for a fresh one is gone. `conflict` when it does not wait for one.
+  Result<void> released(const std::string& link);
   std::vector<Held> held() const;
 
   std::string deny(const std::string& region, std::string_view rule, const std::string& what);  // its id
@@ -74,7 +79,8 @@ class Book {
 
  private:
   Book(fs::path state, std::vector<GateLink> links, Register transfers, Journal resumed, Log log);
-  Result<void> keep() const;  // the lock is held
+  Result<void> keep() const;                       // the lock is held
+  Result<void> end_hold(const std::string& link);  // the lock is held
   Result<void> remember_sent();
 
   fs::path state_;

@@ -37,7 +37,8 @@ Json links(Gate& gate) {
     for (const auto& table : link.rule.tables) tables[table.qualified()] = table.columns;
     Json why;
     for (const auto& one : held)
-      if (one.link == link.rule.link) why = {{"rule", one.rule}, {"what", one.what}, {"at_us", one.at}};
+      if (one.link == link.rule.link)
+        why = {{"rule", one.rule}, {"what", one.what}, {"at_us", one.at}, {"fresh_slot", one.fresh_slot}};
     const auto at = progress.find(link.rule.link);
     const auto stop = gate.book().stops_at(link.rule.link);
     out.push_back({{"link", link.rule.link},
@@ -96,9 +97,17 @@ Result<Json> resume(Gate& gate, const Log& log, const std::string& body) {
   const auto reason = TRY(member<std::string>(order, "reason"));
   const auto by = TRY(member<std::string>(order, "by"));
   if (reason.empty()) return fail(Kind::invalid_input, "a reason is missing", "say what you have looked at");
-  const Held was = TRY(gate.book().resume(link, by, reason));
+  const bool fresh_slot = TRY(member_or<bool>(order, "fresh_slot", false));
+  const Held was = TRY(gate.book().resume(link, by, reason, fresh_slot));
   log.warn("gate.resumed", "a person lets a held link go on", {{Field::link, link}, {Field::code, was.rule}});
-  return Json{{"link", link}, {"rule", was.rule}, {"what", was.what}};
+  return Json{{"link", link}, {"rule", was.rule}, {"what", was.what}, {"fresh_slot", fresh_slot}};
+}
+
+Result<Json> released(Gate& gate, const std::string& body) {
+  const Json order = TRY(parse_json(body, "the order"));
+  const auto link = TRY(member<std::string>(order, "link"));
+  CHECK_OK(gate.book().released(link));
+  return Json{{"link", link}};
 }
 
 Result<Json> stop(Gate& gate, const std::string& body) {
@@ -141,6 +150,10 @@ HttpReply answer(Gate& gate, const Log& log, const HttpCall& call) {
   }
   if (call.method == "POST" && call.path == "/v1/links/resume") {
     const auto done = resume(gate, log, call.body);
+    return done ? reply(*done) : refuse(done.error());
+  }
+  if (call.method == "POST" && call.path == "/v1/links/released") {
+    const auto done = released(gate, call.body);
     return done ? reply(*done) : refuse(done.error());
   }
   if (call.method == "POST" && (call.path == "/v1/links/stop" || call.path == "/v1/links/go")) {

@@ -232,7 +232,7 @@ TEST_F(GateBetween, APublicationThatWasWidenedBehindItsBackCutsTheLinkAndNothing
   EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
 
   // A person has looked: the same log is judged again, and is as unlawful as before.
-  must(gate_->book().resume(kLinkName, "somebody", "looked"));
+  must(gate_->book().resume(kLinkName, "somebody", "looked", false));
   must(target_.connect().exec("ALTER SUBSCRIPTION " + kLinkName + " ENABLE"));
   ASSERT_TRUE(test::eventually([&] { return !gate_->book().held().empty(); }));
   EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
@@ -612,6 +612,10 @@ TEST_F(GateDaemon, ListsItsLinksCountsAndLetsAPersonResume) {
   write("INSERT INTO app.orders (residency, tenant, amount, email) VALUES ('us', 't', 2, 'canary@example.org')");
   ASSERT_TRUE(test::eventually([&] { return ask({"link", "list"}).exit_code == 4; }));
   EXPECT_NE(ask({"link", "list"}).out.find("rule column"), std::string::npos);
+  // Its log is given up: it stays held until an agent says that the slot is gone, or a person takes that back.
+  EXPECT_EQ(ask({"link", "resume", kLinkName, "--reason", "looked", "--fresh-slot"}).exit_code, 0);
+  EXPECT_EQ(ask({"link", "list"}).exit_code, 4);
+  EXPECT_NE(ask({"link", "list"}).out.find("waits for a fresh slot"), std::string::npos);
   const auto resumed = ask({"link", "resume", kLinkName, "--reason", "looked"});
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
   daemon.signal(SIGTERM);

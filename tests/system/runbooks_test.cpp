@@ -62,7 +62,10 @@ std::vector<Typed> typed_in(const std::string& page) {
 void follow(Regions& regions, const std::string& page, const std::function<void(const Typed&, const Outcome&)>& see) {
   for (const auto& typed : typed_in(page)) {
     auto words = typed.words;
-    words.insert(words.end(), {"--agent", regions.socket(typed.at).string()});
+    if (words[0] == "link")
+      words.insert(words.end(), {"--gate", regions.gate(typed.at).socket()});
+    else
+      words.insert(words.end(), {"--agent", regions.socket(typed.at).string()});
     const bool calm = words[0] == "switch" || page == "planned-evacuation.md";
     if (calm) {
       ASSERT_TRUE(regions.settled()) << regions.told();
@@ -145,6 +148,50 @@ TEST(Runbooks, ALostRegionAndItsReturn) {
   EXPECT_EQ(regions.missing(kUs, "us"), std::vector<std::int64_t>{}) << "every acknowledged write is readable again";
   const Json list = regions.get(kUs, "/v1/salvage");
   for (const Json& run : list["runs"]) EXPECT_EQ(run["open"], 0) << run;
+}
+
+// Widened and put back in one transaction, which no agent sees: nobody but the log knows what was written in it.
+TEST(Runbooks, ALinkThatTheGateHasCut) {
+  Regions regions;
+  const std::string link = "domicile_eu_eu_central_1_us_east_1";
+  // The gate's own word: the agent's is a moment old.
+  const auto held = [&] { return regions.cli({"link", "list", "--gate", regions.gate(kEu).socket()}).exit_code == 4; };
+  {
+    auto connection = regions.database(kEu).connect();
+    const auto rows = must(connection.exec(
+        "SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I (%s) WHERE %s', schemaname, tablename, "
+        "pg_catalog.array_to_string(attnames, ', '), rowfilter), ', ') FROM pg_catalog.pg_publication_tables "
+        "WHERE pubname = '" +
+        link + "'"));
+    const std::string as_it_was = rows.text(0, 0);
+    const std::int64_t row = regions.next_row();
+    must(
+        connection.exec(fmt::format("BEGIN; ALTER PUBLICATION {0} SET TABLE app.orders WHERE (residency = 'eu'), "
+                                    "domicile.marker WHERE (residency = "
+                                    "'eu'); {1}; ALTER PUBLICATION {0} SET TABLE {2}; COMMIT",
+                                    link, Regions::insert_sql("eu", row), as_it_was)));
+    regions.acknowledged("eu", row);
+  }
+  ASSERT_TRUE(eventually(held)) << regions.told();
+  follow(regions, "link-cut.md", [&](const Typed& typed, const Outcome& done) {
+    const auto& words = typed.words;
+    if (words[0] == "link" && words[1] == "list") {
+      EXPECT_EQ(done.exit_code, 4) << done.out;
+      EXPECT_NE(done.out.find("rule column"), std::string::npos) << done.out;
+    }
+    if (words[0] != "link" || words[1] != "resume") return;
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+    if (words[3] != "--fresh-slot") {
+      EXPECT_TRUE(eventually(held)) << "the same log is judged again; " << regions.told();
+      return;
+    }
+    // Only a comparison brings the row whose log was given up.
+    EXPECT_TRUE(eventually([&] { return !held() && regions.missing(kUs, "eu").empty(); }, 60 * kSecond))
+        << regions.told();
+    EXPECT_TRUE(eventually([&] { return regions.copy_state(kUs, "eu") == "following"; }, 60 * kSecond))
+        << regions.told();
+  });
+  EXPECT_FALSE(held()) << regions.told();
 }
 
 TEST(Runbooks, APlannedEvacuation) {

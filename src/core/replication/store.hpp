@@ -114,6 +114,9 @@ class Store {
   // Why the receiver of this link misses what it can never get from here: its slot is gone or lost its log, or rows
   // were not let out for a while. Empty: it can have everything, or nobody follows here.
   virtual Result<std::string> lost_to_receiver(const LinkName& outbound) = 0;
+  // What the log of this link's slot holds is given up: the slot is ended, and lost_to_receiver tells its receiver why.
+  // One that nobody misses anything from stays.
+  virtual Result<void> give_up_slot(const LinkName& outbound, const std::string& why) = 0;
   // The slots of a residency that this region may own and does not: made when missing, kept close to the present.
   virtual Result<void> keep_reverse_slots(const std::string& residency) = 0;
   // At takeover, once the inbound link is stopped: every reverse slot lies behind all that was applied and becomes a

@@ -111,6 +111,19 @@ Result<void> withdraw_reverse_slots(const Sql& sql, const std::vector<LinkSpec>&
   return {};
 }
 
+// The reason first: a slot that is gone without one would do as well, but not say why.
+Result<void> give_up_slot(const Sql& sql, const LinkSpec& link, const std::string& why) {
+  const auto given_up =
+      TRY(sql.query("UPDATE domicile.link_journal SET reason = CASE WHEN reason = '' THEN $2 ELSE reason END, "
+                    "at = pg_catalog.now() WHERE link = $1 AND side = 'out' AND state = 'ready' RETURNING 1",
+                    {link.name, why}));
+  if (given_up.empty()) return {};
+  CHECK_OK(sql.query(
+      "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+      {link.name}));
+  return {};
+}
+
 Result<bool> slot_reaches_back(const Sql& sql, const LinkSpec& link, std::uint64_t position) {
   const auto rows = TRY(sql.query(
       "SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn <= $2::pg_lsn",

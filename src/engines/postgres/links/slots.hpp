@@ -31,6 +31,10 @@ Result<void> return_to_reverse(const Sql& sql, const LinkSpec& link, const Posit
 // The same at a lost owner, once what they held is kept as salvage.
 Result<void> withdraw_reverse_slots(const Sql& sql, const std::vector<LinkSpec>& links);
 
+// What the log of a link's slot holds will never reach its receiver, who learns why and is repaired over a fresh one.
+// Fails while somebody streams it. A slot that is no link's stays.
+Result<void> give_up_slot(const Sql& sql, const LinkSpec& link, const std::string& why);
+
 // Does the slot still hold everything behind `position`? False also when it is gone.
 Result<bool> slot_reaches_back(const Sql& sql, const LinkSpec& link, std::uint64_t position);
 // Was this slot opened at a takeover, and has nobody taken anything from it since? Then it tells all that changed here.

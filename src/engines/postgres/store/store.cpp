@@ -230,6 +230,12 @@ class PostgresStore final : public replication::Store {
     });
   }
 
+  Result<void> give_up_slot(const LinkName& outbound, const std::string& why) override {
+    return with<void>([&](const links::Sql& sql) -> Result<void> {
+      return links::give_up_slot(sql, link_spec(*settings_.topology, outbound), why);
+    });
+  }
+
   Result<void> keep_reverse_slots(const std::string& residency) override {
     return with<void>([&](const links::Sql& sql) -> Result<void> {
       for (const auto& name : outbound(residency)) {
