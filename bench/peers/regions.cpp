@@ -136,8 +136,11 @@ bool Regions::takes_writes(const std::string& site) const {
 std::size_t Regions::followers(const std::string& site) const {
   auto connection = database(site, "postgres");
   if (!connection) return 0;
-  const auto rows = connection->exec("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'",
-                                     monotonic_now() + 2 * kSecond);
+  // A base backup streams too, and applies nothing.
+  const auto rows = connection->exec(
+      "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name <> 'pg_basebackup' AND "
+      "pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) < 65536",
+      monotonic_now() + 2 * kSecond);
   return rows ? static_cast<std::size_t>(rows->integer_or(0, 0, 0)) : 0;
 }
 

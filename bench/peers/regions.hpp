@@ -42,7 +42,7 @@ class Regions {
   // Over the site's Unix socket, as the superuser.
   Result<postgres::Connection> database(const std::string& site, const std::string& name) const;
   bool takes_writes(const std::string& site) const;      // not in recovery
-  std::size_t followers(const std::string& site) const;  // streaming from it
+  std::size_t followers(const std::string& site) const;  // streaming from it, and near it
   Result<std::set<std::string>> orders(const std::string& site) const;
   // A connection string with all regions, the first one first.
   std::string all_hosts() const;

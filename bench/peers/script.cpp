@@ -14,6 +14,7 @@ namespace {
 using drill::Write;
 
 constexpr Micros kLook = 100 * kMillisecond;
+constexpr Micros kSettled = 10 * kSecond;  // the longest that a write waits
 
 void append(std::vector<Write>& to, std::vector<Write> more) {
   to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
@@ -52,12 +53,15 @@ Result<std::string> await_successor(Arm& arm, const Script& script, const Interr
   return fail(Kind::unavailable, fmt::format("nobody took over within {} s", script.patience / kSecond));
 }
 
-// Until service is back, or patience ends: then the RTO stays empty.
+// Until service is back, or patience ends: then the RTO stays empty. A write that still waits is not seen, and would
+// count against the seconds that look good: so on until the last of those has an outcome.
 Result<void> await_service(Clients& outside, History& history, const Script& script, const Interrupts& interrupts) {
+  std::optional<Micros> seen;
   for (const Micros deadline = monotonic_now() + script.patience; monotonic_now() < deadline;) {
     CHECK_OK(interrupts.rest(kSecond / 4));
     append(history.outside, outside.take());
-    if (drill::rto(history.outside, history.fault)) return {};
+    if (!seen && drill::rto(history.outside, history.fault)) seen = monotonic_now();
+    if (seen && monotonic_now() - *seen > kSettled) return {};
   }
   return {};
 }
