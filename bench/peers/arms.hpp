@@ -10,6 +10,7 @@ struct ArmSpec {
   lab::Isolation isolation;
   const Interrupts& interrupts;
   fs::path domicile;  // the program
+  fs::path logs;      // where those of Patroni and repmgr stay
 };
 
 Result<std::unique_ptr<Arm>> domicile_arm(const ArmSpec& spec);

@@ -142,7 +142,7 @@ class Patroni final : public Arm {
 }  // namespace
 
 Result<std::unique_ptr<Arm>> patroni(const ArmSpec& spec, bool tuned) {
-  auto arm = std::make_unique<Patroni>(TRY(Regions::up(spec.base, spec.isolation)), spec.interrupts);
+  auto arm = std::make_unique<Patroni>(TRY(Regions::up(spec.base, spec.isolation, spec.logs)), spec.interrupts);
   CHECK_OK(arm->bring_up(tuned ? kTuned : kDefaults));
   return arm;
 }

@@ -177,7 +177,7 @@ int main(int argc, char** argv) {
   }
   const auto isolation = lab::prepare_isolation();  // before any thread
   const Interrupts interrupts;
-  const ArmSpec spec{options->base, isolation, interrupts, DOMICILE_BINARY};
+  const fs::path program = DOMICILE_BINARY;
   Sums sums;
   bool whole = true;
   for (const auto& arm : options->arms)
@@ -189,7 +189,8 @@ int main(int argc, char** argv) {
         };
         talk("comes up");
         const auto outcome = [&]() -> Result<bench::peers::Outcome> {
-          const auto up = TRY(bring_up(arm, spec));
+          const fs::path logs = program.parent_path() / "peers-logs" / fmt::format("{}-{}", arm, kind);
+          const auto up = TRY(bring_up(arm, {options->base, isolation, interrupts, program, logs}));
           Script script;
           script.kind = kind, script.per_s = options->per_s;
           return lose_region(*up, script, interrupts, talk);

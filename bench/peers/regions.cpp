@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace domicile::bench::peers {
 namespace {
 
@@ -31,14 +33,17 @@ Result<std::string> filled(std::string text, const Values& values) {
   return text;
 }
 
-std::string last_lines(const std::string& text) {
-  constexpr std::size_t kEnough = 600;
-  return text.size() <= kEnough ? text : text.substr(text.size() - kEnough);
+// The end of what a program said, as one line.
+std::string last_words(std::string text) {
+  constexpr std::size_t kEnough = 400;
+  if (text.size() > kEnough) text = text.substr(text.size() - kEnough);
+  std::ranges::replace(text, '\n', ' ');
+  return text;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Regions>> Regions::up(int base, lab::Isolation isolation) {
+Result<std::unique_ptr<Regions>> Regions::up(int base, lab::Isolation isolation, const fs::path& logs) {
   if (isolation == lab::Isolation::flat)
     return fail(Kind::refused, "without network namespaces nothing can be cut", "run it as root");
   lab::LabSpec spec;
@@ -48,7 +53,7 @@ Result<std::unique_ptr<Regions>> Regions::up(int base, lab::Isolation isolation)
   spec.engines = false;
   for (const auto& region : kRegions) spec.sites.push_back({region, region.substr(0, 2), false, {}});
   spec.sites.push_back({kOutside, "", true, {}});
-  std::unique_ptr<Regions> regions(new Regions(spec.directory));
+  std::unique_ptr<Regions> regions(new Regions(spec.directory, logs));
   regions->lab_ = TRY(lab::Lab::up(std::move(spec), isolation));
   lab::Lab& lab = *regions->lab_;
   for (const auto& to : kRegions)
@@ -64,6 +69,10 @@ Result<std::unique_ptr<Regions>> Regions::up(int base, lab::Isolation isolation)
 Regions::~Regions() {
   lab_.reset();
   std::error_code code;
+  fs::remove_all(logs_, code);
+  fs::create_directories(logs_, code);
+  for (const auto& region : kRegions)
+    fs::copy(directory_ / "sites" / region / "logs", logs_ / region, fs::copy_options::recursive, code);
   fs::remove_all(directory_, code);
 }
 
@@ -113,7 +122,7 @@ Result<void> Regions::run_inside(const std::string& site, std::vector<std::strin
   if (!ran) return wrap(what, ran.error());
   if (ran->exit_code != 0)
     return fail(Kind::failed,
-                fmt::format("{} ended with {}: {}", what, ran->exit_code, last_lines(ran->out + ran->err)));
+                fmt::format("{} ended with {}: {}", what, ran->exit_code, last_words(ran->out + ran->err)));
   return {};
 }
 

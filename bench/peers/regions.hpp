@@ -22,8 +22,9 @@ using Values = std::map<std::string, std::string>;
 
 class Regions {
  public:
-  // Everything ends, and the folder is removed, with its destruction.
-  static Result<std::unique_ptr<Regions>> up(int base, lab::Isolation isolation);
+  // Everything ends, and the folder is removed, with its destruction; only the logs go to `logs`, each site's by
+  // itself.
+  static Result<std::unique_ptr<Regions>> up(int base, lab::Isolation isolation, const fs::path& logs);
   ~Regions();
 
   lab::Lab& lab() { return *lab_; }
@@ -49,8 +50,8 @@ class Regions {
   Result<std::unique_ptr<Clients>> clients(const std::string& site, const std::string& conninfo, double per_s) const;
 
  private:
-  Regions(fs::path directory) : directory_(std::move(directory)) {}
-  fs::path directory_;
+  Regions(fs::path directory, fs::path logs) : directory_(std::move(directory)), logs_(std::move(logs)) {}
+  fs::path directory_, logs_;
   std::unique_ptr<lab::Lab> lab_;
 };
 

@@ -63,12 +63,13 @@ class Repmgr final : public Arm {
   Result<void> bring_back(const std::string&, const std::string& successor) override {
     (void)regions_->lab().kill_program(kLost, "repmgrd");  // of a killed region there is none
     (void)regions_->run_inside(kLost, {binary("pg_ctl"), "-D", data(kLost), "-m", "fast", "-w", "stop"}, 60 * kSecond);
-    CHECK_OK(regions_->run_inside(
-        kLost,
-        {"/usr/bin/repmgr", "node", "rejoin", "-f", config(kLost), "-d",
-         fmt::format("host={} user=repmgr dbname=repmgr connect_timeout=2", regions_->address(successor)),
-         "--force-rewind"},
-        180 * kSecond));
+    // Where the log that pg_rewind needs is gone, the documentation says to clone anew.
+    if (const auto rejoined = rejoin(successor); !rejoined) {
+      fmt::print(stderr, "cannot be rejoined, is cloned anew: {}\n", one_line(rejoined.error()));
+      CHECK_OK(clone(kLost, successor, {"--force"}));
+      CHECK_OK(start(kLost));
+      CHECK_OK(register_standby(kLost, {"--force"}));
+    }
     CHECK_OK(launch_daemon(kLost));
     return await(kLost + " follows again", 60 * kSecond, interrupts_,
                  [&] { return !regions_->takes_writes(kLost) && regions_->followers(successor) == 2; });
@@ -126,13 +127,30 @@ class Repmgr final : public Arm {
     CHECK_OK(app.exec(fmt::format("SET ROLE app; {}", kOrders)));
     return regions_->run_inside(kLost, {"/usr/bin/repmgr", "-f", config(kLost), "primary", "register"}, 60 * kSecond);
   }
+  Result<void> rejoin(const std::string& successor) {
+    return regions_->run_inside(
+        kLost,
+        {"/usr/bin/repmgr", "node", "rejoin", "-f", config(kLost), "-d",
+         fmt::format("host={} user=repmgr dbname=repmgr connect_timeout=2", regions_->address(successor)),
+         "--force-rewind"},
+        180 * kSecond);
+  }
+  Result<void> clone(const std::string& region, const std::string& from, const std::vector<std::string>& more) {
+    std::vector<std::string> argv{
+        "/usr/bin/repmgr", "-h", regions_->address(from), "-U",      "repmgr", "-d",
+        "repmgr",          "-f", config(region),          "standby", "clone",  "--fast-checkpoint"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return regions_->run_inside(region, argv, 120 * kSecond);
+  }
+  Result<void> register_standby(const std::string& region, const std::vector<std::string>& more) {
+    std::vector<std::string> argv{"/usr/bin/repmgr", "-f", config(region), "standby", "register"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return regions_->run_inside(region, argv, 60 * kSecond);
+  }
   Result<void> standby(const std::string& region) {
-    CHECK_OK(regions_->run_inside(region,
-                                  {"/usr/bin/repmgr", "-h", regions_->address(kLost), "-U", "repmgr", "-d", "repmgr",
-                                   "-f", config(region), "standby", "clone", "--fast-checkpoint"},
-                                  120 * kSecond));
+    CHECK_OK(clone(region, kLost, {}));
     CHECK_OK(start(region));
-    return regions_->run_inside(region, {"/usr/bin/repmgr", "-f", config(region), "standby", "register"}, 60 * kSecond);
+    return register_standby(region, {});
   }
   Result<void> launch_daemon(const std::string& region) {
     return regions_->launch(region, "repmgrd", {"/usr/bin/repmgrd", "-f", config(region), "--daemonize=false"});
@@ -145,7 +163,7 @@ class Repmgr final : public Arm {
 }  // namespace
 
 Result<std::unique_ptr<Arm>> repmgr(const ArmSpec& spec, bool tuned) {
-  auto arm = std::make_unique<Repmgr>(TRY(Regions::up(spec.base, spec.isolation)), spec.interrupts);
+  auto arm = std::make_unique<Repmgr>(TRY(Regions::up(spec.base, spec.isolation, spec.logs)), spec.interrupts);
   CHECK_OK(arm->bring_up(tuned));
   return arm;
 }
