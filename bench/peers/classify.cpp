@@ -34,6 +34,7 @@ std::optional<Findings> classify(const History& history) {
   found.rpo = drill::loss(during, *history.readable, history.fault).rpo;
   found.counts = drill::count(all);
   const auto first = opened(history);
+  if (first) found.first = *first - history.fault;
   for (const Write& write : all) {
     if (write.outcome != Outcome::acknowledged || holds(write, *history.readable)) continue;
     found.missing.push_back(write.id);

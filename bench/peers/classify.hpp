@@ -20,7 +20,10 @@ struct History {
 
 struct Findings {
   std::optional<Micros> rto;  // empty: service did not come back while clients wrote
-  Micros rpo = 0;             // as drill::loss has it, over the clients outside and inside
+  // From the fault to the new primary's first acknowledgement: earlier than the RTO, and less a matter of how busy the
+  // machine is.
+  std::optional<Micros> first;
+  Micros rpo = 0;  // as drill::loss has it, over the clients outside and inside
   drill::Counts counts;
   std::vector<std::string> missing;  // acknowledged, and not at the new primary
   std::size_t kept = 0;              // of the missing

@@ -43,8 +43,8 @@ History loss_of(Micros outage, int behind) {
 TEST(Classify, ALossWithoutDivergenceLosesNothingAndIsBackWhenTheClientsAreServed) {
   const auto found = classify(loss_of(6 * kSecond, 0));
   ASSERT_TRUE(found);
-  // The 59 refused are less than 1 % of no second before.
   EXPECT_EQ(found->rto, 6 * kSecond);
+  EXPECT_EQ(found->first, 6 * kSecond + 20 * kMillisecond);
   EXPECT_EQ(found->rpo, 0);
   EXPECT_EQ(found->missing.size(), 0U);
   EXPECT_EQ(found->both_sides, 0U);

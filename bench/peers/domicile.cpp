@@ -36,6 +36,7 @@ class Domicile final : public Arm {
   Domicile(std::unique_ptr<OwnLab> lab, drill::Field field, drill::Authority owner, fs::path program)
       : lab_(std::move(lab)), field_(std::move(field)), owner_(std::move(owner)), program_(std::move(program)) {}
 
+  std::string lost() const override { return owner_.owner; }
   Result<std::unique_ptr<Clients>> clients(double per_s, bool inside) override {
     drill::DrillSpec spec;
     spec.residency = kResidency, spec.per_s = per_s, spec.patience = kPatience;

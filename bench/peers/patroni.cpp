@@ -39,6 +39,7 @@ class Patroni final : public Arm {
     return {};
   }
 
+  std::string lost() const override { return kLost; }
   Result<std::unique_ptr<Clients>> clients(double per_s, bool inside) override {
     return regions_->clients(inside ? kLost : kOutside,
                              "host=127.0.0.1 port=5000 dbname=app user=app password=app connect_timeout=2", per_s);

@@ -26,7 +26,7 @@ struct Options {
 };
 
 struct Sum {
-  std::vector<std::optional<Micros>> rto;
+  std::vector<std::optional<Micros>> rto, first;
   Micros rpo = 0, overlap = 0;
   std::size_t runs = 0, missing = 0, kept = 0, lost = 0, on_disk = 0, both_sides = 0, unknown = 0;
   std::vector<std::string> failures;
@@ -102,6 +102,7 @@ void add(Sum& sum, const bench::peers::Outcome& outcome) {
   const Findings& found = outcome.findings;
   ++sum.runs;
   sum.rto.push_back(found.rto);
+  sum.first.push_back(found.first);
   sum.rpo = std::max(sum.rpo, found.rpo);
   sum.overlap = std::max(sum.overlap, found.overlap);
   sum.missing += found.missing.size();
@@ -122,15 +123,15 @@ std::optional<Micros> p50(const std::vector<std::optional<Micros>>& rto) {
 }
 
 void print_table(const Options& options, const Sums& sums) {
-  fmt::print("\n{:<14} {:<6} {:>5} {:>9} {:>9} {:>8} {:>6} {:>6} {:>8} {:>11} {:>8}\n", "arm", "fault", "runs",
-             "RTO ms", "RPO ms", "missing", "kept", "lost", "on disk", "both sides", "unknown");
+  fmt::print("\n{:<14} {:<6} {:>4} {:>8} {:>8} {:>8} {:>8} {:>6} {:>6} {:>8} {:>11} {:>8}\n", "arm", "fault", "runs",
+             "first ms", "RTO ms", "RPO ms", "missing", "kept", "lost", "on disk", "both sides", "unknown");
   for (const auto& arm : options.arms)
     for (const auto& kind : options.kinds) {
       const Sum& sum = sums.at({arm, kind});
       if (sum.runs > 0)
-        fmt::print("{:<14} {:<6} {:>5} {:>9} {:>9.0f} {:>8} {:>6} {:>6} {:>8} {:>11} {:>8}\n", arm, kind, sum.runs,
-                   words(p50(sum.rto)), ms(sum.rpo), sum.missing, sum.kept, sum.lost, sum.on_disk, sum.both_sides,
-                   sum.unknown);
+        fmt::print("{:<14} {:<6} {:>4} {:>8} {:>8} {:>8.0f} {:>8} {:>6} {:>6} {:>8} {:>11} {:>8}\n", arm, kind,
+                   sum.runs, words(p50(sum.first)), words(p50(sum.rto)), ms(sum.rpo), sum.missing, sum.kept, sum.lost,
+                   sum.on_disk, sum.both_sides, sum.unknown);
       for (const auto& failure : sum.failures) fmt::print("{:<14} {:<6} FAILED: {}\n", arm, kind, failure);
     }
 }
@@ -143,16 +144,20 @@ Json json_of(const Options& options, const Sums& sums) {
       const Sum& sum = sums.at({arm, kind});
       total.runs += sum.runs;
       total.rto.insert(total.rto.end(), sum.rto.begin(), sum.rto.end());
+      total.first.insert(total.first.end(), sum.first.begin(), sum.first.end());
       total.rpo = std::max(total.rpo, sum.rpo);
       total.missing += sum.missing, total.kept += sum.kept, total.lost += sum.lost;
       total.both_sides += sum.both_sides;
       for (const auto& failure : sum.failures) total.failures.push_back(fmt::format("{}: {}", kind, failure));
     }
-    const auto middle = p50(total.rto);
+    const auto rounded = [](const std::optional<Micros>& length) {
+      return length ? Json(std::round(ms(*length))) : Json();
+    };
     // Where a run failed, what it lost is not known: the sums of the others would pass for the whole.
     const auto whole = [&](std::size_t number) { return total.failures.empty() ? Json(number) : Json(); };
     all[arm] = {{"runs", total.runs},
-                {"rto_ms_p50", middle ? Json(std::round(ms(*middle))) : Json()},
+                {"first_ms_p50", rounded(p50(total.first))},
+                {"rto_ms_p50", rounded(p50(total.rto))},
                 {"rpo_ms_max", total.runs > 0 ? Json(std::round(ms(total.rpo))) : Json()},
                 {"missing", whole(total.missing)},
                 {"kept", whole(total.kept)},
@@ -199,11 +204,12 @@ int main(int argc, char** argv) {
           add(sum, *outcome);
           const Findings& found = outcome->findings;
           talk(
-              fmt::format("RTO {} ms, RPO {:.0f} ms; {} missing, {} kept, {} lost ({} of them still on its disk); {} "
+              fmt::format("first acknowledged {} ms, RTO {} ms, RPO {:.0f} ms; {} missing, {} kept, {} lost ({} of "
+                          "them still on its disk); {} "
                           "accepted on both sides over {:.1f} s; {} unknown, {} refused, {} acknowledged",
-                          words(found.rto), ms(found.rpo), found.missing.size(), found.kept, found.lost.size(),
-                          outcome->on_disk, found.both_sides, ms(found.overlap) / 1000, found.counts.unknown,
-                          found.counts.refused, found.counts.acknowledged));
+                          words(found.first), words(found.rto), ms(found.rpo), found.missing.size(), found.kept,
+                          found.lost.size(), outcome->on_disk, found.both_sides, ms(found.overlap) / 1000,
+                          found.counts.unknown, found.counts.refused, found.counts.acknowledged));
         } else {
           whole = false;
           sum.failures.push_back(one_line(outcome.error()));

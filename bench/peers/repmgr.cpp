@@ -38,6 +38,7 @@ class Repmgr final : public Arm {
     return {};
   }
 
+  std::string lost() const override { return kLost; }
   Result<std::unique_ptr<Clients>> clients(double per_s, bool inside) override {
     return regions_->clients(
         inside ? kLost : kOutside,

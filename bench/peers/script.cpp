@@ -45,12 +45,13 @@ Result<void> warm_up(Arm& arm, const Script& script, const Interrupts& interrupt
               "a busy machine may need a lower --rate, which is then every arm's");
 }
 
+// Empty: nobody took over within patience.
 Result<std::string> await_successor(Arm& arm, const Script& script, const Interrupts& interrupts) {
   for (const Micros deadline = monotonic_now() + script.patience; monotonic_now() < deadline;) {
     if (std::string successor = arm.successor(); !successor.empty()) return successor;
     CHECK_OK(interrupts.rest(kLook));
   }
-  return fail(Kind::unavailable, fmt::format("nobody took over within {} s", script.patience / kSecond));
+  return std::string();
 }
 
 // Until service is back, or patience ends: then the RTO stays empty. A write that still waits is not seen, and would
@@ -79,9 +80,10 @@ Result<std::string> fault_under_load(Arm& arm, const Script& script, const Inter
   CHECK_OK(arm.strike(script.kind));
   history.struck = wall_now();
   std::string successor = TRY(await_successor(arm, script, interrupts));
-  talk(
-      fmt::format("{} took over after {:.1f} s", successor, static_cast<double>(wall_now() - history.fault) / kSecond));
-  CHECK_OK(await_service(*outside, history, script, interrupts));
+  const double waited = static_cast<double>(wall_now() - history.fault) / kSecond;
+  talk(successor.empty() ? fmt::format("nobody took over within {:.0f} s", waited)
+                         : fmt::format("{} took over after {:.1f} s", successor, waited));
+  if (!successor.empty()) CHECK_OK(await_service(*outside, history, script, interrupts));
   append(history.outside, TRY(outside->stop()));
   if (inside) history.inside = TRY(inside->stop());
   return successor;
@@ -157,7 +159,7 @@ Result<Outcome> lose_region(Arm& arm, const Script& script, const Interrupts& in
   CHECK_OK(warm_up(arm, script, interrupts));
   Outcome outcome;
   History& history = outcome.history;
-  const std::string successor = TRY(fault_under_load(arm, script, interrupts, talk, history));
+  std::string successor = TRY(fault_under_load(arm, script, interrupts, talk, history));
   talk("the fault ends; new clients come");
   CHECK_OK(arm.end_fault(script.kind));
   {
@@ -165,9 +167,14 @@ Result<Outcome> lose_region(Arm& arm, const Script& script, const Interrupts& in
     CHECK_OK(interrupts.rest(script.after));
     history.after = TRY(after->stop());
   }
-  talk("the region is brought back");
-  CHECK_OK(arm.bring_back(script.kind, successor));
-  history.readable = TRY(arm.readable(successor));
+  if (successor.empty()) successor = arm.successor();
+  if (successor.empty()) {
+    history.readable = TRY(arm.readable(arm.lost()));
+  } else {
+    talk("the region is brought back");
+    CHECK_OK(arm.bring_back(script.kind, successor));
+    history.readable = TRY(arm.readable(successor));
+  }
   history.kept = TRY(arm.kept());
   const auto findings = classify(history);
   if (!findings) return fail(Kind::unavailable, "nobody could be asked what there is");

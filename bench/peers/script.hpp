@@ -22,6 +22,7 @@ class Clients {
 class Arm {
  public:
   virtual ~Arm() = default;
+  virtual std::string lost() const = 0;  // the first region's name
   // Clients outside of all regions; inside: locked in with the first one.
   virtual Result<std::unique_ptr<Clients>> clients(double per_s, bool inside) = 0;
   virtual Result<void> strike(const std::string& kind) = 0;
@@ -41,7 +42,7 @@ struct Script {
   double per_s = 500;
   Micros before = 3 * kSecond;
   Micros after = 6 * kSecond;       // for clients that come when the fault has ended
-  Micros patience = 150 * kSecond;  // for a successor, for service, for the return
+  Micros patience = 120 * kSecond;  // for a successor, for service, for the return
 };
 
 // Blocks the signals that end a process; a rest that one of them comes into fails.
