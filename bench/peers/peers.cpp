@@ -168,6 +168,32 @@ Json json_of(const Options& options, const Sums& sums) {
   return all;
 }
 
+struct Ground {
+  lab::Isolation isolation;
+  const Interrupts& interrupts;
+  fs::path program = DOMICILE_BINARY;
+};
+
+Result<bench::peers::Outcome> one_loss(const Options& options, const Ground& ground, const std::string& arm,
+                                       const std::string& kind, const Talk& talk) {
+  const fs::path logs = ground.program.parent_path() / "peers-logs" / fmt::format("{}-{}", arm, kind);
+  talk("comes up");
+  const auto up = TRY(bring_up(arm, {options.base, ground.isolation, ground.interrupts, ground.program, logs}));
+  Script script;
+  script.kind = kind, script.per_s = options.per_s;
+  return lose_region(*up, script, ground.interrupts, talk);
+}
+
+std::string told(const bench::peers::Outcome& outcome) {
+  const Findings& found = outcome.findings;
+  return fmt::format(
+      "first acknowledged {} ms, RTO {} ms, RPO {:.0f} ms; {} missing, {} kept, {} lost, {} of them still on its disk; "
+      "{} accepted on both sides over {:.1f} s; {} unknown, {} refused, {} acknowledged",
+      words(found.first), words(found.rto), ms(found.rpo), found.missing.size(), found.kept, found.lost.size(),
+      outcome.on_disk, found.both_sides, ms(found.overlap) / 1000, found.counts.unknown, found.counts.refused,
+      found.counts.acknowledged);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -182,42 +208,27 @@ int main(int argc, char** argv) {
   }
   const auto isolation = lab::prepare_isolation();  // before any thread
   const Interrupts interrupts;
-  const fs::path program = DOMICILE_BINARY;
+  const Ground ground{isolation, interrupts};
   Sums sums;
   bool whole = true;
   for (const auto& arm : options->arms)
-    for (const auto& kind : options->kinds) {
-      Sum& sum = sums[{arm, kind}];
+    for (const auto& kind : options->kinds)
       for (int i = 0; i < options->runs; ++i) {
+        Sum& sum = sums[{arm, kind}];
         const Talk talk = [&, begun = monotonic_now()](const std::string& what) {
           fmt::print(stderr, "{:<14} {:<6} {:6.1f} s  {}\n", arm, kind, ms(monotonic_now() - begun) / 1000, what);
         };
-        talk("comes up");
-        const auto outcome = [&]() -> Result<bench::peers::Outcome> {
-          const fs::path logs = program.parent_path() / "peers-logs" / fmt::format("{}-{}", arm, kind);
-          const auto up = TRY(bring_up(arm, {options->base, isolation, interrupts, program, logs}));
-          Script script;
-          script.kind = kind, script.per_s = options->per_s;
-          return lose_region(*up, script, interrupts, talk);
-        }();
+        const auto outcome = one_loss(*options, ground, arm, kind, talk);
         if (outcome) {
           add(sum, *outcome);
-          const Findings& found = outcome->findings;
-          talk(
-              fmt::format("first acknowledged {} ms, RTO {} ms, RPO {:.0f} ms; {} missing, {} kept, {} lost ({} of "
-                          "them still on its disk); {} "
-                          "accepted on both sides over {:.1f} s; {} unknown, {} refused, {} acknowledged",
-                          words(found.first), words(found.rto), ms(found.rpo), found.missing.size(), found.kept,
-                          found.lost.size(), outcome->on_disk, found.both_sides, ms(found.overlap) / 1000,
-                          found.counts.unknown, found.counts.refused, found.counts.acknowledged));
-        } else {
-          whole = false;
-          sum.failures.push_back(one_line(outcome.error()));
-          talk("FAILED: " + sum.failures.back());
-          if (one_line(outcome.error()).find("interrupted") != std::string::npos) return 130;
+          talk(told(*outcome));
+          continue;
         }
+        whole = false;
+        sum.failures.push_back(one_line(outcome.error()));
+        talk("FAILED: " + sum.failures.back());
+        if (interrupts.came()) return 130;
       }
-    }
   print_table(*options, sums);
   fmt::print("{}\n", dump(json_of(*options, sums)));
   return whole ? 0 : 1;

@@ -150,7 +150,8 @@ Interrupts::Interrupts() {
 
 Result<void> Interrupts::rest(Micros length) const {
   const timespec time{static_cast<time_t>(length / kSecond), static_cast<long>(length % kSecond) * 1000};
-  if (::sigtimedwait(&ends_, nullptr, &time) > 0) return fail(Kind::failed, "interrupted");
+  if (::sigtimedwait(&ends_, nullptr, &time) > 0) came_ = true;
+  if (came_) return fail(Kind::failed, "interrupted");
   return {};
 }
 

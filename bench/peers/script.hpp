@@ -1,5 +1,6 @@
 // The fault script: the same for every arm. An arm is a running system with three regions, of which the first is lost.
 #pragma once
+#include <atomic>
 #include <csignal>
 #include <functional>
 #include <memory>
@@ -50,9 +51,11 @@ class Interrupts {
  public:
   Interrupts();
   Result<void> rest(Micros length) const;
+  bool came() const { return came_; }
 
  private:
   sigset_t ends_{};
+  mutable std::atomic<bool> came_ = false;
 };
 
 using Talk = std::function<void(const std::string&)>;

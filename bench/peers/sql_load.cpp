@@ -171,6 +171,8 @@ void SqlLoad::Pool::serve(Client& client) {
   while (await_work(client)) {
     if (!usable(session.get())) {
       session.reset(PQconnectdb(spec.conninfo.c_str()));
+      PQsetNoticeProcessor(
+          session.get(), [](void*, const char*) {}, nullptr);  // a server that ends says so to all
       if (PQstatus(session.get()) != CONNECTION_OK) {
         session.reset();
         pause();
