@@ -4,8 +4,6 @@
 
 #include <thread>
 
-#include "base/temp_dir.hpp"
-
 namespace domicile::drill {
 namespace {
 
@@ -45,69 +43,12 @@ Result<Authority> await_serving(const Field& field, const std::string& residency
   return fail(Kind::unavailable, fmt::format("{} is not served after {} s: {}", residency, patience / kSecond, last));
 }
 
-// Clients that share a region's fate, as a process inside its network.
-class Inside {
- public:
-  static Result<std::unique_ptr<Inside>> start(const Field& field, const fs::path& program, const std::string& region,
-                                               const LoadSpec& load) {
-    auto inside = std::make_unique<Inside>();
-    const fs::path spec = inside->folder_.path() / "load.json";
-    CHECK_OK(write_file(spec, to_text(load)));
-    Command command;
-    command.argv = {program.string(), "drill", "client", spec.string(), inside->result().string()};
-    inside->process_ = std::make_unique<Process>(TRY(field.start_inside(region, std::move(command))));
-    return inside;
-  }
-  Result<std::vector<Write>> stop() {
-    process_->signal(SIGTERM);
-    if (!process_->wait_for(30 * kSecond)) return fail(Kind::unavailable, "the clients inside do not come to an end");
-    return writes_of(TRY(read_file(result())));
-  }
-
- private:
-  fs::path result() const { return folder_.path() / "writes.txt"; }
-  TempDir folder_;
-  std::unique_ptr<Process> process_;
-};
-
-Result<void> strike(const Field& field, const std::string& kind, const std::string& region) {
-  if (kind != "cut") {
-    (void)TRY(field.lab(kind, {{"site", region}}));
-    return {};
-  }
-  const Json status = TRY(field.lab_status());
-  std::vector<std::string> others{lab::kHost};
-  for (const Json& site : status["sites"]) others.push_back(TRY(member<std::string>(site, "site")));
-  for (const std::string& other : others)
-    if (other != region) (void)TRY(field.lab("cut", {{"from", region}, {"to", other}}));
-  return {};
-}
-
-// Ends the fault, and waits until every copy in the region follows its owner again: what only that region had is kept
-// there by then.
+// The whole of it; how long it took.
 Result<Micros> give_back(const Field& field, const std::string& kind, const std::string& region, Micros patience) {
   const Micros begun = monotonic_now();
-  if (kind == "cut")
-    (void)TRY(field.lab("heal", Json::object()));
-  else
-    (void)TRY(field.lab(kind == "kill" ? "start" : "resume", {{"site", region}}));
-  std::string last = "its agent does not answer";
-  for (const Micros deadline = begun + patience; monotonic_now() < deadline; std::this_thread::sleep_for(kLook)) {
-    const auto status = field.agent_status(region);
-    if (!status || !status->contains("residencies")) continue;
-    last.clear();
-    for (const Json& each : (*status)["residencies"]) {
-      const std::string name = each.value("residency", ""), owner = each.value("owner", "");
-      const std::string state = each.contains("copy") ? each["copy"].value("state", "") : "unknown";
-      // What an agent says that has just woken up is of the time before.
-      const auto others = owner_of(field, name, region);
-      const bool known = others && others->owner == owner && others->epoch == each.value("epoch", std::int64_t{0});
-      if (!known || (owner == region ? state != "owner" : state != "following"))
-        last += fmt::format("{}{} is {} by {}", last.empty() ? "" : ", ", name, state, owner);
-    }
-    if (last.empty()) return monotonic_now() - begun;
-  }
-  return fail(Kind::unavailable, fmt::format("{} is not back after {} s: {}", region, patience / kSecond, last));
+  CHECK_OK(end_fault(field, kind, region));
+  CHECK_OK(await_return(field, region, patience));
+  return monotonic_now() - begun;
 }
 
 // The first trouble is the one that tells.
@@ -124,6 +65,65 @@ void read_back(const Field& field, const std::string& residency, const std::stri
 }
 
 }  // namespace
+
+Result<std::unique_ptr<Inside>> Inside::start(const Field& field, const fs::path& program, const std::string& region,
+                                              const LoadSpec& load) {
+  auto inside = std::unique_ptr<Inside>(new Inside);
+  const fs::path spec = inside->folder_.path() / "load.json";
+  CHECK_OK(write_file(spec, to_text(load)));
+  Command command;
+  command.argv = {program.string(), "drill", "client", spec.string(), inside->result().string()};
+  inside->process_ = std::make_unique<Process>(TRY(field.start_inside(region, std::move(command))));
+  return inside;
+}
+
+Result<std::vector<Write>> Inside::stop() {
+  process_->signal(SIGTERM);
+  if (!process_->wait_for(30 * kSecond)) return fail(Kind::unavailable, "the clients inside do not come to an end");
+  return writes_of(TRY(read_file(result())));
+}
+
+Result<void> strike(const Field& field, const std::string& kind, const std::string& region) {
+  if (kind != "cut") {
+    (void)TRY(field.lab(kind, {{"site", region}}));
+    return {};
+  }
+  const Json status = TRY(field.lab_status());
+  std::vector<std::string> others{lab::kHost};
+  for (const Json& site : status["sites"]) others.push_back(TRY(member<std::string>(site, "site")));
+  for (const std::string& other : others)
+    if (other != region) (void)TRY(field.lab("cut", {{"from", region}, {"to", other}}));
+  return {};
+}
+
+Result<void> end_fault(const Field& field, const std::string& kind, const std::string& region) {
+  if (kind == "cut")
+    (void)TRY(field.lab("heal", Json::object()));
+  else
+    (void)TRY(field.lab(kind == "kill" ? "start" : "resume", {{"site", region}}));
+  return {};
+}
+
+Result<void> await_return(const Field& field, const std::string& region, Micros patience) {
+  std::string last = "its agent does not answer";
+  for (const Micros deadline = monotonic_now() + patience; monotonic_now() < deadline;
+       std::this_thread::sleep_for(kLook)) {
+    const auto status = field.agent_status(region);
+    if (!status || !status->contains("residencies")) continue;
+    last.clear();
+    for (const Json& each : (*status)["residencies"]) {
+      const std::string name = each.value("residency", ""), owner = each.value("owner", "");
+      const std::string state = each.contains("copy") ? each["copy"].value("state", "") : "unknown";
+      // What an agent says that has just woken up is of the time before.
+      const auto others = owner_of(field, name, region);
+      const bool known = others && others->owner == owner && others->epoch == each.value("epoch", std::int64_t{0});
+      if (!known || (owner == region ? state != "owner" : state != "following"))
+        last += fmt::format("{}{} is {} by {}", last.empty() ? "" : ", ", name, state, owner);
+    }
+    if (last.empty()) return {};
+  }
+  return fail(Kind::unavailable, fmt::format("{} is not back after {} s: {}", region, patience / kSecond, last));
+}
 
 Result<Authority> owner_of(const Field& field, const std::string& residency, const std::string& not_of) {
   std::optional<Authority> newest;

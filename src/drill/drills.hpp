@@ -1,5 +1,8 @@
 // The drills themselves: faults and switches done on purpose to a running lab while clients write.
 #pragma once
+#include <memory>
+
+#include "base/temp_dir.hpp"
 #include "drill/field.hpp"
 
 namespace domicile::drill {
@@ -18,6 +21,26 @@ struct DrillSpec {
 // Waits until every client's writes are acknowledged promptly for a second; those writes are no drill's.
 Result<void> warm_up(const LoadSpec& load, Micros patience);
 Result<LoadSpec> load_for(const Field& field, const DrillSpec& spec);
+
+// Clients that share a region's fate, as a process inside its network; ended with this object.
+class Inside {
+ public:
+  static Result<std::unique_ptr<Inside>> start(const Field& field, const fs::path& program, const std::string& region,
+                                               const LoadSpec& load);
+  Result<std::vector<Write>> stop();
+
+ private:
+  Inside() = default;
+  fs::path result() const { return folder_.path() / "writes.txt"; }
+  TempDir folder_;
+  std::unique_ptr<Process> process_;
+};
+
+// `kind`: kill, pause, or cut from every other site and from the clients outside.
+Result<void> strike(const Field& field, const std::string& kind, const std::string& region);
+Result<void> end_fault(const Field& field, const std::string& kind, const std::string& region);
+// Until every copy in the region follows its owner again: what only that region had is kept there by then.
+Result<void> await_return(const Field& field, const std::string& region, Micros patience);
 
 // A drill that broke off is a run that did not hold, not a report that is missing.
 RunResult run_of(Result<RunResult> result);
