@@ -98,6 +98,7 @@ Result<std::unique_ptr<TemporaryLab>> TemporaryLab::up(const DrillSettings& sett
       settings.spec.program.string(), "lab", "up", "--base", std::to_string(settings.base), "--topology",
       settings.topology_file.string()};
   if (settings.record) argv.emplace_back("--record");
+  if (settings.instruments) argv.emplace_back("--instruments");
   auto starting = TRY(Process::start({.argv = std::move(argv)}));
   lab->bringing_up_ = starting.pid();
   const int code = starting.wait();

@@ -16,7 +16,8 @@ struct DrillSettings {
   topology::Topology topology;
   drill::DrillSpec spec;
   std::size_t runs = 1;
-  bool record = false;  // the lab that is brought up keeps what crosses
+  bool record = false;       // the lab that is brought up keeps what crosses
+  bool instruments = false;  // and its disks can be filled, its clocks set
 };
 Result<DrillSettings> drill_settings(const Args& args);
 drill::Talk talk_to(Io& io);

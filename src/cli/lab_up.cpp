@@ -19,6 +19,9 @@ Result<Exit> run(const Args& args, Io& io) {
     spec.record = spec.directory / "recorded";
     spec.tls_tap = checkout() / "build/lib/domicile_tls_tap.so";
   }
+  if (args.has("instruments"))
+    for (const char* instrument : {"full_disk.so", "wall_clock.so"})
+      spec.instruments.push_back(checkout() / "build/lib" / instrument);
   // PostgreSQL reads the library and nginx the modules as the engines' user, so they lie in the lab's own folder.
   const fs::path library = spec.directory / "bin" / "domicile_guard.so";
   spec.binaries.push_back(checkout() / "build/lib/domicile_guard.so");
@@ -52,6 +55,7 @@ Verb lab_up_verb() {
            {"topology", "FILE", "which regions (default: examples/three-regions); schema.sql beside it is applied"},
            {"record", "",
             "keep every byte that crosses between regions, and what is said inside TLS, in the folder recorded"},
+           {"instruments", "", "preload what makes a site's disk full and its wall clock wrong, for campaigns"},
            {"flat", "", "all regions on the host's network, as where namespaces are not allowed"},
            {"foreground", "", "stay; Ctrl-C ends the lab"}},
           {"domicile lab up", "domicile lab up --base 100 --topology mine.yaml"},

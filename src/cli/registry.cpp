@@ -1,5 +1,7 @@
 #include "cli/registry.hpp"
 
+#include "cli/campaign_common.hpp"
+
 namespace domicile::cli {
 
 const std::vector<Verb>& verbs() {
@@ -8,6 +10,8 @@ const std::vector<Verb>& verbs() {
       apply_verb(),
       approve_verb(),
       break_glass_verb(),
+      campaign_verb(),
+      campaign_check_verb(),
       check_verb(),
       completion_verb(),
       drill_client_verb(),

@@ -88,7 +88,14 @@ Result<void> act(Lab& lab, const std::string& verb, const Json& body) {
   if (verb == "pause") return lab.pause(site);
   if (verb == "resume") return lab.resume(site);
   if (verb == "start") return lab.start(site);
-  if (verb == "kill-program") return lab.kill_program(site, TRY(member<std::string>(body, "program")));
+  if (verb == "disk") return lab.fill_disk(site, TRY(member<bool>(body, "full")));
+  if (verb == "clock") return lab.set_clock(site, TRY(member<Micros>(body, "off_us")));
+  if (verb.ends_with("-program")) {
+    const auto program = TRY(member<std::string>(body, "program"));
+    if (verb == "kill-program") return lab.kill_program(site, program);
+    if (verb == "pause-program") return lab.pause_program(site, program);
+    if (verb == "resume-program") return lab.resume_program(site, program);
+  }
   return fail(Kind::invalid_input, "the lab does not know " + verb);
 }
 

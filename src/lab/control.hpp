@@ -3,7 +3,8 @@
 //   GET  /status                                      isolation, sites, paths, the folder recorded ("": none)
 //   POST /cut {"from","to","one_way"}  /heal {"from","to"} or {} for all
 //   POST /slow {"from","to","bytes_per_s"}  /flap {"from","to","period_ms"}    both directions
-//   POST /kill|pause|resume|start {"site"}  /kill-program {"site","program"}
+//   POST /kill|pause|resume|start {"site"}  /kill-program|pause-program|resume-program {"site","program"}
+//   POST /disk {"site","full"}  /clock {"site","off_us"}    with instruments
 //   POST /down
 #pragma once
 #include <functional>

@@ -1,5 +1,6 @@
 #include "lab/lab.hpp"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <sched.h>
@@ -118,6 +119,7 @@ Result<void> Lab::make_folders() {
   CHECK_OK(make_directories(spec_.directory / "bin"));
   std::vector<fs::path> binaries = spec_.binaries;
   if (!spec_.tls_tap.empty()) binaries.push_back(spec_.tls_tap);
+  binaries.insert(binaries.end(), spec_.instruments.begin(), spec_.instruments.end());
   for (const fs::path& binary : binaries) {
     fs::copy_file(binary, this->binary(binary.filename().string()), code);
     if (code)
@@ -125,6 +127,7 @@ Result<void> Lab::make_folders() {
   }
   for (const auto& place : places_) {
     for (const char* part : {"run", "logs"}) CHECK_OK(make_directories(folder(place->site.name) / part));
+    if (!spec_.instruments.empty()) CHECK_OK(make_instruments(place->site.name));
     CHECK_OK(give(folder(place->site.name)));
     if (!spec_.record.empty()) CHECK_OK(make_directories(spec_.record / "tls" / place->site.name, 0700));
   }
@@ -248,17 +251,54 @@ Command Lab::inside_site(const Place& place, Command command) const {
 
 Result<void> Lab::run_program(Place& place, Program& program) {
   Command command = program.command;
-  tap(place, program.name, command);
+  preload(place, program.name, command);
   if (command.output.empty()) command.output = (folder(place.site.name) / "logs" / (program.name + ".log")).string();
   program.process = std::make_unique<Process>(TRY(Process::start(inside_site(place, std::move(command)))));
   remember();
   return {};
 }
 
-void Lab::tap(const Place& place, const std::string& program, Command& command) const {
-  if (spec_.record.empty() || spec_.tls_tap.empty()) return;
-  command.env["LD_PRELOAD"] = binary(spec_.tls_tap.filename().string()).string();
-  command.env["DOMICILE_TLS_TAP"] = (spec_.record / "tls" / place.site.name / program).string();
+void Lab::preload(const Place& place, const std::string& program, Command& command) const {
+  std::string libraries;
+  const auto add = [&](const fs::path& library) {
+    libraries += (libraries.empty() ? "" : ":") + binary(library.filename().string()).string();
+  };
+  if (!spec_.record.empty() && !spec_.tls_tap.empty()) {
+    add(spec_.tls_tap);
+    command.env["DOMICILE_TLS_TAP"] = (spec_.record / "tls" / place.site.name / program).string();
+  }
+  for (const fs::path& library : spec_.instruments) add(library);
+  if (!spec_.instruments.empty()) {
+    const fs::path own = folder(place.site.name) / "instruments";
+    command.env["FULL_DISK"] = (own / "disk").string();
+    command.env["FULL_DISK_BELOW"] = folder(place.site.name).string() + "/";
+    command.env["WALL_CLOCK_SHIFT"] = (own / "clock").string();
+  }
+  if (!libraries.empty()) command.env["LD_PRELOAD"] = libraries;
+}
+
+Result<void> Lab::make_instruments(const std::string& site) const {
+  const fs::path own = folder(site) / "instruments";
+  CHECK_OK(make_directories(own));
+  CHECK_OK(write_file(own / "disk", "0"));
+  return write_file(own / "clock", std::string(sizeof(std::int64_t), '\0'));
+}
+
+// In place: the programs have the file mapped.
+Result<void> Lab::turn(const std::string& site, const char* instrument, std::string_view bytes) const {
+  if (find(site) == nullptr) return fail(Kind::invalid_input, "the lab has no site " + site, "domicile lab status");
+  if (spec_.instruments.empty())
+    return fail(Kind::unavailable, "this lab has no instruments", "domicile lab up --instruments");
+  const fs::path file = folder(site) / "instruments" / instrument;
+  const Fd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  if (fd && ::pwrite(fd.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size())) return {};
+  return tl::unexpected<Error>(errno_error("cannot write " + file.string()));
+}
+
+Result<void> Lab::fill_disk(const std::string& site, bool full) { return turn(site, "disk", full ? "1" : "0"); }
+
+Result<void> Lab::set_clock(const std::string& site, Micros off) {
+  return turn(site, "clock", {reinterpret_cast<const char*>(&off), sizeof off});
 }
 
 Result<void> Lab::at(const std::string& site, const std::function<void()>& work) {
@@ -287,16 +327,28 @@ Result<void> Lab::launch(const std::string& site, const std::string& name, Comma
   return run_program(*place, *known);
 }
 
-Result<void> Lab::kill_program(const std::string& site, const std::string& name) {
+Result<void> Lab::signal_program(const std::string& site, const std::string& name, int number) {
   const std::lock_guard lock(mutex_);
   Place* place = TRY(this->place(site));
   for (Program& program : place->programs) {
     if (program.name != name || !program.process || !program.process->running()) continue;
-    for (const pid_t pid : descendants_of({program.process->pid()})) ::kill(pid, SIGKILL);
-    program.process->wait();
+    for (const pid_t pid : descendants_of({program.process->pid()})) ::kill(pid, number);
+    if (number == SIGKILL) program.process->wait();
     return {};
   }
   return fail(Kind::invalid_input, fmt::format("no {} runs in {}", name, site), "domicile lab status");
+}
+
+Result<void> Lab::kill_program(const std::string& site, const std::string& name) {
+  return signal_program(site, name, SIGKILL);
+}
+
+Result<void> Lab::pause_program(const std::string& site, const std::string& name) {
+  return signal_program(site, name, SIGSTOP);
+}
+
+Result<void> Lab::resume_program(const std::string& site, const std::string& name) {
+  return signal_program(site, name, SIGCONT);
 }
 
 const Lab::Place* Lab::find(const std::string& site) const {

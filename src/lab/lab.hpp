@@ -57,6 +57,8 @@ struct LabSpec {
   // nobody else may look into it: rows of tenants are in it.
   fs::path record = {};
   fs::path tls_tap = {};  // domicile_tls_tap.so: with `record`, preloaded into every program of a site
+  // full_disk.so and wall_clock.so, preloaded into every program of a site that has a libc: see fill_disk, set_clock.
+  std::vector<fs::path> instruments = {};
   std::string database = "app";
   std::map<std::string, std::string> postgres_settings = {};  // on top of the lab's own
   std::vector<fs::path> binaries = {};                        // copied to DIR/bin
@@ -105,6 +107,14 @@ class Lab {
   Result<void> launch(const std::string& site, const std::string& name, Command command);
   Result<void> kill_program(const std::string& site, const std::string& name);  // SIGKILL to it and its children
 
+  // SIGSTOP and SIGCONT to it and its children.
+  Result<void> pause_program(const std::string& site, const std::string& name);
+  Result<void> resume_program(const std::string& site, const std::string& name);
+  // With instruments: no file of the site grows any more, or the wall clock of its programs is off by that much. Of
+  // etcd, which has no libc, neither is true.
+  Result<void> fill_disk(const std::string& site, bool full);
+  Result<void> set_clock(const std::string& site, Micros off);
+
   Result<void> kill(const std::string& site);    // SIGKILL to every process of the site
   Result<void> pause(const std::string& site);   // SIGSTOP to the same set
   Result<void> resume(const std::string& site);  // SIGCONT
@@ -142,7 +152,10 @@ class Lab {
   Result<void> await_engines();
   Result<void> run_program(Place& place, Program& program);
   Command inside_site(const Place& place, Command command) const;
-  void tap(const Place& place, const std::string& program, Command& command) const;
+  void preload(const Place& place, const std::string& program, Command& command) const;
+  Result<void> signal_program(const std::string& site, const std::string& name, int number);
+  Result<void> make_instruments(const std::string& site) const;
+  Result<void> turn(const std::string& site, const char* instrument, std::string_view bytes) const;
   Result<Place*> place(const std::string& site);
   const Place* find(const std::string& site) const;
   std::vector<pid_t> members(const Place& place) const;

@@ -1,10 +1,10 @@
-// domicile-demo HOST:PORT CONNINFO: the orders service. It runs until SIGTERM or SIGINT.
+// domicile-demo HOST:PORT CONNINFO: the demo's services, orders and ledger. It runs until SIGTERM or SIGINT.
 #include <signal.h>
 
 #include <charconv>
 #include <cstdio>
 
-#include "demo/orders.hpp"
+#include "demo/ledger.hpp"
 
 int main(int argc, char** argv) {
   const std::string_view listen = argc == 3 ? argv[1] : "";
@@ -21,12 +21,14 @@ int main(int argc, char** argv) {
   sigaddset(&ends, SIGINT);
   sigprocmask(SIG_BLOCK, &ends, nullptr);  // before the server's threads: they inherit it
   domicile::demo::Orders orders(argv[2]);
+  domicile::demo::Ledger ledger(argv[2]);
   domicile::HttpListen address;
   address.host = listen.substr(0, colon);
   address.port = port;
   address.threads = 256;  // each kept-alive connection of the gateway holds one
-  const auto server =
-      domicile::HttpServer::start(address, [&orders](const domicile::HttpCall& call) { return orders.answer(call); });
+  const auto server = domicile::HttpServer::start(address, [&orders, &ledger](const domicile::HttpCall& call) {
+    return domicile::demo::Ledger::serves(call.path) ? ledger.answer(call) : orders.answer(call);
+  });
   if (!server) {
     std::fputs((domicile::render(server.error()) + "\n").c_str(), stderr);
     return 1;
