@@ -71,8 +71,8 @@ Regions::~Regions() {
   std::error_code code;
   fs::remove_all(logs_, code);
   fs::create_directories(logs_, code);
-  for (const auto& region : kRegions)
-    fs::copy(directory_ / "sites" / region / "logs", logs_ / region, fs::copy_options::recursive, code);
+  for (const auto& site : fs::directory_iterator(directory_ / "sites", code))
+    fs::copy(site.path() / "logs", logs_ / site.path().filename(), fs::copy_options::recursive, code);
   fs::remove_all(directory_, code);
 }
 
