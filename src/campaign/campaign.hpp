@@ -18,8 +18,8 @@ struct Settings {
 Ground ground_of(const topology::Topology& topology);
 
 // On a running lab with instruments, whose topology maps the ledger's tables (examples/campaign). Where it records what
-// crosses, personal values are searched for in the end. An error: it did not come to its end; what was recorded until
-// then is in the file.
+// crosses, personal values are searched for in the end. Where the regions do not settle, the verdict is of what clients
+// saw alone, and does not hold. An error: it did not come to its end; what was recorded until then is in the file.
 Result<history::Verdict> run(const drill::Field& field, const Settings& settings, const drill::Talk& talk);
 
 }  // namespace domicile::campaign
