@@ -2,6 +2,12 @@
 
 namespace domicile::cli {
 
+Verb drill_explain_verb();
+Verb drill_list_verb();
+Verb drill_recompute_verb();
+Verb drill_run_verb();
+Verb drill_undo_verb();
+
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = {
       agent_verb(),
@@ -11,8 +17,13 @@ const std::vector<Verb>& verbs() {
       check_verb(),
       completion_verb(),
       drill_client_verb(),
+      drill_explain_verb(),
+      drill_list_verb(),
       drill_planned_switch_verb(),
+      drill_recompute_verb(),
       drill_region_loss_verb(),
+      drill_run_verb(),
+      drill_undo_verb(),
       explain_denial_verb(),
       explain_flow_verb(),
       explain_request_verb(),

@@ -299,6 +299,26 @@ Result<void> Lab::kill_program(const std::string& site, const std::string& name)
   return fail(Kind::invalid_input, fmt::format("no {} runs in {}", name, site), "domicile lab status");
 }
 
+Result<void> Lab::start_program(const std::string& site, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  Place* place = TRY(this->place(site));
+  for (Program& program : place->programs) {
+    if (program.name != name) continue;
+    return program.process && program.process->running() ? Result<void>() : run_program(*place, program);
+  }
+  return fail(Kind::invalid_input, fmt::format("{} has no {}", site, name), "domicile lab status");
+}
+
+Result<void> Lab::revoke(const std::string& site, const std::string& whose) {
+  std::string list;
+  for (const char* name : {"site.pem", "link.pem"}) list += TRY(serial_number(certificates(whose) / name)) + "\n";
+  CHECK_OK(write_file(folder(site) / "revoked", list));
+  CHECK_OK(kill_program(site, "gate"));
+  return start_program(site, "gate");
+}
+
+Result<void> Lab::unrevoke(const std::string& site) { return write_file(folder(site) / "revoked", ""); }
+
 const Lab::Place* Lab::find(const std::string& site) const {
   for (const auto& place : places_)
     if (place->site.name == site) return place.get();

@@ -63,6 +63,7 @@ struct LabSpec {
   bool engines = true;                                        // false: namespaces, certificates and WAN only
   bool flat = false;                                          // no namespaces, although this machine allows them
   std::function<void(const std::string&)> progress = {};      // what begins now, for people
+  ProcessId holder = {};                                      // the lab ends with it; nobody: it stays
 };
 
 struct SiteState {
@@ -104,6 +105,12 @@ class Lab {
   // kill, in the order of first launches.
   Result<void> launch(const std::string& site, const std::string& name, Command command);
   Result<void> kill_program(const std::string& site, const std::string& name);  // SIGKILL to it and its children
+
+  Result<void> start_program(const std::string& site, const std::string& name);  // again; fine when it runs
+  // Puts the certificates of a site on another one's list of revoked ones, and starts its gate anew: nothing that was
+  // let in before goes on. The list is empty after unrevoke.
+  Result<void> revoke(const std::string& site, const std::string& whose);
+  Result<void> unrevoke(const std::string& site);
 
   Result<void> kill(const std::string& site);    // SIGKILL to every process of the site
   Result<void> pause(const std::string& site);   // SIGSTOP to the same set
