@@ -6,7 +6,8 @@
 namespace domicile::drill {
 namespace {
 
-constexpr int kWide = 960, kLeft = 170, kRight = 30, kTop = 84, kHigh = 190, kRow = 20;
+constexpr int kWide = 960, kLeft = 170, kRight = 30, kTop = 84, kHigh = 206, kRow = 20;
+constexpr int kMarks = 30;  // above the bars, for what the marks are called
 constexpr Micros kBucket = 250 * kMillisecond;
 constexpr const char *kGreen = "#2e7d32", *kRed = "#c62828", *kOrange = "#ef6c00", *kBlue = "#1565c0",
                      *kGrey = "#616161";
@@ -134,12 +135,12 @@ class Drawing {
           {bucket.prompt, kGreen}, {bucket.late, kBlue}, {bucket.unknown, kOrange}, {bucket.refused, kRed}};
       for (const auto& [count, colour] : parts) {
         if (count == 0) continue;
-        const double high = static_cast<double>(count) / static_cast<double>(most) * (kHigh - 14);
+        const double high = static_cast<double>(count) / static_cast<double>(most) * (kHigh - kMarks);
         top -= high;
         box(x(begin_ + at * kBucket), top, wide, high, colour);
       }
     }
-    text(kLeft - 8, kTop + 18, fmt::format("{:g}/s", static_cast<double>(most) * kSecond / kBucket), kGrey,
+    text(kLeft - 8, kTop + kMarks + 4, fmt::format("{:g}/s", static_cast<double>(most) * kSecond / kBucket), kGrey,
          " text-anchor=\"end\" font-size=\"12\"");
     text(kLeft - 8, kTop + kHigh, "0", kGrey, " text-anchor=\"end\" font-size=\"12\"");
   }
@@ -180,7 +181,7 @@ class Drawing {
   void marks() {
     const auto mark = [&](Micros at, const char* name, const char* colour, int row) {
       if (at == 0 || at < begin_ || at > end_) return;
-      line(x(at), kTop - 4 + row * 14, x(at), kTop + kHigh + 26, colour, " stroke-dasharray=\"4 3\"");
+      line(x(at), kTop - 4 + row * 14, x(at), kTop + kHigh, colour, " stroke-dasharray=\"4 3\"");
       const bool room = x(at) + 90 < kWide - kRight;
       text(x(at) + (room ? 4 : -4), kTop + 8 + row * 14, name, colour,
            room ? " font-size=\"12\"" : " font-size=\"12\" text-anchor=\"end\"");
