@@ -2,12 +2,6 @@
 
 namespace domicile::cli {
 
-Verb drill_explain_verb();
-Verb drill_list_verb();
-Verb drill_recompute_verb();
-Verb drill_run_verb();
-Verb drill_undo_verb();
-
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = {
       agent_verb(),
