@@ -57,7 +57,7 @@ TEST(RawLog, GivesBackWhatTheFiguresComeFrom) {
   EXPECT_EQ(raw_log(log->subject, log->runs), text);
   const Json report = json_of(judge(a_subject(), runs));
   EXPECT_EQ(report["held"], true) << report;
-  EXPECT_EQ(report["rto_ms_p50"], 3000.0);
+  EXPECT_EQ(report["rto_ms_p50"], 2990.0) << "one late write of a hundred is still 99 %";
   EXPECT_EQ(report["return_ms_p50"], 3000.0);
   EXPECT_EQ(report["phases"].back()["name"], "clients find it");
   EXPECT_EQ(disagreements(report, *log), std::vector<std::string>{});
@@ -134,7 +134,7 @@ TEST(Chart, IsWellFormedAndSaysWhatTheReportSays) {
   }
   const auto svg = chart_svg(judge(a_subject(), {a_loss()}), {a_loss()});
   for (const char* word : {">region-loss kill, us<", ">held<", ">fault<", ">undone<", ">served again<", ">moving<",
-                           ">persist epochs<", "RTO p50 3000.0 ms", "2 missing, 2 salvaged, 0 lost"})
+                           ">persist epochs<", "RTO p50 2990.0 ms", "2 missing, 2 salvaged, 0 lost"})
     EXPECT_THAT(svg, testing::HasSubstr(word));
 }
 
