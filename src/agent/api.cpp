@@ -3,6 +3,7 @@
 #include <future>
 
 #include "agent/bodies.hpp"
+#include "agent/drill_book.hpp"
 #include "agent/precheck.hpp"
 
 namespace domicile::agent {
@@ -50,6 +51,19 @@ std::optional<Role> role_of(const std::string& name) {
   if (name == "approve") return Role::approve;
   if (name == "break-glass") return Role::break_glass;
   return {};
+}
+
+HttpReply drills(const fs::path& directory, const HttpCall& call) {
+  const auto news = drill_body(call.body);
+  if (!news) return refuse(news.error());
+  const auto kept = keep_drills(directory, *news);
+  return kept ? reply(Json::object()) : refuse(kept.error());
+}
+
+// Null when what was told cannot be read: unknown is not none.
+Json drills_json(const fs::path& directory) {
+  const auto book = read_drills(directory);
+  return book ? json_of(*book, wall_now()) : Json();
 }
 
 }  // namespace
@@ -104,6 +118,8 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
     return salvage(call, what);
   }
   if (call.path == "/v1/switch" && call.method == "POST") return need(Role::operate) ? order_switch(call) : forbidden;
+  if (call.path == "/v1/drills" && call.method == "POST")
+    return need(Role::operate) ? drills(setup_.config->state, call) : forbidden;
   if (call.path == "/v1/approve" && call.method == "POST") return need(Role::approve) ? approve(call) : forbidden;
   if ((call.path == "/v1/quorum/adopt" || call.path == "/v1/break-glass") && call.method == "POST") {
     const bool adopt = call.path == "/v1/quorum/adopt";
@@ -621,6 +637,7 @@ Json Api::status() {
       {"salvage", salvage_json()},
       {"passes", setup_.lives->passes()},
       {"revoked", roles_.trouble()},
+      {"drills", drills_json(setup_.config->state)},
       {"residencies", residencies}};
 }
 

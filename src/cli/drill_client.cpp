@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <sys/prctl.h>
 
 #include "base/file.hpp"
 #include "cli/registry.hpp"
@@ -12,6 +13,7 @@ Result<Exit> run(const Args& args, Io&) {
   sigemptyset(&ends);
   for (const int number : {SIGINT, SIGTERM}) sigaddset(&ends, number);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);  // before the load's thread inherits the mask
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);          // a drill that is killed leaves no clients behind
   const auto load = TRY(drill::Load::start(TRY(drill::load_spec_of(TRY(read_file(args.words.at(0)))))));
   int number = 0;
   sigwait(&ends, &number);

@@ -3,9 +3,15 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
+#include "base/sha256.hpp"
+#include "cli/agent_client.hpp"
+#include "core/drills/parse.hpp"
 #include "core/topology/parse.hpp"
+#include "drill/chart.hpp"
+#include "drill/raw_log.hpp"
 
 namespace domicile::cli {
 namespace {
@@ -17,7 +23,7 @@ sigset_t ends() {
   return set;
 }
 
-Result<std::size_t> positive(const Args& args, const char* name, const char* otherwise) {
+Result<std::size_t> positive(const Args& args, const char* name, const std::string& otherwise) {
   const std::int64_t value = TRY(lab_figure(args.get(name, otherwise)));
   if (value < 1 || value > 1'000'000) return fail(Kind::invalid_input, fmt::format("--{} is out of range", name));
   return static_cast<std::size_t>(value);
@@ -26,26 +32,35 @@ Result<std::size_t> positive(const Args& args, const char* name, const char* oth
 }  // namespace
 
 std::vector<Option> drill_options(std::vector<Option> own) {
-  own.push_back({"residency", "R", "Whose writes are drilled (default: us)."});
-  own.push_back({"clients", "N", "Clients, each a tenant of its own (default: 20).", false, false, valid_count});
-  own.push_back({"rate", "N", "Writes per second of all clients together (default: 500).", false, false, valid_count});
+  own.push_back({"residency", "R", "Whose writes are drilled (default: the drill's, us)."});
+  own.push_back(
+      {"clients", "N", "Clients, each a tenant of its own (default: the drill's, 20).", false, false, valid_count});
+  own.push_back({"rate", "N", "Writes per second of all clients together (default: the drill's, 500).", false, false,
+                 valid_count});
   own.push_back({"topology", "FILE", "The lab's topology (default: examples/three-regions)."});
   own.push_back(base_option());
   own.push_back(json_option());
   return own;
 }
 
-Result<DrillSettings> drill_settings(const Args& args) {
+std::vector<Option> held_options(std::vector<Option> own) {
+  own.push_back({"runs", "N", "So many runs (default: 1).", false, false, valid_count});
+  own.push_back({"dry-run", "", "Only say what would be done, step by step, and what must hold."});
+  own.push_back({"report", "DIR", "Where report.json, raw.log and phases.svg are written."});
+  return drill_options(std::move(own));
+}
+
+Result<DrillSettings> drill_settings(const Args& args, const drills::Plan& plan) {
   DrillSettings settings;
   settings.base = TRY(lab_base(args));
   settings.directory = TRY(lab_directory(args));
   settings.topology_file = args.get("topology", (checkout() / "examples/three-regions/topology.yaml").string());
   settings.topology = TRY(topology::load(TRY(read_file(settings.topology_file)), settings.topology_file.string()));
-  settings.spec.residency = args.get("residency", "us");
+  settings.spec.residency = args.get("residency", plan.residency);
   if (topology::residency_of(settings.topology, settings.spec.residency) == nullptr)
     return fail(Kind::invalid_input, "the topology has no residency " + settings.spec.residency);
-  settings.spec.clients = TRY(positive(args, "clients", "20"));
-  settings.spec.per_s = static_cast<double>(TRY(positive(args, "rate", "500")));
+  settings.spec.clients = TRY(positive(args, "clients", std::to_string(plan.clients)));
+  settings.spec.per_s = static_cast<double>(TRY(positive(args, "rate", std::to_string(plan.rate))));
   settings.spec.program = fs::read_symlink("/proc/self/exe");
   settings.runs = TRY(positive(args, "runs", "1"));
   return settings;
@@ -94,9 +109,15 @@ Result<std::unique_ptr<TemporaryLab>> TemporaryLab::up(const DrillSettings& sett
   if (lab_runs(settings.directory)) return fail(Kind::conflict, "a lab runs there already", "domicile lab down");
   std::unique_ptr<TemporaryLab> lab(new TemporaryLab(settings.directory));
   // In a process of its own: the lab's daemon must be forked from one that has no threads.
-  std::vector<std::string> argv = {
-      settings.spec.program.string(), "lab", "up", "--base", std::to_string(settings.base), "--topology",
-      settings.topology_file.string()};
+  std::vector<std::string> argv = {settings.spec.program.string(),
+                                   "lab",
+                                   "up",
+                                   "--base",
+                                   std::to_string(settings.base),
+                                   "--topology",
+                                   settings.topology_file.string(),
+                                   "--for",
+                                   std::to_string(::getpid())};
   if (settings.record) argv.emplace_back("--record");
   if (settings.instruments) argv.emplace_back("--instruments");
   auto starting = TRY(Process::start({.argv = std::move(argv)}));
@@ -130,11 +151,129 @@ TemporaryLab::~TemporaryLab() {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-drill::Report judged(const DrillSettings& settings, const char* drill, const char* kind,
+std::vector<fs::path> drill_files() {
+  std::vector<fs::path> files;
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(checkout() / "drills", code))
+    if (entry.path().extension() == ".yaml") files.push_back(entry.path());
+  std::ranges::sort(files);
+  return files;
+}
+
+Result<drills::Plan> drill_file(const std::string& name) {
+  fs::path file = name;
+  if (name.find('/') == std::string::npos && !name.ends_with(".yaml")) {
+    file = checkout() / "drills" / (name + ".yaml");
+    if (!fs::exists(file)) return fail(Kind::invalid_input, "there is no drill " + name, "domicile drill list");
+  }
+  return drills::load(TRY(read_file(file)), file.string());
+}
+
+drill::Report judged(const DrillSettings& settings, const drills::Plan& plan,
                      const std::vector<drill::RunResult>& runs) {
-  return drill::judge(
-      {drill, kind, settings.spec.residency, settings.spec.clients, settings.spec.per_s, settings.topology.lease.ttl},
-      runs);
+  return drill::judge(drill::subject_of(plan, settings.spec, settings.topology.lease.ttl), runs);
+}
+
+Result<std::string> explained(const DrillSettings& settings, const drills::Plan& plan) {
+  const auto* rules = topology::residency_of(settings.topology, settings.spec.residency);
+  drills::Scene scene = drills::scene_of(settings.topology, *rules, rules->home);
+  if (const auto field = drill::Field::open(settings.directory, settings.topology))
+    if (const auto now = drill::scene_now(*field, settings.spec.residency, settings.spec.to)) scene = *now;
+  if (!settings.spec.to.empty()) scene.standby = settings.spec.to;
+  drills::Plan shown = plan;
+  shown.clients = settings.spec.clients;
+  shown.rate = static_cast<std::size_t>(settings.spec.per_s);
+  for (const auto& step : plan.steps)
+    for (const auto& place : {step.at, step.to})
+      if (!place.empty() && place != "elsewhere") (void)TRY(drills::sites_at(scene, place));
+  return drills::explain(shown, scene);
+}
+
+namespace {
+
+std::vector<drill::RunResult> runs_of(const DrillSettings& settings, const drills::Plan& plan, bool running,
+                                      const drill::Talk& talk) {
+  std::vector<drill::RunResult> runs;
+  std::unique_ptr<TemporaryLab> own;
+  for (std::size_t i = 0; i < settings.runs; ++i) {
+    const auto one = [&]() -> Result<drill::RunResult> {
+      if (!running && (!own || plan.fresh)) {
+        own.reset();
+        talk(fmt::format("run {} of {}: bringing a lab up", i + 1, settings.runs));
+        own = TRY(TemporaryLab::up(settings));
+      }
+      return drill::run_plan(TRY(drill::Field::open(settings.directory, settings.topology)), settings.spec, plan, talk);
+    };
+    runs.push_back(drill::run_of(one()));
+    if (runs.back().trouble.empty()) continue;
+    if (own) own->keep_logs(talk);
+    if (!plan.fresh) break;
+  }
+  return runs;
+}
+
+// Which drills there are and how old each may be, and how this one went: what an agent's status then shows.
+Json news_of(const drills::Plan& plan, const drill::Report& report, const std::vector<drill::RunResult>& runs) {
+  Json schedule = Json::object();
+  for (const fs::path& file : drill_files())
+    if (const auto each = drill_file(file.string()); each && each->every_days != 0)
+      schedule[file.stem().string()] = each->every_days;
+  const std::string name = plan.name + (plan.kind.empty() ? "" : "-" + plan.kind);
+  if (plan.every_days != 0) schedule[name] = plan.every_days;
+  return {{"schedule", schedule},
+          {"result",
+           {{"drill", name},
+            {"at_us", wall_now()},
+            {"held", report.held()},
+            {"broken", report.held() ? "" : report.broken.front()},
+            {"report", sha256_hex(drill::raw_log(report.subject, runs))}}}};
+}
+
+// The agents of a lab that stays, and the one that is named. One that does not take it ends no drill.
+Result<void> tell_agents(const Args& args, const DrillSettings& settings, bool stays, const Json& news,
+                         const drill::Talk& talk) {
+  if (const auto field = drill::Field::open(settings.directory, settings.topology); stays && field)
+    for (const std::string& region : field->regions())
+      if (const auto told = field->agent(region, "POST", "/v1/drills", news); !told) talk(one_line(told.error()));
+  if (!args.has("agent") && !args.has("url")) return {};
+  auto agent = TRY(AgentClient::of(args));
+  (void)TRY(agent.post("/v1/drills", news));
+  return {};
+}
+
+Result<void> write_report(const fs::path& folder, const drill::Report& report,
+                          const std::vector<drill::RunResult>& runs) {
+  CHECK_OK(make_directories(folder));
+  const std::string log = drill::raw_log(report.subject, runs);
+  CHECK_OK(write_file(folder / "raw.log", log));
+  CHECK_OK(write_file(folder / "phases.svg", drill::chart_svg(report, runs)));
+  Json json = drill::json_of(std::vector{report});
+  json["at"] = iso8601(wall_now());
+  json["raw_log"] = {{"file", "raw.log"}, {"sha256", sha256_hex(log)}};
+  return write_file(folder / "report.json", dump(json) + "\n");
+}
+
+}  // namespace
+
+Result<Exit> hold_drill(const Args& args, Io& io, const drills::Plan& plan, const fs::path& folder) {
+  DrillSettings settings = TRY(drill_settings(args, plan));
+  settings.spec.to = args.get("to");
+  if (args.has("dry-run")) {
+    io.out << TRY(explained(settings, plan));
+    return Exit::ok;
+  }
+  const bool running = lab_runs(settings.directory);
+  if (running && plan.fresh && settings.runs > 1)
+    return fail(Kind::conflict, "a lab runs, and each of several losses needs a fresh one", "domicile lab down");
+  const auto talk = talk_to(io);
+  const auto runs = runs_of(settings, plan, running, talk);
+  const auto report = judged(settings, plan, runs);
+  if (const fs::path to = args.get("report", folder.string()); !to.empty()) {
+    CHECK_OK(write_report(to, report, runs));
+    talk("the report is in " + to.string());
+  }
+  CHECK_OK(tell_agents(args, settings, running, news_of(plan, report, runs), talk));
+  return show_reports(io, args.has("json"), {report});
 }
 
 Exit show_reports(Io& io, bool json, const std::vector<drill::Report>& reports) {

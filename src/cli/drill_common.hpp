@@ -10,6 +10,7 @@
 namespace domicile::cli {
 
 std::vector<Option> drill_options(std::vector<Option> own);
+std::vector<Option> held_options(std::vector<Option> own);  // those, and what hold_drill() takes
 struct DrillSettings {
   int base = 0;
   fs::path topology_file, directory;
@@ -19,7 +20,8 @@ struct DrillSettings {
   bool record = false;       // the lab that is brought up keeps what crosses
   bool instruments = false;  // and its disks can be filled, its clocks set
 };
-Result<DrillSettings> drill_settings(const Args& args);
+// What is not said on the command line is the plan's; without a plan: residency us, 20 clients, 500 writes a second.
+Result<DrillSettings> drill_settings(const Args& args, const drills::Plan& plan = {});
 drill::Talk talk_to(Io& io);
 
 // A lab that is up for as long as this lives; nothing of it stays. SIGINT and SIGTERM take it down and end the process.
@@ -48,8 +50,17 @@ class TemporaryLab {
 };
 bool lab_runs(const fs::path& directory);
 
-drill::Report judged(const DrillSettings& settings, const char* drill, const char* kind,
+// A drill of the folder `drills` by its name, or a file that has a `/` or ends in .yaml.
+Result<drills::Plan> drill_file(const std::string& name);
+std::vector<fs::path> drill_files();  // of the folder `drills`, by name
+
+drill::Report judged(const DrillSettings& settings, const drills::Plan& plan,
                      const std::vector<drill::RunResult>& runs);
+// All runs of a drill: in the lab that runs, else in one of its own, or in one for each run where the plan wants it.
+// With --dry-run only says what would be done. With --report, or `folder`, writes report.json, raw.log and phases.svg.
+Result<Exit> hold_drill(const Args& args, Io& io, const drills::Plan& plan, const fs::path& folder = {});
+// What a drill would do, without a lab: its owner is then the home.
+Result<std::string> explained(const DrillSettings& settings, const drills::Plan& plan);
 // Prints the report: one line of JSON, or the table. `broken` when something did not hold.
 Exit show_reports(Io& io, bool json, const std::vector<drill::Report>& reports);
 

@@ -300,11 +300,11 @@ void run_drill(const drill::Field& field, Worker& worker, const DrillSettings& s
     const auto talk = [&](const std::string& text) { worker.say(text); };
     const auto to = drill::other_owner(field, residency);
     if (!loss && !to) return worker.say(to.error().what);
-    auto run = loss ? drill::region_loss(field, spec, "kill", talk) : drill::planned_switch(field, spec, *to, talk);
+    const auto plan = drill_file(loss ? "region-loss-kill" : "planned-switch");
+    if (!plan) return worker.say(plan.error().what);
+    auto run = drill::run_plan(field, spec, *plan, talk);
     if (!run) return worker.say("no drill: " + run.error().what);
-    const auto report = drill::judge({loss ? "region-loss" : "planned-switch", loss ? "kill" : "", residency,
-                                      spec.clients, spec.per_s, settings.topology.lease.ttl},
-                                     {std::move(*run)});
+    const auto report = drill::judge(drill::subject_of(*plan, spec, settings.topology.lease.ttl), {std::move(*run)});
     const auto ms = [](const std::optional<Micros>& length) {
       return length ? fmt::format("{} ms", *length / kMillisecond) : std::string("-");
     };

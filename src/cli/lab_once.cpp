@@ -5,8 +5,8 @@ namespace domicile::cli {
 namespace {
 
 // Each of them tells its trouble where it could not begin, too.
-std::vector<drill::Report> all(const DrillSettings& settings, const std::string& standby, const std::string& home,
-                               const drill::Talk& talk) {
+std::vector<drill::Report> all(const DrillSettings& settings, const drills::Plan& planned, const drills::Plan& loss,
+                               const std::string& standby, const std::string& home, const drill::Talk& talk) {
   talk("bringing the lab up");
   auto lab = TemporaryLab::up(settings);
   Result<drill::Field> field = fail(Kind::unavailable, "no lab");
@@ -16,15 +16,19 @@ std::vector<drill::Report> all(const DrillSettings& settings, const std::string&
     field = tl::unexpected<Error>(lab.error());
   bool well = true;
   std::vector<drill::Report> reports;
-  const auto add = [&](const char* drill, const char* kind, const auto& work) {
-    auto run = field ? drill::run_of(work()) : drill::run_of(tl::unexpected<Error>(field.error()));
+  const auto add = [&](drills::Plan plan, const char* kind, const std::string& to) {
+    plan.kind = kind;
+    drill::DrillSpec spec = settings.spec;
+    spec.to = to;
+    auto run = field ? drill::run_of(drill::run_plan(*field, spec, plan, talk))
+                     : drill::run_of(tl::unexpected<Error>(field.error()));
     well &= run.trouble.empty();
-    reports.push_back(judged(settings, drill, kind, {std::move(run)}));
+    reports.push_back(judged(settings, plan, {std::move(run)}));
     talk(reports.back().held() ? "held" : "did not hold: " + reports.back().broken[0]);
   };
-  add("planned-switch", "there", [&] { return drill::planned_switch(*field, settings.spec, standby, talk); });
-  add("planned-switch", "back", [&] { return drill::planned_switch(*field, settings.spec, home, talk); });
-  add("region-loss", "kill", [&] { return drill::region_loss(*field, settings.spec, "kill", talk); });
+  add(planned, "there", standby);
+  add(planned, "back", home);
+  add(loss, "kill", "");
   if (!lab) return reports;
   if (!well) (*lab)->keep_logs(talk);
   talk("taking the lab down");
@@ -38,7 +42,8 @@ Result<Exit> run(const Args& args, Io& io) {
   if (lab_runs(settings.directory))
     return fail(Kind::conflict, "a lab runs in " + settings.directory.string(),
                 "domicile lab down, or --base N for another one beside it");
-  const auto reports = all(settings, rules->standby[0], rules->home, talk_to(io));
+  const auto reports = all(settings, TRY(drill_file("planned-switch")), TRY(drill_file("region-loss-kill")),
+                           rules->standby[0], rules->home, talk_to(io));
   // Always below build, also where the lab itself had to lie elsewhere.
   const fs::path folder = checkout() / "build" / (settings.base == 0 ? "lab" : fmt::format("lab-{}", settings.base));
   CHECK_OK(make_directories(folder));

@@ -15,6 +15,10 @@ Result<Exit> run(const Args& args, Io& io) {
   spec.sites = lab::sites_of(topology);
   spec.binaries = {checkout() / "build/domicile", checkout() / "build/domicile-demo"};
   spec.flat = args.has("flat");
+  if (args.has("for")) {
+    spec.holder = lab::identify(static_cast<pid_t>(TRY(lab_figure(args.get("for")))));
+    if (!lab::alive(spec.holder)) return fail(Kind::conflict, "there is no process " + args.get("for"));
+  }
   if (args.has("record")) {
     spec.record = spec.directory / "recorded";
     spec.tls_tap = checkout() / "build/lib/domicile_tls_tap.so";
@@ -57,6 +61,7 @@ Verb lab_up_verb() {
             "keep every byte that crosses between regions, and what is said inside TLS, in the folder recorded"},
            {"instruments", "", "preload what makes a site's disk full and its wall clock wrong, for campaigns"},
            {"flat", "", "all regions on the host's network, as where namespaces are not allowed"},
+           {"for", "PID", "end with this process, and leave nothing"},
            {"foreground", "", "stay; Ctrl-C ends the lab"}},
           {"domicile lab up", "domicile lab up --base 100 --topology mine.yaml"},
           run};

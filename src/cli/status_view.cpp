@@ -301,6 +301,41 @@ std::string quorum_line(const Json& status) {
   return out;
 }
 
+namespace {
+
+// Drills that somebody told this agent about, the last one first.
+std::string drills_text(const Json& status, const Look& look) {
+  const Json& drills = child_at(status, "drills");
+  if (!drills.is_array() || drills.empty()) return "";
+  std::vector<std::vector<std::string>> rows{{"DRILL", "LAST HELD", "EVERY", "LAST TRY"}};
+  for (const Json& each : drills) {
+    const auto every = number_at(each, "every_days");
+    const std::string at = text_at(each, "at"), held = text_at(each, "held_at"), broken = text_at(each, "broken");
+    rows.push_back({text_at(each, "drill"), held.empty() ? "never" : held.substr(0, 16),
+                    every ? fmt::format("{} d", *every) : "-",
+                    at.empty()       ? "never"
+                    : broken.empty() ? "held"
+                                     : at.substr(0, 16) + " " + broken});
+  }
+  return columns_text(rows, look);
+}
+
+}  // namespace
+
+std::vector<std::string> late_drills(const Json& status) {
+  std::vector<std::string> out;
+  const Json& drills = child_at(status, "drills");
+  if (!drills.is_array()) return out;
+  for (const Json& each : drills) {
+    if (!true_at(each, "late")) continue;
+    const auto age = number_at(each, "age_days");
+    out.push_back(fmt::format("drill {} {}, every {} days are wanted: domicile drill run {}", text_at(each, "drill"),
+                              age ? fmt::format("was held {} days ago", *age) : "was never held",
+                              number_at(each, "every_days").value_or(0), text_at(each, "drill")));
+  }
+  return out;
+}
+
 std::string status_text(const Json& status, const Look& look) {
   const Json& database = child_at(status, "database");
   const auto unsafe = unsafe_now(status);
@@ -328,9 +363,11 @@ std::string status_text(const Json& status, const Look& look) {
                     why_cell(each)});
   }
   out += "\n" + columns_text(rows, look);
-  const auto notes = notes_of(status);
-  if (!unsafe.empty() || !notes.empty()) out += "\n";
+  const auto notes = notes_of(status), late = late_drills(status);
+  if (const auto drills = drills_text(status, look); !drills.empty()) out += "\n" + drills;
+  if (!unsafe.empty() || !notes.empty() || !late.empty()) out += "\n";
   for (const auto& each : unsafe) out += painted(look, "31", "unsafe: " + each) + "\n";
+  for (const auto& each : late) out += painted(look, "31", "late:   " + each) + "\n";
   for (const auto& each : notes) out += painted(look, "33", "waits:  " + each) + "\n";
   return out;
 }

@@ -52,6 +52,17 @@ Result<Json> Field::lab(const std::string& verb, const Json& body) const {
 
 Result<Json> Field::lab_status() const { return lab::ask(directory_, "GET", "/status"); }
 
+Result<void> Field::set_fault(const std::string& verb, Json body, const std::string& drill) const {
+  body["holder"] = lab::json_of(lab::Holder{drill, lab::identify(::getpid())});
+  (void)TRY(lab(verb, body));
+  return {};
+}
+
+Result<void> Field::undo_faults() const {
+  (void)TRY(lab("undo", {{"holder", lab::json_of(lab::Holder{"", lab::identify(::getpid())})}}));
+  return {};
+}
+
 Result<Json> Field::agent(const std::string& region, const std::string& method, const std::string& path,
                           const Json& body, Micros timeout) const {
   HttpClient client({}, (directory_ / "sites" / region / "run" / "agent.sock").string());

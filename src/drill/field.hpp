@@ -29,6 +29,9 @@ class Field {
 
   Result<Json> lab(const std::string& verb, const Json& body) const;  // POST /VERB: cut, kill, …
   Result<Json> lab_status() const;
+  // A fault that the lab undoes when this process asks for it, or dies: remembered there before it is set.
+  Result<void> set_fault(const std::string& verb, Json body, const std::string& drill) const;
+  Result<void> undo_faults() const;  // of this process, the last one first
   Result<Json> agent(const std::string& region, const std::string& method, const std::string& path,
                      const Json& body = {}, Micros timeout = 5 * kSecond) const;
   Result<Json> agent_status(const std::string& region) const { return agent(region, "GET", "/v1/status"); }

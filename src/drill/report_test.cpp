@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <sstream>
 
+#include "base/file.hpp"
+#include "core/drills/parse.hpp"
+
 namespace domicile::drill {
 namespace {
 
@@ -44,8 +47,16 @@ RunResult lost(Micros outage) {
   return run;
 }
 
+// By the bars of the drill's own file.
+Subject subject_of_file(const std::string& name, const std::string& kind, const std::string& residency = "us") {
+  const bool fault = name == "region-loss";
+  const auto file = fs::path(DOMICILE_ROOT) / "drills" / (name + (fault ? "-" + kind : "") + ".yaml");
+  const auto plan = drills::load(read_file(file).value(), file.string());
+  return {name, kind, residency, 4, 100, drills::with_ttl(plan.value().hold, 5 * kSecond), fault};
+}
+
 TEST(Judge, APlannedSwitchHoldsOnlyIfNoClientNoticed) {
-  const Subject subject{"planned-switch", "there", "us", 4, 100};
+  const Subject subject = subject_of_file("planned-switch", "there");
   struct {
     const char* name;
     std::function<void(RunResult&)> change;
@@ -92,14 +103,14 @@ TEST(Judge, ALossHoldsByTheBarsOfItsKind) {
         run.readable->erase(write.id);
         run.salvaged->insert(write.id);
       }
-    const Report report = judge({"region-loss", c.kind, "us", 4, 100}, {run});
+    const Report report = judge(subject_of_file("region-loss", c.kind), {run});
     EXPECT_EQ(report.broken.size(), c.broken) << c.name << "\n" << table({report}, false);
   }
   // One bad run of ten is the p99.
   std::vector<RunResult> runs(9, lost(kSecond));
   for (RunResult& run : runs) run.fault = kBegin + kSecond;
   runs.push_back(lost(4 * kSecond));
-  const Report report = judge({"region-loss", "kill", "us", 4, 100}, runs);
+  const Report report = judge(subject_of_file("region-loss", "kill"), runs);
   EXPECT_EQ(report.runs, 10U);
   EXPECT_GT(*report.rto_p99, *report.rto_p50);
 }
@@ -111,7 +122,7 @@ TEST(Judge, AcknowledgedIsReadablePlusSalvaged) {
     run.salvaged = {run.writes[3].id, run.writes[4].id};
     run.fault = kBegin + 60 * kMs;
     change(run);
-    return judge({"region-loss", "pause", "us", 4, 100}, {run});
+    return judge(subject_of_file("region-loss", "pause"), {run});
   };
   const auto whole = report_of([](RunResult&) {});
   EXPECT_EQ(whole.salvaged, 2U);
@@ -139,6 +150,61 @@ TEST(Judge, AcknowledgedIsReadablePlusSalvaged) {
   EXPECT_TRUE(json_of(away)["writes_lost"].is_null()) << "unknown is not none";
 }
 
+TEST(Judge, EveryDemandOfAFileIsAsked) {
+  drills::Hold hold;
+  hold.errors = hold.unknown = hold.missing = hold.lost = 0;
+  hold.rpo = 250 * kMs, hold.rto_p50 = hold.rto_p99 = 5 * kSecond, hold.halt = 5 * kSecond;
+  hold.owner = "same";
+  const auto good = [] {
+    RunResult run = lost(0);
+    run.begin = run.fault;
+    run.halted = 4 * kSecond;
+    run.owner_before = run.owner_after = "a";
+    return run;
+  };
+  const struct {
+    const char* name;
+    std::function<void(RunResult&, drills::Hold&)> change;
+    std::string broken;
+  } cases[] = {
+      {"nothing", [](auto&, auto&) {}, ""},
+      {"errors", [](auto& run, auto&) { run.writes[900].outcome = Outcome::refused; }, "1 client errors"},
+      {"unknown", [](auto& run, auto&) { run.writes[900].outcome = Outcome::unknown; },
+       "1 writes with an unknown outcome"},
+      {"missing",
+       [](auto& run, auto&) {
+         run.readable->erase(run.writes[199].id);
+         run.salvaged->insert(run.writes[199].id);
+       },
+       "1 acknowledged writes are missing"},
+      {"halt", [](auto& run, auto&) { run.halted = 6 * kSecond; }, "writes stopped after 6000 ms is over 5000 ms"},
+      {"halt unseen", [](auto& run, auto&) { run.halted.reset(); }, "when writes stopped was not seen"},
+      {"owner", [](auto& run, auto&) { run.owner_after = "b"; }, "a owned it before and b in the end"},
+      {"owner other", [](auto&, auto& demand) { demand.owner = "other"; }, "a owned it before and a in the end"},
+      {"owner unknown", [](auto& run, auto&) { run.owner_after.clear(); }, "nobody could be asked who owns it"},
+      {"divergence", [](auto&, auto& demand) { demand.diverged = true; },
+       "the histories did not diverge: nothing was shown"},
+  };
+  for (const auto& c : cases) {
+    RunResult run = good();
+    drills::Hold demand = hold;
+    c.change(run, demand);
+    const Report report = judge({"mine", "", "us", 4, 100, demand, true}, {run});
+    EXPECT_EQ(fmt::format("{}", fmt::join(report.broken, "; ")), c.broken) << c.name;
+  }
+}
+
+TEST(Derive, ReturnAndHaltAreCountedFromMarks) {
+  RunResult run = lost(0);
+  run.fault = kBegin + 2 * kSecond, run.undone = kBegin + 7 * kSecond, run.followed = kBegin + 9 * kSecond;
+  derive(run, "us");
+  EXPECT_EQ(run.returned, 2 * kSecond);
+  EXPECT_EQ(run.halted, 5 * kSecond - 5 * kMs) << "what was acknowledged after the end of the fault says nothing";
+  run.followed = 0;
+  derive(run, "us");
+  EXPECT_EQ(run.returned, std::nullopt);
+}
+
 TEST(Story, IsTheEventsOfThatSwitchInTheirOrder) {
   const std::vector<Event> events = {
       {kBegin + 300, "switch.open.publish", "us", "s1"},
@@ -158,8 +224,8 @@ TEST(Story, IsTheEventsOfThatSwitchInTheirOrder) {
 }
 
 TEST(ReportJson, HasEveryPromisedFieldOnOneLineAndNullWhereNothingApplies) {
-  const Json json = json_of(std::vector{judge({"planned-switch", "there", "us", 4, 100}, {planned(600 * kMs)}),
-                                        judge({"region-loss", "kill", "us", 4, 100}, {lost(4 * kSecond)})});
+  const Json json = json_of(std::vector{judge(subject_of_file("planned-switch", "there"), {planned(600 * kMs)}),
+                                        judge(subject_of_file("region-loss", "kill"), {lost(4 * kSecond)})});
   EXPECT_EQ(dump(json).find('\n'), std::string::npos);
   ASSERT_EQ(json["drills"].size(), 2U);
   for (const Json& drill : json["drills"])
@@ -192,7 +258,7 @@ TEST(ReportJson, HasEveryPromisedFieldOnOneLineAndNullWhereNothingApplies) {
 }
 
 TEST(Table, FitsATerminalOf80Columns) {
-  Report report = judge({"planned-switch", "there", "residency", 20, 500}, {planned(600 * kMs)});
+  Report report = judge(subject_of_file("planned-switch", "there", "residency"), {planned(600 * kMs)});
   report.counts = {99'999, 99'999, 0, 0};
   report.readable = 99'999;
   report.phases.push_back({"advance sequences", 12'345 * kMs});

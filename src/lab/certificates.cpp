@@ -105,4 +105,16 @@ Result<void> Authority::issue(const fs::path& stem, const CertificateName& name)
   return write_file(stem.string() + ".pem", pem_of(own));
 }
 
+Result<std::string> serial_number(const fs::path& certificate) {
+  const std::string text = TRY(read_file(certificate));
+  const std::unique_ptr<BIO, decltype(&BIO_free)> memory(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())),
+                                                         &BIO_free);
+  const Certificate read(PEM_read_bio_X509(memory.get(), nullptr, nullptr, nullptr), &X509_free);
+  if (!read) return fail(Kind::corrupt, certificate.string() + " is no certificate");
+  const std::unique_ptr<BIGNUM, decltype(&BN_free)> number(
+      ASN1_INTEGER_to_BN(X509_get_serialNumber(read.get()), nullptr), &BN_free);
+  const std::unique_ptr<char, void (*)(char*)> hex(BN_bn2hex(number.get()), [](char* each) { OPENSSL_free(each); });
+  return std::string(hex.get());
+}
+
 }  // namespace domicile::lab

@@ -29,4 +29,7 @@ class Authority {
   std::unique_ptr<State> state_;
 };
 
+// Of a certificate in a PEM file, in hex digits, as lists of revoked ones have it.
+Result<std::string> serial_number(const fs::path& certificate);
+
 }  // namespace domicile::lab

@@ -13,17 +13,19 @@
 #include <thread>
 
 #include "base/http_server.hpp"
+#include "lab/faults.hpp"
 
 namespace domicile::lab {
 namespace {
 
-Json status_json(Lab& lab) {
+Json status_json(Lab& lab, const Faults& faults) {
   Json json{{"isolation", name_of(lab.isolation())},
             {"directory", lab.spec().directory.string()},
             {"base", lab.spec().base},
             {"recorded", lab.spec().record.string()},
             {"sites", Json::array()},
-            {"paths", Json::array()}};
+            {"paths", Json::array()},
+            {"faults", faults.json()}};
   for (const SiteState& site : lab.sites())
     json["sites"].push_back({{"site", site.name},
                              {"address", site.address},
@@ -93,14 +95,25 @@ Result<void> act(Lab& lab, const std::string& verb, const Json& body) {
   if (verb.ends_with("-program")) {
     const auto program = TRY(member<std::string>(body, "program"));
     if (verb == "kill-program") return lab.kill_program(site, program);
+    if (verb == "start-program") return lab.start_program(site, program);
     if (verb == "pause-program") return lab.pause_program(site, program);
     if (verb == "resume-program") return lab.resume_program(site, program);
   }
+  if (verb == "revoke") return lab.revoke(site, TRY(member<std::string>(body, "whose")));
+  if (verb == "unrevoke") return lab.unrevoke(site);
   return fail(Kind::invalid_input, "the lab does not know " + verb);
 }
 
-HttpReply answer(Lab& lab, const HttpCall& call) {
-  if (call.method == "GET" && call.path == "/status") return {200, dump(status_json(lab))};
+// A fault that a process holds is remembered; any other one is a person's to end.
+Result<void> order(Lab& lab, Faults& faults, const std::string& verb, const Json& body) {
+  if (verb == "undo")
+    return body.contains("holder") ? faults.undo(TRY(holder_of(body["holder"])).process) : faults.undo_all();
+  if (body.contains("holder")) return faults.set(TRY(holder_of(body["holder"])), verb, body);
+  return act(lab, verb, body);
+}
+
+HttpReply answer(Lab& lab, Faults& faults, const HttpCall& call) {
+  if (call.method == "GET" && call.path == "/status") return {200, dump(status_json(lab, faults))};
   if (call.method != "POST" || call.path.size() < 2) return {404, "{}"};
   if (call.path == "/down") {
     ::kill(::getpid(), SIGTERM);
@@ -109,11 +122,13 @@ HttpReply answer(Lab& lab, const HttpCall& call) {
   const auto body = parse_json(call.body.empty() ? "{}" : call.body, "request");
   Result<void> done;
   if (body)
-    done = act(lab, call.path.substr(1), *body);
+    done = order(lab, faults, call.path.substr(1), *body);
   else
     done = tl::unexpected<Error>(body.error());
   if (done) return {200, "{}"};
-  return {done.error().kind == Kind::failed ? 500 : 400,
+  return {done.error().kind == Kind::failed     ? 500
+          : done.error().kind == Kind::conflict ? 409
+                                                : 400,
           dump({{"error", done.error().what}, {"fix", done.error().fix}})};
 }
 
@@ -125,13 +140,13 @@ bool may_enter(fs::path path) {  // everybody may
   return true;
 }
 
-// Waits for the end, asked for or by signal. The signals must be blocked in every thread.
-void wait_for_end() {
+// Whether the end came meanwhile, asked for or by signal. The signals must be blocked in every thread.
+bool ended_within(Micros time) {
   sigset_t ends;
   sigemptyset(&ends);
   for (const int number : {SIGINT, SIGTERM}) sigaddset(&ends, number);
-  int number = 0;
-  sigwait(&ends, &number);
+  const timespec wait{time / kSecond, time % kSecond * 1000};
+  return ::sigtimedwait(&ends, nullptr, &wait) > 0;
 }
 
 }  // namespace
@@ -183,10 +198,19 @@ Result<void> serve(const LabSpec& spec, const Furnish& furnish, const std::funct
   const Isolation isolation = spec.flat ? Isolation::flat : prepare_isolation();
   const auto lab = TRY(Lab::up(spec, isolation));
   if (furnish) CHECK_OK(furnish(*lab));
+  Faults faults([&lab](const std::string& verb, const Json& body) {
+    fmt::print(stderr, "{}  {} {}\n", iso8601(wall_now()), verb, dump(body));
+    const auto done = act(*lab, verb, body);
+    if (!done) fmt::print(stderr, "{}  {}\n", iso8601(wall_now()), one_line(done.error()));
+    return done;
+  });
   const auto server = TRY(HttpServer::start({.unix_socket = (lab->spec().directory / "lab.sock").string()},
-                                            [&lab](const HttpCall& call) { return answer(*lab, call); }));
+                                            [&](const HttpCall& call) { return answer(*lab, faults, call); }));
   ready();
-  wait_for_end();
+  while (!ended_within(200 * kMillisecond)) {
+    faults.undo_orphans();
+    if (lab->spec().holder.pid != 0 && !alive(lab->spec().holder)) break;
+  }
   return {};
 }
 
@@ -226,6 +250,12 @@ constexpr std::string_view kStep = "step ", kUp = "up", kFailed = "failed ", kRe
     // Refused: what lies in the folder may be somebody else's, or a lab that runs.
     if (!came_up)
       tell(kind == Kind::conflict || kind == Kind::invalid_input ? kRefused : kFailed, render(served.error()));
+  }
+  // Whoever it was for has died and removes nothing any more.
+  if (came_up && spec.holder.pid != 0 && !alive(spec.holder)) {
+    std::error_code code;
+    fs::remove_all(spec.record, code);
+    clear(spec.directory, Leave::nothing);
   }
   ::_exit(served ? 0 : 1);
 }
@@ -327,7 +357,9 @@ Result<Json> ask(const fs::path& directory, const std::string& method, const std
   if (!response) return fail(Kind::unavailable, "no lab answers in " + directory.string(), "domicile lab up");
   const Json json = TRY(parse_json(response->body, "the lab's answer"));
   if (response->status == 200) return json;
-  return fail(response->status == 400 ? Kind::invalid_input : Kind::failed,
+  return fail(response->status == 400   ? Kind::invalid_input
+              : response->status == 409 ? Kind::conflict
+                                        : Kind::failed,
               TRY(member_or<std::string>(json, "error", "the lab refused it")),
               TRY(member_or<std::string>(json, "fix", "")));
 }

@@ -1,16 +1,21 @@
 // The lab as a daemon and how to speak to it: HTTP with JSON over DIR/lab.sock.
 //
-//   GET  /status                                      isolation, sites, paths, the folder recorded ("": none)
+//   GET  /status                                      isolation, sites, paths, the folder recorded ("": none),
+//                                                     faults that are held
 //   POST /cut {"from","to","one_way"}  /heal {"from","to"} or {} for all
 //   POST /slow {"from","to","bytes_per_s"}  /flap {"from","to","period_ms"}    both directions
-//   POST /kill|pause|resume|start {"site"}  /kill-program|pause-program|resume-program {"site","program"}
+//   POST /kill|pause|resume|start {"site"}  and the same with -program {"site","program"}
 //   POST /disk {"site","full"}  /clock {"site","off_us"}    with instruments
+//   POST /revoke {"site","whose"}  /unrevoke {"site"}      at the site, the certificates of another one
+//   Any of these faults with "holder" {"drill","pid","start"}: see faults.hpp
+//   POST /undo {"holder"} or {} for what anybody holds
 //   POST /down
 #pragma once
 #include <functional>
 
 #include "base/json.hpp"
 #include "core/topology/topology.hpp"
+#include "lab/faults.hpp"
 #include "lab/lab.hpp"
 
 namespace domicile::lab {

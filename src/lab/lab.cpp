@@ -350,6 +350,25 @@ Result<void> Lab::pause_program(const std::string& site, const std::string& name
 Result<void> Lab::resume_program(const std::string& site, const std::string& name) {
   return signal_program(site, name, SIGCONT);
 }
+Result<void> Lab::start_program(const std::string& site, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  Place* place = TRY(this->place(site));
+  for (Program& program : place->programs) {
+    if (program.name != name) continue;
+    return program.process && program.process->running() ? Result<void>() : run_program(*place, program);
+  }
+  return fail(Kind::invalid_input, fmt::format("{} has no {}", site, name), "domicile lab status");
+}
+
+Result<void> Lab::revoke(const std::string& site, const std::string& whose) {
+  std::string list;
+  for (const char* name : {"site.pem", "link.pem"}) list += TRY(serial_number(certificates(whose) / name)) + "\n";
+  CHECK_OK(write_file(folder(site) / "revoked", list));
+  CHECK_OK(kill_program(site, "gate"));
+  return start_program(site, "gate");
+}
+
+Result<void> Lab::unrevoke(const std::string& site) { return write_file(folder(site) / "revoked", ""); }
 
 const Lab::Place* Lab::find(const std::string& site) const {
   for (const auto& place : places_)

@@ -65,6 +65,7 @@ struct LabSpec {
   bool engines = true;                                        // false: namespaces, certificates and WAN only
   bool flat = false;                                          // no namespaces, although this machine allows them
   std::function<void(const std::string&)> progress = {};      // what begins now, for people
+  ProcessId holder = {};                                      // the lab ends with it; nobody: it stays
 };
 
 struct SiteState {
@@ -114,6 +115,11 @@ class Lab {
   // etcd, which has no libc, neither is true.
   Result<void> fill_disk(const std::string& site, bool full);
   Result<void> set_clock(const std::string& site, Micros off);
+  Result<void> start_program(const std::string& site, const std::string& name);  // again; fine when it runs
+  // Puts the certificates of a site on another one's list of revoked ones, and starts its gate anew: nothing that was
+  // let in before goes on. The list is empty after unrevoke.
+  Result<void> revoke(const std::string& site, const std::string& whose);
+  Result<void> unrevoke(const std::string& site);
 
   Result<void> kill(const std::string& site);    // SIGKILL to every process of the site
   Result<void> pause(const std::string& site);   // SIGSTOP to the same set

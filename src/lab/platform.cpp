@@ -1,6 +1,7 @@
 #include "lab/platform.hpp"
 
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -177,7 +178,16 @@ Result<void> start_gate(Lab& lab, const Site& site) {
 Result<void> start_gateway(Lab& lab, const Site& site) {
   edge::GatewayConfig config;
   config.directory = lab.folder(site.name) / "gateway";
-  return lab.launch(site.name, "gateway", edge::start_command(config));
+  Command command = edge::start_command(config);
+  // An nginx that was killed leaves its inner sockets, and the next one cannot bind to them.
+  std::vector<std::string> sockets{config.directory + "/run/inner.sock", config.directory + "/run/https-.unknown.sock"};
+  for (const auto& residency : site.full_residencies)
+    sockets.push_back(fmt::format("{}/run/https-{}.sock", config.directory, residency));
+  command.in_child = [sockets = std::move(sockets)] {
+    for (const auto& socket : sockets) ::unlink(socket.c_str());
+    return true;
+  };
+  return lab.launch(site.name, "gateway", std::move(command));
 }
 
 Result<void> start_demo(Lab& lab, const Site& site) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agent/bodies.hpp"
+#include "agent/drill_book.hpp"
 
 using namespace domicile;
 
@@ -65,6 +66,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 'c':
       look(session_body(text), [](const std::string&) {});
+      break;
+    case 'd':
+      look(drill_body(text), [](const DrillNews& news) {
+        const auto book = told({}, news);
+        for (const auto& row : json_of(book, wall_now())) demand(!row["drill"].get<std::string>().empty());
+        demand(told(book, news) == book);
+      });
       break;
     default:
       break;

@@ -1,10 +1,13 @@
 // The drills as an operator runs them, on whole labs: what clients saw of a switch, and of the loss of a region. How
 // long it took is for drills on a calm machine; that nothing is lost or miscounted holds on any.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <functional>
+#include <map>
+#include <set>
 
 #include "base/clock.hpp"
 #include "base/file.hpp"
@@ -156,6 +159,119 @@ TEST_F(Drill, ACutWithClientsInsideCostsAtMostTheLease) {
   EXPECT_TRUE(lost["rto_ms_p50"].is_number()) << lost;
   // The old owner goes on for those who are inside with it, until its lease ends and not longer.
   EXPECT_LE(lost["rpo_ms_max"].get<double>(), 5000) << lost;
+}
+
+class DrillFiles : public Drill {
+ protected:
+  void SetUp() override { ASSERT_TRUE(make_directories(reports_)); }
+  void TearDown() override {
+    Drill::TearDown();
+    std::error_code code;
+    fs::remove_all(reports_, code);
+  }
+  Json lab_status() {
+    return parse_json(domicile({"lab", "status", "--json"}).out, "the lab's status").value_or(Json());
+  }
+  // What a drill has left of its faults; empty: nothing.
+  static std::string left(const Json& status) {
+    if (!status.contains("paths")) return "no status";
+    std::string out = status["faults"].empty() ? "" : dump(status["faults"]);
+    for (const Json& path : status["paths"])
+      if (path["cut"] == true || path["bytes_per_s"] != 0) out += dump(path);
+    for (const Json& site : status["sites"])
+      if (site["killed"] == true || site["paused"] == true || site["running"].size() < 6) out += dump(site);
+    return out;
+  }
+  void await_status(const std::string& what, const std::function<bool(const Json&)>& wanted) {
+    Json last;
+    for (const Micros deadline = monotonic_now() + 180 * kSecond; monotonic_now() < deadline; ::usleep(50'000)) {
+      last = lab_status();
+      if (wanted(last)) return;
+    }
+    ADD_FAILURE() << what << ": " << last;
+  }
+  // Runs it with a report, which must be whole, agree with its raw log, and be found out when it is altered.
+  Json held(const std::string& name) {
+    const fs::path folder = reports_ / name;
+    const Json report = drill({"drill", "run", name, "--report", folder.string()});
+    EXPECT_EQ(left(lab_status()), "") << name;
+    const auto recomputed = run({{DOMICILE_BINARY, "drill", "recompute", folder.string()}}, 60 * kSecond);
+    EXPECT_TRUE(recomputed && recomputed->exit_code == 0) << name << (recomputed ? recomputed->err : "");
+    const std::string text = read_file(folder / "report.json").value_or("");
+    const auto written = parse_json(text, "report.json");
+    EXPECT_TRUE(written && (*written)["drills"][0] == report) << text;
+    Json altered = written.value_or(Json::object());
+    altered["drills"][0]["writes_acknowledged"] = 1'000'000;
+    EXPECT_TRUE(write_file(folder / "report.json", dump(altered)));
+    const auto found = run({{DOMICILE_BINARY, "drill", "recompute", folder.string()}}, 60 * kSecond);
+    EXPECT_TRUE(found && found->exit_code == 4 && found->err.find("writes_acknowledged") != std::string::npos)
+        << (found ? found->err : "");
+    EXPECT_TRUE(read_file(folder / "phases.svg").value_or("").starts_with("<svg "));
+    return report;
+  }
+  // Ends a drill by SIGKILL as soon as it has set a fault.
+  void kill_half_way(const std::string& name) {
+    auto drill = Process::start({.argv = {DOMICILE_BINARY, "drill", "run", name, "--rate", "60", "--clients", "6",
+                                          "--base", base_, "--report", (reports_ / "killed").string()},
+                                 .output = (reports_ / "killed.log").string()});
+    ASSERT_TRUE(drill);
+    await_status("no fault is set",
+                 [](const Json& status) { return status.contains("faults") && !status["faults"].empty(); });
+    drill->signal(SIGKILL);
+    drill->wait();
+    EXPECT_FALSE(fs::exists(reports_ / "killed" / "report.json")) << "it was no longer half-way";
+  }
+
+  const fs::path reports_ = fs::path(DOMICILE_BINARY).parent_path() / ("drill-reports-" + base_);
+};
+
+TEST_F(DrillFiles, KilledHalfWayItIsUndoneAndTheNextOneIsHeld) {
+  ASSERT_EQ(domicile({"lab", "up"}).exit_code, 0);
+  const fs::path lab = lab_status()["directory"].get<std::string>();
+  kill_half_way("one-way-partition");
+  await_status("a fault stays", [](const Json& status) { return left(status).empty(); });
+  const auto undo = domicile({"drill", "undo"});
+  EXPECT_EQ(undo.exit_code, 0) << undo.err;
+  EXPECT_NE(undo.err.find("nothing is left"), std::string::npos) << undo.err;
+
+  const Json loss = held("gateway-loss");
+  expect_counted(loss);
+  EXPECT_EQ(loss["writes_missing"], Json::array()) << loss;
+  EXPECT_TRUE(loss["rto_ms_p99"].is_number()) << loss;
+
+  // The lab's agents know that it was held, and that others were not.
+  const auto ran = run(
+      {{DOMICILE_BINARY, "status", "--json", "--agent", (lab / "sites" / "eu-west-1" / "run" / "agent.sock").string()}},
+      20 * kSecond);
+  const auto status = parse_json(ran ? ran->out : "", "the status");
+  ASSERT_TRUE(status);
+  std::map<std::string, bool> late;
+  for (const Json& each : (*status)["drills"]) late[each["drill"]] = each["late"].get<bool>();
+  EXPECT_TRUE(late.contains("gateway-loss"));
+  EXPECT_EQ(late["gateway-loss"], loss["held"] == false);
+  EXPECT_TRUE(late["quorum-majority"]);
+}
+
+TEST_F(DrillFiles, EachIsHeldOnce) {
+  if (std::getenv("DOMICILE_LONG") == nullptr) GTEST_SKIP() << "./test long";
+  const std::set<std::string> elsewhere{"planned-switch", "region-loss-kill", "region-loss-pause", "region-loss-cut"};
+  for (const bool fresh : {false, true}) {
+    ASSERT_EQ(domicile({"lab", "up"}).exit_code, 0);
+    for (const auto& entry : fs::directory_iterator(fs::path(DOMICILE_BINARY).parent_path().parent_path() / "drills")) {
+      const std::string name = entry.path().stem().string();
+      const bool wants_fresh = read_file(entry.path()).value_or("").find("\nfresh: true") != std::string::npos;
+      if (elsewhere.contains(name) || wants_fresh != fresh) continue;
+      SCOPED_TRACE(name);
+      const Json report = held(name);
+      expect_counted(report);
+      EXPECT_FALSE(report["writes_lost"].is_array() && !report["writes_lost"].empty()) << report;
+      EXPECT_TRUE(report["writes_lost"].is_array()) << report;
+    }
+    ASSERT_EQ(domicile({"lab", "down"}).exit_code, 0);
+  }
+  // Where the drill has brought the lab up itself, nothing stays of it.
+  kill_half_way("quorum-minority");
+  await_status("the lab stays", [&](const Json& status) { return status.is_null(); });
 }
 
 }  // namespace
