@@ -16,6 +16,7 @@
 #include "agent/metrics.hpp"
 #include "agent/move_loop.hpp"
 #include "agent/quorum_repair.hpp"
+#include "agent/return_loop.hpp"
 #include "agent/tenants_loop.hpp"
 #include "base/service_manager.hpp"
 #include "core/topology/parse.hpp"
@@ -48,6 +49,7 @@ authority::Rules rules_of(const topology::Residency& residency) {
   authority::Rules rules{
       residency.name, residency.home, {}, residency.rpo, residency.failover == topology::Failover::automatic,
       residency.calm};
+  if (residency.failback == topology::Failback::automatic) rules.failback = residency.quiet;
   for (const auto& standby : residency.standby) rules.standbys.push_back(standby);
   return rules;
 }
@@ -147,6 +149,7 @@ class Daemon {
       if (gateway_) loops.emplace_back([this](const std::stop_token& s) { gateway_->run(s); });
       if (tenants_) loops.emplace_back([this](const std::stop_token& s) { tenants_->run(s); });
       if (moves_) loops.emplace_back([this](const std::stop_token& s) { moves_->run(s); });
+      if (return_) loops.emplace_back([this](const std::stop_token& s) { return_->run(s); });
       for (auto& [name, loop] : residencies_)
         loops.emplace_back([&loop = *loop](const std::stop_token& s) { loop.run(s); });
       wait(stop);
@@ -191,6 +194,12 @@ class Daemon {
     return [this] { return postgres::make_store(store_); };
   }
 
+  std::map<std::string, ResidencyLoop*> residency_loops() const {
+    std::map<std::string, ResidencyLoop*> loops;
+    for (const auto& [name, loop] : residencies_) loops[name] = loop.get();
+    return loops;
+  }
+
   BeatSetup beat_setup() {
     BeatSetup setup;
     setup.region = config_.region;
@@ -233,6 +242,10 @@ class Daemon {
     salvage_calls_ =
         std::make_unique<SalvageCalls>(SalvageSetup{&config_, store_, residency_boards_, &peers_, &events_, log_});
     moves_ = std::make_unique<MoveLoop>(*move_calls_, stall_, moves_seen_);
+    return_ =
+        std::make_unique<ReturnLoop>(ReturnSetup{config_.region, topology_, residency_loops(), salvage_calls_.get(),
+                                                 PrecheckSetup{config_.region, &peers_, store_factory()}, log_},
+                                     ways_home_);
     if (!config_.gateway) return;
     gateway_ = std::make_unique<GatewayLoop>(
         GatewaySetup{config_.region, residency::policy_hash(*topology_), config_.gateway->directory, topology_.get(),
@@ -252,6 +265,7 @@ class Daemon {
     if (gateway_) lives_.add("gateway", gateway_->life(), kSilence);
     if (tenants_) lives_.add("tenants", tenants_->life(), kLongSilence);
     if (moves_) lives_.add("moves", moves_->life(), kSilence);
+    if (return_) lives_.add("return", return_->life(), kLongSilence);
   }
 
   ResidencySetup residency_setup(const topology::Residency& residency, std::unique_ptr<replication::Store> store) {
@@ -301,7 +315,8 @@ class Daemon {
     setup.beat = &beat_;
     setup.events = &events_;
     setup.lives = &lives_;
-    for (const auto& [name, loop] : residencies_) setup.residencies[name] = loop.get();
+    setup.residencies = residency_loops();
+    if (return_) setup.ways_home = &ways_home_;
     if (markers_) setup.markers = &markers_->seen();
     if (links_) setup.copies = &copies_;
     if (drift_) setup.drift = &drift_seen_;
@@ -324,8 +339,7 @@ class Daemon {
     setup.break_glass = [this](const std::string& body, const std::string& who) -> Result<Json> {
       const GlassBody question = TRY(glass_body(body));
       GlassSetup glass{&config_, topology_.get(), &peers_, {}};
-      if (!config_.database.empty())
-        for (const auto& [name, loop] : residencies_) glass.residencies[name] = loop.get();
+      if (!config_.database.empty()) glass.residencies = residency_loops();
       return break_glass(glass, question, who);
     };
     setup.quorum_status = [this] { return *quorum_status_.get(); };
@@ -377,6 +391,8 @@ class Daemon {
   std::unique_ptr<MoveCalls> move_calls_;
   std::unique_ptr<SalvageCalls> salvage_calls_;
   std::unique_ptr<MoveLoop> moves_;
+  Published<std::map<std::string, std::string>> ways_home_;
+  std::unique_ptr<ReturnLoop> return_;
   LoopLives lives_;
   Layers layers_{config_, *topology_, access_of(config_)};
 };

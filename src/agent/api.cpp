@@ -4,7 +4,7 @@
 
 #include "agent/bodies.hpp"
 #include "agent/drill_book.hpp"
-#include "agent/precheck.hpp"
+#include "agent/switch_order.hpp"
 
 namespace domicile::agent {
 
@@ -282,16 +282,13 @@ HttpReply Api::link(const HttpCall& call, const std::string& residency) const {
   return lost ? reply({{"lost", *lost}}) : refuse(lost.error());
 }
 
+PrecheckSetup Api::precheck_setup() const { return {setup_.config->region, setup_.peers, setup_.make_store}; }
+
 Result<std::vector<std::string>> Api::precheck(const std::string& residency, const std::string& to, bool terminate,
                                                Micros patience) const {
   const auto loop = setup_.residencies.find(residency);
   if (loop == setup_.residencies.end()) return fail(Kind::invalid_input, "this agent knows no residency " + residency);
-  const auto seen = loop->second->seen().get();
-  if (!seen->record) return fail(Kind::unavailable, "nobody owns " + residency + " yet", "domicile status");
-  // What is lawful and free comes first, with its own words.
-  (void)TRY(authority::planned_drain(seen->record->value, loop->second->rules(), to, "precheck"));
-  return precheck_switch({setup_.config->region, setup_.peers, setup_.make_store}, loop->second->rules(),
-                         seen->record->value, to, terminate, patience);
+  return agent::check_switch(*loop->second, precheck_setup(), to, terminate, patience);
 }
 
 HttpReply Api::check_switch(const HttpCall& call) {
@@ -334,12 +331,7 @@ HttpReply Api::order_switch(const HttpCall& call) {
     const std::string owner = seen->record->value.owner;
     if (owner != setup_.config->region)
       return setup_.peers->call(owner, "POST", "/v1/switch", json_of(body), 10 * kSecond);
-    const auto warnings = TRY(precheck(residency, order.to, order.terminate, kPrecheck));
-    auto answer = order.answer->get_future();
-    loop->second->orders.put(order);
-    if (answer.wait_for(std::chrono::seconds(6)) != std::future_status::ready)
-      return fail(Kind::unknown_outcome, "the order was not answered in time", "look at domicile status");
-    const auto record = TRY(answer.get());
+    const auto [record, warnings] = TRY(agent::order_switch(*loop->second, precheck_setup(), order, kPrecheck));
     return Json{{"switch", record.switch_id}, {"residency", residency}, {"from", record.from}, {"to", record.to},
                 {"epoch", record.epoch},      {"warnings", warnings}};
   }();
@@ -461,7 +453,10 @@ Json rules_json(const topology::Residency& residency) {
           {"standby", standby},
           {"holds", holds},
           {"rpo_ms", residency.rpo / 1000},
-          {"failover", topology::name_of(residency.failover)}};
+          {"failover", topology::name_of(residency.failover)},
+          {"failback", topology::name_of(residency.failback)},
+          {"quiet_ms", residency.quiet / 1000},
+          {"reapply", topology::name_of(residency.reapply)}};
 }
 
 }  // namespace
@@ -483,6 +478,10 @@ Json Api::residency_status(const topology::Residency& residency) const {
                        {"by", seen->glass->by},         {"reason", seen->glass->reason},
                        {"attest", seen->glass->attest}, {"at", iso8601(seen->glass->at)}};
     json["owner_expired"] = seen->owner_expired;
+    if (setup_.ways_home != nullptr) {
+      const auto ways = setup_.ways_home->get();
+      if (const auto way = ways->find(name); way != ways->end()) json["way_home"] = way->second;
+    }
     json["copy"] = {{"state", authority::name_of(seen->copy.state)},
                     {"source", seen->copy.source},
                     {"epoch", seen->copy.epoch},

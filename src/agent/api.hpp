@@ -10,6 +10,7 @@
 #include "agent/first_rows.hpp"
 #include "agent/move_calls.hpp"
 #include "agent/peers.hpp"
+#include "agent/precheck.hpp"
 #include "agent/residency_loop.hpp"
 #include "agent/salvage_calls.hpp"
 #include "base/http_server.hpp"
@@ -59,12 +60,13 @@ struct ApiSetup {
   FirstRowsExports* exports = nullptr;   // null at a voter
   std::function<Result<Json>(const std::string&body, const std::string&who)> adopt, break_glass;
   std::function<std::string()> metrics;
-  std::function<Json()> quorum_status;                                // etcd's members, quota, alarms
-  std::function<Json()> layers;                                       // see layers.hpp
-  std::function<Json()> gateway_layer;                                // that part of it
-  MoveCalls* moves = nullptr;                                         // null at a voter
-  SalvageCalls* salvage = nullptr;                                    // the same
-  std::function<std::map<std::string, std::string>()> move_troubles;  // what a move waits for, by tenant
+  std::function<Json()> quorum_status;                                       // etcd's members, quota, alarms
+  std::function<Json()> layers;                                              // see layers.hpp
+  std::function<Json()> gateway_layer;                                       // that part of it
+  MoveCalls* moves = nullptr;                                                // null at a voter
+  SalvageCalls* salvage = nullptr;                                           // the same
+  const Published<std::map<std::string, std::string>>* ways_home = nullptr;  // by residency, for a person
+  std::function<std::map<std::string, std::string>()> move_troubles;         // what a move waits for, by tenant
 };
 
 class Api {
@@ -86,6 +88,7 @@ class Api {
   HttpReply schemas(const HttpCall& call, const std::string& residency) const;
   HttpReply link(const HttpCall& call, const std::string& residency) const;
   HttpReply check_switch(const HttpCall& call);
+  PrecheckSetup precheck_setup() const;
   Result<std::vector<std::string>> precheck(const std::string& residency, const std::string& to, bool terminate,
                                             Micros patience) const;
   HttpReply order_switch(const HttpCall& call);

@@ -322,6 +322,27 @@ Result<Json> SalvageCalls::decide(const Json& body, const std::string& who) cons
   return answer;
 }
 
+Result<std::size_t> SalvageCalls::reapply_inserts(const std::string& residency, std::set<std::int64_t>& tried,
+                                                  const std::string& who, const std::string& reason) const {
+  auto connection = TRY(session());
+  const Sql sql(connection);
+  std::size_t applied = 0;
+  for (const auto& [run, open] : TRY(postgres::open_salvage(sql))) {
+    if (run.first != residency || open == 0) continue;
+    Json ids = Json::array();
+    for (const auto& judged : TRY(judge(sql, tables_of(residency), {residency, "", run.second, {}})))
+      if (judged.kept.state == KeptState::open && judged.kept.entry.net == salvage::Net::inserted &&
+          judged.verdict == Verdict::missing && !tried.contains(judged.kept.id))
+        ids.push_back(judged.kept.id);
+    if (ids.empty()) continue;
+    const auto done = TRY(decide(
+        {{"residency", residency}, {"epoch", run.second}, {"ids", ids}, {"act", "apply"}, {"reason", reason}}, who));
+    for (const Json& id : ids) tried.insert(id.get<std::int64_t>());
+    applied += TRY(member<std::size_t>(done, "applied"));
+  }
+  return applied;
+}
+
 HttpReply SalvageCalls::rows(const Json& body, const std::string& peer) const {
   return rows_reply([&]() -> Result<RowsOut> {
     const auto which = TRY(agent::which(body));

@@ -271,6 +271,9 @@ std::vector<std::string> unsafe_now(const Json& status) {
 std::vector<std::string> notes_of(const Json& status) {
   std::vector<std::string> out;
   for (const Json& residency : residencies_of(status))
+    if (const auto way = text_at(residency, "way_home"); !way.empty())
+      out.push_back(text_at(residency, "residency") + " " + way);
+  for (const Json& residency : residencies_of(status))
     if (const auto proposal = text_at(residency, "proposal"); !proposal.empty())
       out.push_back(fmt::format("{} waits for a person: domicile approve {} --reason TEXT",
                                 text_at(residency, "residency"), proposal));

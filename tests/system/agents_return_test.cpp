@@ -93,7 +93,8 @@ bool back(Regions& regions, const std::string& region, const std::string& reside
 // and 2 have another name, 3 and 4 are gone, 13 came and went; and the new owner changes 2, deletes 4 and writes 21.
 class Diverged {
  public:
-  Diverged() : regions({.topology = kOneStandby, .drift_period = "500ms"}) {
+  explicit Diverged(const std::string& topology = kOneStandby)
+      : regions({.topology = topology, .drift_period = "500ms"}) {
     while (regions.next_row() < 1'000) {
     }  // what the fixture numbers by itself collides with none of these
     for (int i = 1; i <= 5; ++i) EXPECT_EQ(regions.write(kUs, "us", i), "");
@@ -317,6 +318,41 @@ TEST(AgentsReturn, AReceiverThatIsAheadKeepsWhatOnlyItHas) {
                                     {{"residency", "us"}, {"epoch", 1}, {"act", "apply"}, {"reason", "test"}});
   ASSERT_FALSE(refused) << "no link leads out of a region that can never own it";
   EXPECT_NE(refused.error().what.find("no link leads out"), std::string::npos) << one_line(refused.error());
+}
+
+// What the topology lets happen without a person, and no more: inserts that are missing come back by themselves, and
+// the residency goes home when a person has decided about the rest.
+TEST(AgentsReturn, GoesHomeByItselfOnceNobodyHasToDecideAnything) {
+  std::string topology = kOneStandby;
+  const std::string us = "us: {home: us-east-1, ";
+  topology.insert(topology.find(us) + us.size(), "failback: automatic, quiet: 3s, reapply: inserts, ");
+  Diverged diverged(topology);
+  Regions& regions = diverged.regions;
+  regions.start_region(kUs);
+  ASSERT_TRUE(back(regions, kUs)) << regions.told();
+  const auto decided = [&] {
+    std::map<std::string, std::string> out;
+    for (const Json& entry : entries(regions, kUs))
+      if (entry["state"] != "open") out[entry["key"]["id"]] = entry["decided"]["by"];
+    return out;
+  };
+  const std::map<std::string, std::string> inserts{{"11", "domicile"}, {"12", "domicile"}};
+  ASSERT_TRUE(eventually([&] { return decided() == inserts; }, 30 * kSecond)) << entries(regions, kUs);
+  EXPECT_NE(orders(regions, kEu).find("us 12 us-1 b"), std::string::npos) << "written at the owner";
+  const auto way = [&] { return regions.status(kEu, "us").value("way_home", ""); };
+  ASSERT_TRUE(eventually([&] { return way().find("salvaged rows at us-east-1") != std::string::npos; }, 30 * kSecond))
+      << way();
+  EXPECT_EQ(regions.record("us").owner, kEu);
+  const auto told = regions.cli({"status", "--agent", regions.socket(kEu).string()});
+  EXPECT_NE(told.out.find("goes home when"), std::string::npos) << told.out;
+
+  must(regions.post(kUs, "/v1/salvage/decide",
+                    {{"residency", "us"}, {"epoch", 1}, {"act", "discard"}, {"reason", "agreed"}}));
+  EXPECT_TRUE(regions.serves("us", kUs, 3, 60 * kSecond)) << regions.told();
+  const auto record = regions.record("us");
+  EXPECT_EQ(record.cause, authority::Cause::planned);
+  EXPECT_EQ(regions.missing(kUs, "us"), std::vector<std::int64_t>{4}) << "which eu-central-1 deleted";
+  EXPECT_EQ(regions.record("directory").owner, kEu) << "that one stays until a person switches it";
 }
 
 }  // namespace

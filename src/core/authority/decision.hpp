@@ -24,6 +24,7 @@ struct Rules {
   Micros rpo = 10 * kSecond;
   bool automatic = true;
   Micros calm = 600 * kSecond;
+  std::optional<Micros> failback = {};  // goes home by itself after so long a quiet time; empty: a person sends it
 };
 
 // What this site knows about itself. Unknown is never "fine".

@@ -48,6 +48,15 @@ constexpr std::array kKeys = {
     Key{O::residency, "calm", T::duration, false, "10m", "At most one automatic switch in this time. `0`: no limit."},
     Key{O::residency, "reads", T::reads, false, "fresh",
         "After the lease's end reads are refused (`fresh`) or served from what is there (`stale`)."},
+    Key{O::residency, "failback", T::failback, false, "manual",
+        "After the loss of its home: `manual` stays away until a person switches it back; `automatic` goes home by a "
+        "planned switch once home could own it for all of `quiet` and keeps no undecided salvage. Never after a switch "
+        "that a person ordered."},
+    Key{O::residency, "quiet", T::duration, false, "10m",
+        "How long home must have been fit without a doubt before an automatic failback."},
+    Key{O::residency, "reapply", T::reapply, false, "nothing",
+        "Which salvaged rows are written at the owner without a person: `nothing`, or `inserts` that are missing there "
+        "and conflict with nothing."},
     Key{O::holds, "<jurisdiction>", T::form, false, "", "`full`, `reduced` (without every personal column) or `none`.",
         O::topology, T::jurisdiction},
 
@@ -109,6 +118,10 @@ std::string_view describe(Type type) {
       return "full, reduced or none";
     case T::failover:
       return "automatic or approve";
+    case T::failback:
+      return "manual or automatic";
+    case T::reapply:
+      return "nothing or inserts";
     case T::reads:
       return "fresh or stale";
     case T::outage:

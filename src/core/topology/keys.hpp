@@ -33,6 +33,8 @@ enum class Type {
   jurisdiction,
   form,
   failover,
+  failback,
+  reapply,
   reads,
   outage,
   object_kind,

@@ -105,8 +105,12 @@ class Parser {
     const Micros calm = reader_.duration(keys, O::residency, "calm");
     const auto failover = choice(keys, "failover", {Failover::automatic, Failover::approve});
     const auto reads = choice(keys, "reads", {Reads::fresh, Reads::stale});
+    const auto failback = choice(keys, "failback", {Failback::manual, Failback::automatic});
+    const Micros quiet = reader_.duration(keys, O::residency, "quiet");
+    const auto reapply = choice(keys, "reapply", {Reapply::nothing, Reapply::inserts});
     if (name && home)
-      topology_.residencies.push_back({*name, *home, std::move(standby), std::move(forms), rpo, failover, calm, reads});
+      topology_.residencies.push_back(
+          {*name, *home, std::move(standby), std::move(forms), rpo, failover, calm, reads, failback, quiet, reapply});
   }
 
   std::map<Jurisdiction, Form> holds(const yaml::Node& node, const std::string& residency) {

@@ -60,6 +60,10 @@ Json schema_of(Type type) {
       return choice({"full", "reduced", "none"});
     case Type::failover:
       return choice({"automatic", "approve"});
+    case Type::failback:
+      return choice({"manual", "automatic"});
+    case Type::reapply:
+      return choice({"nothing", "inserts"});
     case Type::reads:
       return choice({"fresh", "stale"});
     case Type::outage:

@@ -61,10 +61,14 @@ enum class Form {
   full,
 };
 enum class Failover { automatic, approve };
+enum class Failback { manual, automatic };
+enum class Reapply { nothing, inserts };
 enum class Reads { fresh, stale };  // what the gateway does with reads after the lease's end
 
 std::string_view name_of(Form form);
 std::string_view name_of(Failover failover);
+std::string_view name_of(Failback failback);
+std::string_view name_of(Reapply reapply);
 std::string_view name_of(Reads reads);
 
 using Date = std::chrono::year_month_day;
@@ -87,6 +91,9 @@ struct Residency {
   Failover failover = Failover::automatic;
   Micros calm = 600 * kSecond;  // at most one automatic switch in this time
   Reads reads = Reads::fresh;
+  Failback failback = Failback::manual;
+  Micros quiet = 600 * kSecond;        // how long home must have been fit before an automatic failback
+  Reapply reapply = Reapply::nothing;  // salvage that is written at the owner without a person
   bool operator==(const Residency&) const = default;
 };
 
