@@ -85,7 +85,7 @@ Type unanswered(const Operation& operation) { return history::writes(operation.d
 
 Type outcome(const Result<HttpResponse>& response, Operation& operation) {
   if (!response) {
-    operation.note = std::string(name_of(response.error().kind));
+    operation.note = fmt::format("{}: {}", name_of(response.error().kind), response.error().what);
     return response.error().kind == Kind::unavailable ? Type::fail : unanswered(operation);
   }
   if (response->status == 200) {
