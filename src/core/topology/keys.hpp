@@ -34,6 +34,7 @@ enum class Type {
   form,
   failover,
   reads,
+  without_standby,
   outage,
   object_kind,
   column,

@@ -105,8 +105,10 @@ class Parser {
     const Micros calm = reader_.duration(keys, O::residency, "calm");
     const auto failover = choice(keys, "failover", {Failover::automatic, Failover::approve});
     const auto reads = choice(keys, "reads", {Reads::fresh, Reads::stale});
+    const auto without = choice(keys, "without_standby", {WithoutStandby::stop, WithoutStandby::go_on});
     if (name && home)
-      topology_.residencies.push_back({*name, *home, std::move(standby), std::move(forms), rpo, failover, calm, reads});
+      topology_.residencies.push_back(
+          {*name, *home, std::move(standby), std::move(forms), rpo, failover, calm, reads, without});
   }
 
   std::map<Jurisdiction, Form> holds(const yaml::Node& node, const std::string& residency) {

@@ -62,6 +62,8 @@ Json schema_of(Type type) {
       return choice({"automatic", "approve"});
     case Type::reads:
       return choice({"fresh", "stale"});
+    case Type::without_standby:
+      return choice({"stop", "go_on"});
     case Type::outage:
       return choice({"outage"});
     case Type::object_kind:

@@ -40,6 +40,8 @@ std::string_view name_of(Form form) {
 }
 
 std::string_view name_of(Failover failover) { return failover == Failover::automatic ? "automatic" : "approve"; }
+std::string_view name_of(WithoutStandby without) { return without == WithoutStandby::stop ? "stop" : "go_on"; }
+
 std::string_view name_of(Reads reads) { return reads == Reads::fresh ? "fresh" : "stale"; }
 
 namespace {

@@ -62,10 +62,16 @@ enum class Form {
 };
 enum class Failover { automatic, approve };
 enum class Reads { fresh, stale };  // what the gateway does with reads after the lease's end
+// Of a residency with rpo 0: what its owner does when no standby confirms.
+enum class WithoutStandby {
+  stop,   // writes wait
+  go_on,  // they are served, and the quorum's record says that no standby has them
+};
 
 std::string_view name_of(Form form);
 std::string_view name_of(Failover failover);
 std::string_view name_of(Reads reads);
+std::string_view name_of(WithoutStandby without);
 
 using Date = std::chrono::year_month_day;
 std::optional<Date> date_of(std::string_view text);  // 2026-01-31
@@ -83,10 +89,11 @@ struct Residency {
   RegionName home;
   std::vector<RegionName> standby;     // lawful targets (form full), in the order of preference; never the home
   std::map<Jurisdiction, Form> holds;  // a jurisdiction that is not here holds nothing
-  Micros rpo = 10 * kSecond;           // known lag up to which an automatic switch needs no person
+  Micros rpo = 10 * kSecond;           // known lag up to which an automatic switch needs no person; 0: commits wait
   Failover failover = Failover::automatic;
   Micros calm = 600 * kSecond;  // at most one automatic switch in this time
   Reads reads = Reads::fresh;
+  WithoutStandby without_standby = WithoutStandby::stop;  // with rpo 0
   bool operator==(const Residency&) const = default;
 };
 
