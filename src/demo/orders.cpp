@@ -17,6 +17,7 @@ Answer query(Session& session, const char* sql, const std::vector<std::string>& 
   std::vector<const char*> values;
   for (const auto& parameter : parameters) values.push_back(parameter.c_str());
   pg_conn* connection = session.connection.get();
+  session.unconfirmed = false;
   const auto [known, fresh] = session.statements.try_emplace(sql, std::to_string(session.statements.size()));
   if (fresh) {
     Answer prepared{PQprepare(connection, known->second.c_str(), sql, 0, nullptr), &PQclear};
@@ -28,6 +29,14 @@ Answer query(Session& session, const char* sql, const std::vector<std::string>& 
   return {PQexecPrepared(connection, known->second.c_str(), static_cast<int>(values.size()), values.data(), nullptr,
                          nullptr, 0),
           &PQclear};
+}
+
+// A commit that gave up waiting for its standby succeeds with a warning; by the place that raises it, since its text
+// may be in any language.
+void note_warning(void* session, const PGresult* warning) {
+  const char* raised_by = PQresultErrorField(warning, PG_DIAG_SOURCE_FUNCTION);
+  if (raised_by != nullptr && std::string_view(raised_by) == "SyncRepWaitForLSN")
+    static_cast<Session*>(session)->unconfirmed = true;
 }
 
 HttpReply json_reply(int status, const Json& body) {
@@ -103,6 +112,7 @@ Result<Pool::Lease> Pool::take() {
   lock.unlock();
   auto session = std::make_unique<Session>();
   session->connection.reset(PQconnectdb(conninfo_.c_str()));
+  PQsetNoticeReceiver(session->connection.get(), note_warning, session.get());
   Lease made(*this, std::move(session));
   if (PQstatus(made->connection.get()) != CONNECTION_OK)
     return fail(Kind::unavailable, "the database cannot be reached");
@@ -167,6 +177,8 @@ HttpReply Orders::create(const HttpCall& call) {
               "insert into app.orders (id, residency, tenant_id, customer_name, customer_email, amount) "
               "values ($1, $2, $3, nullif($4, ''), nullif($5, ''), $6)",
               {*id, residency, *tenant, *name, *email, dump(amount)});
+    if (PQresultStatus(made.get()) == PGRES_COMMAND_OK && (*lease)->unconfirmed)
+      return refusal(504, "unknown", "no standby is known to have it: read before you repeat");
     if (PQresultStatus(made.get()) == PGRES_COMMAND_OK) return json_reply(201, {{"id", *id}});
     {
       const std::lock_guard lock(mutex_);

@@ -12,11 +12,10 @@ void Upstream::End::operator()(pg_conn* connection) const { PQfinish(connection)
 Result<Upstream> Upstream::open(const std::string& conninfo, const std::string& name, Micros deadline) {
   // What libpqwalreceiver asks for, so that rows read the same as without a gate between.
   const char* keys[] = {"dbname", "replication", "application_name", "client_encoding", "options", nullptr};
-  const char* values[] = {conninfo.c_str(),
-                          "database",
-                          name.c_str(),
-                          "UTF8",
-                          "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3",
+  const char* values[] = {conninfo.c_str(), "database", name.c_str(), "UTF8",
+                          // synchronous_commit: a sender tells at once how far it is past a transaction of which
+                          // its link carries nothing, and commits that wait for this link need to know.
+                          "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 -c synchronous_commit=on",
                           nullptr};
   Upstream out;
   out.connection_.reset(PQconnectStartParams(keys, values, 1));
