@@ -1,7 +1,5 @@
 // The quorum is gone, for real: etcd members and sites are killed, and a person opens what is left.
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include "support/operated_sites.hpp"
 

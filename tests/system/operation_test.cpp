@@ -1,8 +1,6 @@
 // A planned switch that would not end well is refused or rolled back by name; what somebody changes behind the agents'
 // backs is mended or told. Real agents, etcd and PostgreSQL.
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include "core/residency/links.hpp"
 #include "support/operated_sites.hpp"
@@ -107,24 +105,26 @@ TEST_F(Operation, WhatSomebodyChangesBehindTheAgentsBacksIsMendedOrTold) {
   const auto before = scalar(kHome, counts);
   EXPECT_EQ(scalar(kHome, "SELECT count(*) FROM pg_publication WHERE pubname = 'domicile_salvage_eu'"), "1");
 
-  // A publication and a trigger: brought back to what apply made.
-  const std::string publication = "domicile_eu_eu_central_1_eu_west_1";
-  const std::string published =
-      "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'orders' AND pubname = '" + publication + "'";
+  // Publications and a trigger: brought back to what apply made.
+  const auto published = [](const std::string& publication) {
+    return scalar(kHome, "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'orders' AND pubname = '" +
+                             publication + "'");
+  };
   const std::string guarded =
       "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'app.orders'::regclass AND tgenabled = 'A' AND tgname ~ "
       "'^domicile_guard'";
   const auto triggers = scalar(kHome, guarded);
+  const std::string publications[] = {"domicile_eu_eu_central_1_eu_west_1", "domicile_salvage_eu"};
   auto home = admin(kHome);
-  ASSERT_TRUE(home.exec("ALTER PUBLICATION " + publication + " DROP TABLE app.orders"));
-  ASSERT_EQ(scalar(kHome, published), "0");
+  for (const auto& publication : publications)
+    ASSERT_TRUE(home.exec("ALTER PUBLICATION " + publication + " DROP TABLE app.orders"));
   const auto follow = scalar(kHome, "SELECT evtname FROM pg_event_trigger WHERE evtname ~ '^domicile'");
   ASSERT_TRUE(home.exec("ALTER EVENT TRIGGER " + follow + " DISABLE"));  // else the guard mends itself at once
   ASSERT_TRUE(home.exec("ALTER TABLE app.orders DISABLE TRIGGER USER"));
-  ASSERT_EQ(scalar(kHome, guarded), "0");
-  EXPECT_TRUE(eventually([&] { return scalar(kHome, published) == "1"; }, 30 * kSecond)) << sites_->told(kHome);
+  for (const auto& publication : publications)
+    EXPECT_TRUE(eventually([&] { return published(publication) == "1"; }, 30 * kSecond)) << sites_->told(kHome);
   EXPECT_TRUE(eventually([&] { return scalar(kHome, guarded) == triggers; }, 30 * kSecond)) << sites_->told(kHome);
-  // Rows may be missing in a copy for ever: that stays told.
+  // A link's receiver is repaired, but what is missing in a salvage publication is so for ever: that stays told.
   EXPECT_TRUE(eventually([&] {
     return sites_->cli(kHome, {"status"}).out.find("rows that were written meanwhile may be missing") !=
            std::string::npos;

@@ -11,6 +11,7 @@
 #include "engines/postgres/provision/provision.hpp"
 #include "postgres_server.hpp"
 #include "support/etcd_cluster.hpp"
+#include "support/free_ports.hpp"
 #include "support/site_gate.hpp"
 
 namespace domicile::test {
@@ -127,14 +128,6 @@ class OperatedSites {
            "  directory: {home: eu-central-1, standby: [eu-west-1], holds: {EU: full}, failover: approve}\n"
            "  eu: {home: eu-central-1, standby: [eu-west-1], holds: {EU: full}, failover: approve}\n" +
            data;
-  }
-  static int free_port() {
-    Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
-    socklen_t size = sizeof address;
-    auto* raw = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(fd.get(), raw, size) != 0 || ::getsockname(fd.get(), raw, &size) != 0) std::abort();
-    return ntohs(address.sin_port);
   }
   std::string yaml(const std::string& site) const {
     const auto access = etcd.access(site);
