@@ -11,8 +11,8 @@
 
 namespace domicile::test {
 
-// Below the range out of which the kernel gives ports to outgoing connections: one of those could take a port before its
-// server binds it, or while a killed server is away. Each call gives another one.
+// Below the range out of which the kernel gives ports to outgoing connections: one of those could take a port before
+// its server binds it, or while a killed server is away. Each call gives another one.
 inline int free_port() {
   static int next = 10000 + static_cast<int>(getpid() * 131u % 20000u);
   for (;; next = next < 32000 ? next + 1 : 10000) {
