@@ -144,9 +144,10 @@ TEST(Member, HasEverySettingOnceAndBothSidesAreMutualTls) {
   EXPECT_EQ(set.size(), flags.size());
   for (const char* flag :
        {"--heartbeat-interval=100", "--election-timeout=1000", "--pre-vote=true", "--auto-compaction-mode=periodic",
-        "--auto-compaction-retention=1h", "--quota-backend-bytes=2147483648", "--client-cert-auth=true",
-        "--peer-client-cert-auth=true", "--trusted-ca-file=ca.pem", "--peer-trusted-ca-file=ca.pem",
-        "--initial-cluster=eu=https://10.0.0.2:2380,us-east-1=https://10.0.0.1:2380", "--initial-cluster-state=new"})
+        "--auto-compaction-retention=1h", "--quota-backend-bytes=2147483648", "--bcrypt-cost=4",
+        "--client-cert-auth=true", "--peer-client-cert-auth=true", "--trusted-ca-file=ca.pem",
+        "--peer-trusted-ca-file=ca.pem", "--initial-cluster=eu=https://10.0.0.2:2380,us-east-1=https://10.0.0.1:2380",
+        "--initial-cluster-state=new"})
     EXPECT_TRUE(set.contains(flag)) << flag;
 }
 
