@@ -64,10 +64,18 @@ class Clients {
   std::vector<std::jthread> threads_;  // last: they use everything above
 };
 
+// Agents die here and are back within seconds: the leases are to outlive that, also where a start takes long.
+std::string long_leases() {
+  std::string topology = kShortTimes;
+  const std::string ttl = "ttl: 4s";
+  return topology.replace(topology.find(ttl), ttl.size(), "ttl: 15s");
+}
+
 class AgentsMove : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    regions_ = std::make_unique<Regions>(RegionsOptions{.gateways = true, .asks_directory = true});
+    regions_ =
+        std::make_unique<Regions>(RegionsOptions{.topology = long_leases(), .gateways = true, .asks_directory = true});
   }
   static void TearDownTestSuite() { regions_.reset(); }
 
@@ -305,7 +313,8 @@ TEST_F(AgentsMove, APersonTakesItBackUntilTheFlip) {
 class AgentsMovePortable : public AgentsMove {
  protected:
   static void SetUpTestSuite() {
-    regions_ = std::make_unique<Regions>(RegionsOptions{.gateways = true, .asks_directory = true, .guard = "portable"});
+    regions_ = std::make_unique<Regions>(
+        RegionsOptions{.topology = long_leases(), .gateways = true, .asks_directory = true, .guard = "portable"});
   }
 };
 
