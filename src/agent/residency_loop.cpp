@@ -373,7 +373,7 @@ void ResidencyLoop::tend_copy() {
         return {};
       case CopyAct::follow:
         if (copy.state == Copy::State::owner && copy.position)
-          CHECK_OK(setup_.store->return_slots(setup_.rules.residency, *copy.position));
+          CHECK_OK(setup_.store->return_slots(setup_.rules.residency, *copy.position, step.next.source));
         if (copy.state == Copy::State::stopped) CHECK_OK(setup_.store->withdraw_slots(setup_.rules.residency));
         return setup_.store->follow(inbound, copy.source != step.next.source);
       case CopyAct::mark_resync:

@@ -252,7 +252,7 @@ TEST_P(AgentRights, SufficeForEveryCallOfTheStore) {
   ASSERT_OK(at_b->lease_set("us", 2, clock_b->now + 3600 * kSecond, clock_b->clock_id));
   ASSERT_OK(at_b->commit_marker("us", 2));
   ASSERT_OK(at_a->close("us", 2));
-  ASSERT_OK(at_a->return_slots("us", fence->position));
+  ASSERT_OK(at_a->return_slots("us", fence->position, "eu-central-1"));
   ASSERT_OK(at_a->follow(back, true));
   EXPECT_TRUE(eventually([&] {
     const auto health = at_a->copy_health(back);

@@ -233,6 +233,23 @@ TEST_F(AgentsSwitch, AnEpochOnAMinorityOfTheDisksOpensNothing) {
 }
 
 // Both stand before their last step at once; each is a record of its own, and neither may end or undo the other.
+TEST_F(AgentsSwitch, AReceiverThatIsAwayMeanwhileHoldsNobodyUp) {
+  regions_->kill_region(kWest);
+  for (int i = 0; i < 5; ++i) ASSERT_EQ(regions_->write(kUs, "us"), "");
+  const auto ordered = regions_->order_switch("us", kEu);
+  ASSERT_TRUE(ordered) << render(ordered.error());
+  ASSERT_TRUE(regions_->serves("us", kEu)) << told();
+  ASSERT_EQ(regions_->write(kEu, "us"), "");
+  // Its slot at the old owner stands before the fence and always will; the old owner is a standby all the same.
+  ASSERT_TRUE(eventually([&] { return regions_->copy_state(kUs, "us") == "following"; }, 30 * kSecond)) << told();
+  regions_->start_region(kWest);
+  ASSERT_TRUE(eventually([&] { return regions_->copy_state(kWest, "us") == "following"; }, 60 * kSecond)) << told();
+  ASSERT_TRUE(regions_->settled()) << told();
+  expect_one_writer(kEu);
+  for (const auto& region : {kUs, kWest})
+    EXPECT_TRUE(eventually([&] { return regions_->missing(region, "us").empty(); })) << region;
+}
+
 TEST_F(AgentsSwitch, TwoResidenciesMoveAtOnce) {
   const std::string point = "open.swap_serving";
   for (const bool back : {false, true}) {

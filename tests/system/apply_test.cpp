@@ -294,6 +294,8 @@ TEST_P(Apply, WhatCouldCarryRowsOutIsNamedAndRefusedUntilItIsAcceptedInWriting) 
       {"CREATE VIEW app.names WITH (security_invoker) AS SELECT id FROM app.orders; GRANT SELECT ON app.names TO "
        "PUBLIC",
        "DROP VIEW app.names", "", ""},
+      {"CREATE TEMPORARY VIEW names AS SELECT id FROM app.orders; GRANT SELECT ON names TO PUBLIC", "DROP VIEW names",
+       "", ""},  // its session's own, as first rows are read
       {"CREATE MATERIALIZED VIEW app.sums AS SELECT count(*) FROM app.events", "DROP MATERIALIZED VIEW app.sums",
        "DOM-P027 app.sums", ""},
       {"CREATE FUNCTION app.all_of(int, text) RETURNS SETOF app.orders LANGUAGE sql SECURITY DEFINER AS 'SELECT * FROM "

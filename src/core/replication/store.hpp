@@ -122,8 +122,10 @@ class Store {
   // At takeover, once the inbound link is stopped: every reverse slot lies behind all that was applied and becomes a
   // link's slot.
   virtual Result<void> open_slots(const std::string& residency) = 0;
-  // At a former owner whose fence the new owner has: its slots hold nothing that anybody misses.
-  virtual Result<void> return_slots(const std::string& residency, const Position& fence) = 0;
+  // At a former owner whose fence `new_owner` has: its slots hold nothing that is not there. A receiver that never got
+  // as far can take nothing more from here, and becomes equal to the new owner.
+  virtual Result<void> return_slots(const std::string& residency, const Position& fence,
+                                    const std::string& new_owner) = 0;
   // At a target that was overtaken before it opened: what open_slots did is taken back, before it follows again.
   virtual Result<void> withdraw_slots(const std::string& residency) = 0;
   // Once per switch, beyond what the old owner can have used since its last marker; at most `gap` passed since then.

@@ -31,7 +31,8 @@ std::vector<std::string> list_of(const Json& json) {
 }
 
 // $1: mapped tables, $2: columns by which an unmapped table is one of tenants' rows, $3: extensions that reach out.
-// `mapped` has their partitions too. Temporary tables are their session's own and not looked at.
+// `mapped` has their partitions too. Temporary tables and views are their session's own and not
+// looked at.
 constexpr const char* kObjects = R"sql(
 WITH RECURSIVE mapped AS (
   SELECT c.oid, n.nspname || '.' || c.relname AS root FROM pg_catalog.pg_class c
@@ -88,7 +89,7 @@ SELECT CASE c.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END, n.nspna
   AND (pg_catalog.has_any_column_privilege('public', c.oid, 'SELECT')
     OR EXISTS (SELECT FROM links r WHERE pg_catalog.has_any_column_privilege(r.oid, c.oid, 'SELECT')))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('v', 'm') AND c.oid IN (SELECT view FROM over)
+WHERE c.relkind IN ('v', 'm') AND c.oid IN (SELECT view FROM over) AND n.nspname !~ '^pg_temp_'
   AND (c.relkind = 'm' OR NOT EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) x
     WHERE x.option_name = 'security_invoker' AND x.option_value::bool))
 UNION ALL

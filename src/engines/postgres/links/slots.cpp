@@ -91,15 +91,26 @@ Result<Position> open_reverse_slots(const Sql& sql, const std::vector<LinkSpec>&
 Result<void> return_to_reverse(const Sql& sql, const LinkSpec& link, const Position& fence) {
   auto journal = TRY(read_link_journal(sql, link.name, true));
   if (journal && journal->state == "reverse") return {};
-  const auto confirmed = TRY(sql.value(
+  const auto slot = TRY(sql.query(
       "SELECT confirmed_flush_lsn::text FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", {link.name}));
+  if (slot.empty()) return fail(Kind::unsafe, fmt::format("slot {} is gone", link.name), "salvage it first");
   auto position = TRY(identity_of(sql));
-  position.lsn = authority::lsn_of(confirmed).value_or(0);
+  position.lsn = authority::lsn_of(slot[0][0].value_or("")).value_or(0);
   if (!TRY(reached(position, fence)))
     return fail(Kind::unsafe,
                 fmt::format("slot {} stands before the fence: its receiver has not confirmed it", link.name),
                 "salvage it first");
   return write_link_journal(sql, link.name, true, {"", position, "reverse", ""});
+}
+
+Result<void> end_forward_slot(const Sql& sql, const LinkSpec& link) {
+  const auto journal = TRY(read_link_journal(sql, link.name, true));
+  if (journal && (journal->state == "reverse" || journal->state == "making")) return {};
+  // In this order: with the journal first, a death in between would let the old slot pass for a reverse one.
+  CHECK_OK(sql.query(
+      "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+      {link.name}));
+  return write_link_journal(sql, link.name, true, {"", TRY(identity_of(sql)), "making", ""});
 }
 
 Result<void> withdraw_reverse_slots(const Sql& sql, const std::vector<LinkSpec>& links) {

@@ -1,5 +1,6 @@
 #include "engines/postgres/store/store.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/json.hpp"
@@ -256,7 +257,8 @@ class PostgresStore final : public replication::Store {
     });
   }
 
-  Result<void> return_slots(const std::string& residency, const Position& fence) override {
+  Result<void> return_slots(const std::string& residency, const Position& fence,
+                            const std::string& new_owner) override {
     return with<void>([&](const links::Sql& sql) -> Result<void> {
       // Whoever still streams from here would get the new owner's rows as well, since apply writes them to this log
       // too.
@@ -265,8 +267,15 @@ class PostgresStore final : public replication::Store {
             sql.query("SELECT pg_catalog.pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots "
                       "WHERE slot_name = $1 AND active_pid IS NOT NULL",
                       {residency::link_name(name.residency, name.from, name.to)}));
-      for (const auto& name : outbound(residency))
-        CHECK_OK(links::return_to_reverse(sql, link_spec(*settings_.topology, name), fence));
+      auto names = outbound(residency);
+      std::ranges::stable_partition(names, [&](const LinkName& name) { return name.to == new_owner; });
+      for (const auto& name : names) {
+        const LinkSpec link = link_spec(*settings_.topology, name);
+        const auto returned = links::return_to_reverse(sql, link, fence);
+        if (returned) continue;
+        if (name.to == new_owner || returned.error().kind != Kind::unsafe) return returned;
+        CHECK_OK(links::end_forward_slot(sql, link));
+      }
       return {};
     });
   }
