@@ -1,6 +1,7 @@
 // A lab of its own for a benchmark.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "base/file.hpp"
 #include "base/process.hpp"
@@ -10,7 +11,8 @@ namespace domicile::bench {
 // For the time of this object.
 class OwnLab {
  public:
-  OwnLab(fs::path domicile, int base) : domicile_(std::move(domicile)), base_(std::to_string(base)) {}
+  OwnLab(fs::path domicile, int base, fs::path topology = {})
+      : domicile_(std::move(domicile)), topology_(std::move(topology)), base_(std::to_string(base)) {}
   OwnLab(const OwnLab&) = delete;
   OwnLab& operator=(const OwnLab&) = delete;
   Result<void> up() const { return lab("up"); }
@@ -18,11 +20,14 @@ class OwnLab {
 
  private:
   Result<void> lab(const char* verb) const {
-    const auto ran = TRY(run({{domicile_.string(), "lab", verb, "--base", base_}}, 300 * kSecond));
+    std::vector<std::string> words{domicile_.string(), "lab", verb, "--base", base_};
+    if (!topology_.empty() && std::string_view(verb) == "up")
+      words.insert(words.end(), {"--topology", topology_.string()});
+    const auto ran = TRY(run({words}, 300 * kSecond));
     if (ran.exit_code != 0) return fail(Kind::failed, ran.err);
     return {};
   }
-  fs::path domicile_;
+  fs::path domicile_, topology_;  // topology_: empty: the lab's usual one
   std::string base_;
 };
 

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "engines/postgres/schema_sql.hpp"
 #include "lab/certificates.hpp"
 #include "support/free_ports.hpp"
 
@@ -71,8 +72,12 @@ Sites::Sites()
       "CREATE SCHEMA app; CREATE TABLE app.orders (residency text NOT NULL, tenant text NOT NULL, id bigint NOT NULL, "
       "amount int NOT NULL, email text, PRIMARY KEY (residency, id));";
   must(to_.exec(table));
-  must(from_.exec(
-      fmt::format("{} CREATE ROLE domicile_gate LOGIN REPLICATION; CREATE ROLE {} LOGIN REPLICATION", table, kRole)));
+  must(from_.exec(postgres::link_tables_sql()));
+  must(
+      from_.exec(fmt::format("{} CREATE ROLE domicile_gate LOGIN REPLICATION; CREATE ROLE {} LOGIN REPLICATION; GRANT "
+                             "USAGE ON SCHEMA domicile TO "
+                             "domicile_gate; GRANT EXECUTE ON FUNCTION domicile.link_owned(text) TO domicile_gate",
+                             table, kRole)));
   for (const auto& residency : kAll)
     must(
         from_.exec(fmt::format("CREATE PUBLICATION {} FOR TABLE app.orders (residency, tenant, id, amount) "

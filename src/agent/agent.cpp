@@ -17,11 +17,13 @@
 #include "agent/move_loop.hpp"
 #include "agent/quorum_repair.hpp"
 #include "agent/return_loop.hpp"
+#include "agent/standby_loop.hpp"
 #include "agent/tenants_loop.hpp"
 #include "base/service_manager.hpp"
 #include "core/topology/parse.hpp"
 #include "engines/etcd/etcd_quorum.hpp"
 #include "engines/etcd/status.hpp"
+#include "engines/postgres/store/standbys.hpp"
 #include "engines/postgres/tenants.hpp"
 
 namespace domicile::agent {
@@ -48,7 +50,8 @@ authority::Timing timing_of(const topology::Lease& lease) {
 authority::Rules rules_of(const topology::Residency& residency) {
   authority::Rules rules{
       residency.name, residency.home, {}, residency.rpo, residency.failover == topology::Failover::automatic,
-      residency.calm};
+      residency.calm,
+      residency.without_standby == topology::WithoutStandby::go_on};
   if (residency.failback == topology::Failback::automatic) rules.failback = residency.quiet;
   for (const auto& standby : residency.standby) rules.standbys.push_back(standby);
   return rules;
@@ -144,6 +147,7 @@ class Daemon {
       loops.emplace_back([this](const std::stop_token& s) { watch_quorum(s); });
       if (markers_) loops.emplace_back([this](const std::stop_token& s) { markers_->run(s); });
       if (links_) loops.emplace_back([this](const std::stop_token& s) { links_->run(s); });
+      if (standbys_) loops.emplace_back([this](const std::stop_token& s) { standbys_->run(s); });
       if (drift_) loops.emplace_back([this](const std::stop_token& s) { drift_->run(s); });
       if (gate_) loops.emplace_back([this](const std::stop_token& s) { gate_->run(s); });
       if (gateway_) loops.emplace_back([this](const std::stop_token& s) { gateway_->run(s); });
@@ -224,6 +228,15 @@ class Daemon {
       residencies_.emplace(residency.name,
                            std::make_unique<ResidencyLoop>(residency_setup(residency, make_store()), changes_));
     for (const auto& [name, loop] : residencies_) residency_boards_[name] = &loop->seen();
+    StandbySetup standbys{config_.region, topology_.get()};
+    standbys.grace = topology_->lease.ttl;
+    standbys.standbys = postgres::make_standbys(store_);
+    for (const auto& residency : topology_->residencies)
+      if (topology::may_own(residency, config_.region)) standbys.rules.emplace(residency.name, rules_of(residency));
+    standbys.residencies = residency_boards_;
+    standbys.events = &events_;
+    standbys.log = log_;
+    standbys_ = std::make_unique<StandbyLoop>(std::move(standbys), standbys_seen_, changes_);
     drift_ =
         std::make_unique<DriftLoop>(DriftSetup{config_.region, config_.drift_period, topology_.get(), store_,
                                                make_store, disk_.get(), &peers_, residency_boards_, &events_, log_},
@@ -260,6 +273,7 @@ class Daemon {
     for (const auto& [name, loop] : residencies_) lives_.add("residency", loop->life(), kSilence);
     if (markers_) lives_.add("marker", markers_->life(), kSilence);
     if (links_) lives_.add("link", links_->life(), kSilence);
+    if (standbys_) lives_.add("standby", standbys_->life(), kSilence);
     if (drift_) lives_.add("drift", drift_->life(), kLongSilence);
     if (gate_) lives_.add("gate", gate_->life(), kSilence);
     if (gateway_) lives_.add("gateway", gateway_->life(), kSilence);
@@ -284,6 +298,7 @@ class Daemon {
     setup.markers = &markers_->seen();
     setup.copies = &copies_;
     setup.gateway = &gateway_seen_;
+    setup.standbys = &standbys_seen_;
     setup.come_back = [this](const std::string& name, const authority::Copy& copy, const authority::Record& record,
                              const std::stop_token&) {
       return Comeback({&config_, store_, &peers_, &events_, log_, stall_}).run(name, copy, record);
@@ -319,6 +334,7 @@ class Daemon {
     if (return_) setup.ways_home = &ways_home_;
     if (markers_) setup.markers = &markers_->seen();
     if (links_) setup.copies = &copies_;
+    if (standbys_) setup.standbys = &standbys_seen_;
     if (drift_) setup.drift = &drift_seen_;
     setup.make_store = store_factory();
     if (gateway_) setup.gateway = &gateway_seen_;
@@ -349,6 +365,7 @@ class Daemon {
       MetricsInput input{config_.region, topology_.get(), &beat_.seen()};
       if (markers_) input.markers = &markers_->seen();
       if (links_) input.copies = &copies_;
+      if (standbys_) input.standbys = &standbys_seen_;
       if (drift_) input.drift = &drift_seen_;
       if (gate_) input.gate = &gate_seen_;
       for (const auto& [name, loop] : residencies_) input.residencies[name] = &loop->seen();
@@ -374,6 +391,7 @@ class Daemon {
   Published<Json> quorum_status_;
   Published<CopiesSeen> copies_{&changes_};
   Published<DriftSeen> drift_seen_;
+  Published<StandbysSeen> standbys_seen_{&changes_};
   Published<GatewaySeen> gateway_seen_{&changes_};
   Published<GateSeen> gate_seen_;
   Published<MovesSeen> moves_seen_{&changes_};
@@ -384,6 +402,7 @@ class Daemon {
   std::map<std::string, std::unique_ptr<ResidencyLoop>> residencies_;
   std::map<std::string, const Published<ResidencySeen>*> residency_boards_;
   std::unique_ptr<LinkLoop> links_;
+  std::unique_ptr<StandbyLoop> standbys_;
   std::unique_ptr<DriftLoop> drift_;
   std::unique_ptr<GateLoop> gate_;
   std::unique_ptr<GatewayLoop> gateway_;

@@ -453,6 +453,7 @@ Json rules_json(const topology::Residency& residency) {
           {"standby", standby},
           {"holds", holds},
           {"rpo_ms", residency.rpo / 1000},
+          {"without_standby", topology::name_of(residency.without_standby)},
           {"failover", topology::name_of(residency.failover)},
           {"failback", topology::name_of(residency.failback)},
           {"quiet_ms", residency.quiet / 1000},
@@ -498,6 +499,15 @@ Json Api::residency_status(const topology::Residency& residency) const {
     json["from"] = r.from;
     json["to"] = r.to;
     json["cause"] = authority::name_of(r.cause);
+    json["covered"] = covered_by(r);
+  }
+  if (setup_.standbys != nullptr) {
+    const auto standbys = setup_.standbys->get();
+    if (const auto seen = standbys->find(name); seen != standbys->end())
+      json["standby"] = {{"why", seen->second.why},
+                         {"waits_for", seen->second.waits_for},
+                         {"stuck", seen->second.stuck},
+                         {"waiting", seen->second.waiting}};
   }
   if (setup_.drift != nullptr) {
     const auto drift = setup_.drift->get();

@@ -56,8 +56,9 @@ struct ApiSetup {
   const Published<GatewaySeen>* gateway = nullptr;
   const Published<GateSeen>* gate = nullptr;  // null where nothing goes out
   const Published<DriftSeen>* drift = nullptr;
-  replication::StoreFactory make_store;  // empty at a voter
-  FirstRowsExports* exports = nullptr;   // null at a voter
+  const Published<StandbysSeen>* standbys = nullptr;  // null at a voter
+  replication::StoreFactory make_store;               // empty at a voter
+  FirstRowsExports* exports = nullptr;                // null at a voter
   std::function<Result<Json>(const std::string&body, const std::string&who)> adopt, break_glass;
   std::function<std::string()> metrics;
   std::function<Json()> quorum_status;                                       // etcd's members, quota, alarms

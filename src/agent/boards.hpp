@@ -68,6 +68,19 @@ struct ResidencySeen {
   bool operator==(const ResidencySeen&) const = default;
 };
 
+// Written by the standby loop, of a residency with rpo 0 that is owned here or about to be.
+struct StandbySeen {
+  authority::Epoch epoch = 0;  // of the record that it was seen under
+  authority::Cover cover;
+  bool ready = false;        // what is committed from now on waits for whom it must; or need not wait
+  std::string waits_for;     // regions, by comma
+  std::string why;           // one sentence
+  std::string stuck;         // why writes wait and are not acknowledged; empty: they are
+  std::int64_t waiting = 0;  // commits in this database that wait just now
+  bool operator==(const StandbySeen&) const = default;
+};
+using StandbysSeen = std::map<std::string, StandbySeen>;
+
 // Written by the gate loop.
 struct GateSeen {
   Micros at = 0;  // monotonic, of the last answer; 0: it never answered

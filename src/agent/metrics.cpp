@@ -117,6 +117,14 @@ void add_drift(Page& page, const DriftSeen& drift) {
              difference.empty() ? 0 : 1);
 }
 
+void add_standby(Page& page, const std::string& name, const StandbySeen& seen) {
+  page.set("domicile_standby_confirms",
+           "With rpo 0 at the owner: 0 while writes wait for a standby that confirms nothing", page.of(name),
+           seen.stuck.empty() ? 1 : 0);
+  page.set("domicile_standby_covers", "With rpo 0 at the owner: 1 when a standby has every acknowledged write",
+           page.of(name), seen.cover.proven.empty() ? 0 : 1);
+}
+
 void add_gate(Page& page, const GateSeen& gate) {
   page.set("domicile_gate_answered", "1 when this region's gate answers", page.none(),
            gate.at != 0 && gate.trouble.empty() ? 1 : 0);
@@ -173,6 +181,8 @@ std::string render_metrics(const MetricsInput& input) {
     page.set("domicile_database_commits", "1 when the database here commits", page.none(),
              input.markers->get()->trouble.empty() ? 1 : 0);
   if (input.gate != nullptr) add_gate(page, *input.gate->get());
+  if (input.standbys != nullptr)
+    for (const auto& [name, seen] : *input.standbys->get()) add_standby(page, name, seen);
   if (input.drift != nullptr) add_drift(page, *input.drift->get());
   if (!input.edge_state.empty()) add_edge(page, input.edge_state);
   return page.text();

@@ -18,6 +18,7 @@ struct MetricsInput {
   const Published<GatewaySeen>* gateway = nullptr;
   const Published<GateSeen>* gate = nullptr;
   const Published<DriftSeen>* drift = nullptr;
+  const Published<StandbysSeen>* standbys = nullptr;
   std::map<std::string, const Published<ResidencySeen>*> residencies;
   std::string edge_state;  // path; empty: no gateway
 };

@@ -29,6 +29,7 @@ TEST(Metrics, NoLabelHoldsWhatTheTopologyDoesNotDeclare) {
   Published<GatewaySeen> gateway;
   Published<GateSeen> gate;
   Published<DriftSeen> drift;
+  Published<StandbysSeen> standbys;
   Published<ResidencySeen> us, foreign;
   QuorumSeen seen;
   seen.sent_at = monotonic_now();
@@ -43,6 +44,7 @@ TEST(Metrics, NoLabelHoldsWhatTheTopologyDoesNotDeclare) {
   drift.set({.at = monotonic_now(),
              .drift = {{personal, personal, personal}},
              .schema_differs = {{personal, personal}, {"us", personal}}});
+  standbys.set({{personal, {.waits_for = personal, .why = personal, .stuck = personal}}, {"us", {}}});
   GateSeen gate_seen;
   gate_seen.at = monotonic_now();
   gate_seen.trouble = personal;
@@ -65,6 +67,7 @@ TEST(Metrics, NoLabelHoldsWhatTheTopologyDoesNotDeclare) {
                                     &gateway,
                                     &gate,
                                     &drift,
+                                    &standbys,
                                     {{"us", &us}, {personal, &foreign}},
                                     ""});
   EXPECT_EQ(text.find("erika"), std::string::npos) << text;
@@ -80,6 +83,7 @@ TEST(Metrics, NoLabelHoldsWhatTheTopologyDoesNotDeclare) {
           R"(domicile_transferred_rows{region="us-1",form="full",link="domicile_us_us_1_us_2",table="app.orders"} 7)"),
       std::string::npos)
       << text;
+  EXPECT_NE(text.find(R"(domicile_standby_confirms{region="us-1",residency="us"} 1)"), std::string::npos) << text;
   EXPECT_NE(text.find(R"(domicile_drift{region="us-1"} 1)"), std::string::npos) << text;
 }
 

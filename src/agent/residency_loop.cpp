@@ -50,6 +50,7 @@ ResidencyLoop::ResidencyLoop(ResidencySetup setup, Bell& readers)
               setup_.gateway,
               setup_.config->gateway ? std::optional<fs::path>(setup_.config->gateway->directory) : std::nullopt,
               setup_.stop_links,
+              [this] { return commits_wait(); },
               setup_.events,
               setup_.stall,
               [this](const Record& record) {
@@ -118,6 +119,10 @@ authority::Local ResidencyLoop::local_state(const QuorumSeen& quorum) const {
   if (no_majority_since_)
     local.cannot_open_since = std::min(local.cannot_open_since.value_or(*no_majority_since_), *no_majority_since_);
   local.approvals = setup_.disk->approvals();
+  if (const auto standbys = setup_.standbys->get(); standbys->contains(setup_.rules.residency) && record_) {
+    const auto& seen = standbys->at(setup_.rules.residency);
+    if (seen.epoch == record_->value.epoch) local.cover = seen.cover;
+  }
   return local;
 }
 
@@ -222,7 +227,7 @@ void ResidencyLoop::act(const Decision& decision, const QuorumSeen&) {
       open();
       return;
     case Act::swap:
-      swap(*decision.swap);
+      swap(*decision.swap, decision.why);
       return;
     case Act::compare_positions:
       compare_positions();
@@ -247,6 +252,14 @@ void ResidencyLoop::reopen() {
   setup_.beat->look_now();
   setup_.events->add("lease.reopen", "opened again at the epoch that it owned", setup_.rules.residency, known.epoch);
   retry_at_ = monotonic_now() + kRetry;
+}
+
+// With rpo 0 nothing is acknowledged in a new epoch before its commits wait for whom they must.
+bool ResidencyLoop::commits_wait() const {
+  if (setup_.rules.rpo != 0 || !record_ || record_->value.cause == authority::Cause::broken_glass) return true;
+  const auto standbys = setup_.standbys->get();
+  const auto seen = standbys->find(setup_.rules.residency);
+  return seen != standbys->end() && seen->second.epoch == record_->value.epoch && seen->second.ready;
 }
 
 void ResidencyLoop::own_copy() {
@@ -274,7 +287,7 @@ void ResidencyLoop::drain() {
   back.from = back.to = setup_.region;
   back.cause = authority::Cause::rollback;
   back.fence.reset();
-  swap({setup_.rules.residency, record.text, back});
+  swap({setup_.rules.residency, record.text, back}, "");
 }
 
 void ResidencyLoop::open() {
@@ -289,7 +302,7 @@ void ResidencyLoop::open() {
       setup_.rules.residency, record.value.epoch, record.value.switch_id);
 }
 
-void ResidencyLoop::swap(const authority::Swap& swap) {
+void ResidencyLoop::swap(const authority::Swap& swap, const std::string& why) {
   setup_.stall.reach("residency.before_swap", setup_.rules.residency);
   const auto outcome = setup_.quorum->swap(swap);
   if (!outcome) {
@@ -302,8 +315,15 @@ void ResidencyLoop::swap(const authority::Swap& swap) {
     return;
   }
   const std::string text = authority::to_text(swap.next);
+  const bool same = record_ && record_->value.epoch == swap.next.epoch && record_->value.mode == swap.next.mode;
   take({swap.next, text});
   setup_.peers->tell(setup_.rules.residency, text);
+  if (same) {  // who has everything, and nothing else
+    setup_.events->add(covered_by(swap.next).empty() ? "standby.uncovered" : "standby.covered", why,
+                       setup_.rules.residency, swap.next.epoch, swap.next.switch_id);
+    setup_.bell->ring();
+    return;
+  }
   setup_.events->add(fmt::format("record.{}", authority::name_of(swap.next.mode)),
                      fmt::format("{} -> {} ({})", swap.next.from, swap.next.to.empty() ? "nobody" : swap.next.to,
                                  authority::name_of(swap.next.cause)),

@@ -30,6 +30,7 @@ struct ResidencySetup {
   const Published<MarkersSeen>* markers = nullptr;
   const Published<CopiesSeen>* copies = nullptr;
   const Published<GatewaySeen>* gateway = nullptr;
+  const Published<StandbysSeen>* standbys = nullptr;
   BringFirstRows bring_first_rows;
   ComeBack come_back;
   std::function<Result<void>(const std::string& lsn)> stop_links;  // see SwitchSetup
@@ -81,7 +82,7 @@ class ResidencyLoop {
   void reopen();
   void drain();
   void open();
-  void swap(const authority::Swap& swap);
+  void swap(const authority::Swap& swap, const std::string& why);
   void compare_positions();
   void tend_copy();
   // Beside this loop, which must go on meanwhile; `done` is kept when it has worked, and `brought` told.
@@ -91,6 +92,7 @@ class ResidencyLoop {
   void follow_again(const authority::Copy& copy);
   void close_if_not_ours();
   void own_copy();
+  bool commits_wait() const;
   void order_switch();
   // break_glass.cpp
   void order_glass(const QuorumSeen& quorum);

@@ -251,6 +251,8 @@ Result<std::string> SwitchActor::persist_epochs(const Record& record) {
 }
 
 Result<std::string> SwitchActor::swap_serving(const Record& record) {
+  if (!TRY(wait_for(setup_.limits.standbys, [&]() -> Result<bool> { return setup_.commits_wait(); })))
+    return fail(Kind::unavailable, "commits here do not wait for a standby yet", "domicile status says why");
   const auto copy = setup_.disk->copy(setup_.residency);
   const bool stopped = copy.state == authority::Copy::State::stopped;
   const auto next = authority::serving_record(record.value, wall_now(), stopped ? copy.position : std::nullopt);

@@ -14,6 +14,7 @@ struct SwitchLimits {
   Micros lock = 500 * kMillisecond;  // until writers that have begun are done
   Micros receivers = 2 * kSecond;    // until every live receiver has the fence
   Micros at_fence = 3 * kSecond;     // until the target's copy has it
+  Micros standbys = 3 * kSecond;     // until commits of the new epoch wait for whom they must
   Micros persist = 2 * kSecond;      // until a majority of the sites has the epoch on its disk
 };
 
@@ -30,6 +31,7 @@ struct SwitchSetup {
   std::optional<fs::path> gateway_directory;  // empty: this region has no gateway
   // Makes this region's gate let nothing of the residency out behind that place.
   std::function<Result<void>(const std::string& lsn)> stop_links;
+  std::function<bool()> commits_wait;  // for whom they must, from the first one on
   Events* events = nullptr;
   StallPoints stall;
   std::function<void(const authority::Stored<authority::Record>&)> announce;  // makes a record known here at once

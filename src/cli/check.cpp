@@ -34,6 +34,7 @@ Json json_of(const std::vector<Fate>& fates) {
                    {"answer", name_of(fate.kind)},
                    {"to", fate.to.empty() ? Json() : Json(fate.to)},
                    {"asks", fate.asks},
+                   {"writes_wait", fate.writes_wait},
                    {"by_law", fate.kind == Fate::Kind::outage && fate.could.empty()},
                    {"could", fate.could}});
   return out;
@@ -58,7 +59,9 @@ std::string table(const Topology& topology, bool colour) {
     out += fmt::format("{:<{}}", lost, wide + 2);
     for (const Fate& fate : fates) {
       if (fate.lost != lost) continue;
-      const char* paint = fate.kind == Fate::Kind::serve ? "32" : fate.kind == Fate::Kind::switch_over ? "33" : "31";
+      const char* paint = fate.kind == Fate::Kind::serve && !fate.writes_wait ? "32"
+                          : fate.kind == Fate::Kind::switch_over              ? "33"
+                                                                              : "31";
       const std::string cell = fmt::format("{:<{}}", sentence(fate), wide + 2);
       out += colour ? fmt::format("\033[{}m{}\033[0m", paint, cell) : cell;
     }

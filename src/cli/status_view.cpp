@@ -236,7 +236,10 @@ void unsafe_copy(const Json& status, const Json& residency, std::vector<std::str
     out.push_back("the first rows of " + name + " are not here yet: it is no target for a switch");
   else if (text_at(residency, "mode") != "serving")
     return;
-  else if (!lag)
+  else if (rpo == 0) {
+    if (text_at(residency, "covered") != here && !text_at(residency, "owner").empty())
+      out.push_back(fmt::format("{} may have acknowledged what is not here: a takeover by {} asks", name, here));
+  } else if (!lag)
     out.push_back("the lag of " + name + " here is unknown: it is no target for an automatic switch");
   else if (rpo && *lag > *rpo)
     out.push_back(
@@ -262,6 +265,12 @@ std::vector<std::string> unsafe_now(const Json& status) {
           "GLASS BROKEN: {} is {} without a quorum since {} by {}: {}; restore the quorum, then domicile quorum adopt",
           text_at(residency, "residency"), true_at(glass, "open") ? "open here" : "being opened here",
           text_at(glass, "at"), text_at(glass, "by"), text_at(glass, "reason")));
+    if (const auto stuck = text_at(child_at(residency, "standby"), "stuck"); !stuck.empty())
+      out.push_back(fmt::format("writes of {} wait: {}", text_at(residency, "residency"), stuck));
+    else if (const Json& standby = child_at(residency, "standby");
+             standby.is_object() && text_at(standby, "waits_for").empty())
+      out.push_back(fmt::format("{}: {}; the loss of this region may lose some", text_at(residency, "residency"),
+                                text_at(standby, "why")));
     if (const auto why = down(status, residency); !why.empty()) out.push_back(why);
     unsafe_copy(status, residency, out);
   }

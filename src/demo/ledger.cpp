@@ -129,6 +129,7 @@ class Run {
     if (task.read && now["epoch"] != told["epoch"]) return refusal(503, "epoch", "the owner changed meanwhile");
     told.update(now);
     if (auto failed = does("commit", !task.writes.empty())) return *std::move(failed);
+    if (session_.unconfirmed) return unconfirmed();
     const Answer lsn = query(session_, "select pg_current_wal_insert_lsn() - '0/0'::pg_lsn", {});
     if (PQresultStatus(lsn.get()) == PGRES_TUPLES_OK)
       told["lsn"] = parse_json(column(lsn.get(), 0), "a position").value_or(Json(0));

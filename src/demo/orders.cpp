@@ -50,6 +50,7 @@ Result<Pool::Lease> Pool::take() {
   lock.unlock();
   auto session = std::make_unique<Session>();
   session->connection.reset(PQconnectdb(conninfo_.c_str()));
+  PQsetNoticeReceiver(session->connection.get(), note_warning, session.get());
   Lease made(*this, std::move(session));
   if (PQstatus(made->connection.get()) != CONNECTION_OK)
     return fail(Kind::unavailable, "the database cannot be reached");
@@ -114,6 +115,8 @@ HttpReply Orders::create(const HttpCall& call) {
               "insert into app.orders (id, residency, tenant_id, customer_name, customer_email, amount) "
               "values ($1, $2, $3, nullif($4, ''), nullif($5, ''), $6)",
               {*id, residency, *tenant, *name, *email, dump(amount)});
+    if (PQresultStatus(made.get()) == PGRES_COMMAND_OK && (*lease)->unconfirmed)
+      return unconfirmed();
     if (PQresultStatus(made.get()) == PGRES_COMMAND_OK) return json_reply(201, {{"id", *id}});
     {
       const std::lock_guard lock(mutex_);

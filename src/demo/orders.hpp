@@ -32,6 +32,7 @@ class Pool {
   struct Session {
     std::unique_ptr<pg_conn, End> connection;
     std::map<std::string, std::string> statements;  // prepared: text -> name
+    bool unconfirmed = false;  // the statement in hand committed without the standby that it waited for
   };
   Pool(std::string conninfo, std::size_t size) : conninfo_(std::move(conninfo)), size_(size) {}
   class Lease {

@@ -19,6 +19,7 @@ Answer query(Session& session, const char* sql, const std::vector<std::string>& 
   std::vector<const char*> values;
   for (const auto& parameter : parameters) values.push_back(parameter.c_str());
   pg_conn* connection = session.connection.get();
+  session.unconfirmed = false;
   const auto [known, fresh] = session.statements.try_emplace(sql, std::to_string(session.statements.size()));
   if (fresh) {
     Answer prepared{PQprepare(connection, known->second.c_str(), sql, 0, nullptr), &PQclear};
@@ -32,6 +33,13 @@ Answer query(Session& session, const char* sql, const std::vector<std::string>& 
           &PQclear};
 }
 
+// By the place that raises it, since its text may be in any language.
+void note_warning(void* session, const PGresult* warning) {
+  const char* raised_by = PQresultErrorField(warning, PG_DIAG_SOURCE_FUNCTION);
+  if (raised_by != nullptr && std::string_view(raised_by) == "SyncRepWaitForLSN")
+    static_cast<Session*>(session)->unconfirmed = true;
+}
+
 HttpReply json_reply(int status, const Json& body) {
   HttpReply reply{status, dump(body) + "\n"};
   if (status == 503) reply.headers.emplace("Retry-After", "1");
@@ -41,6 +49,8 @@ HttpReply json_reply(int status, const Json& body) {
 HttpReply refusal(int status, const std::string& code, const std::string& reason) {
   return json_reply(status, {{"code", code}, {"reason", reason}});
 }
+
+HttpReply unconfirmed() { return refusal(504, "unknown", "no standby is known to have it: read before you repeat"); }
 
 HttpReply failure(const Session& session, const PGresult* result, bool writing) {
   const char* code = PQresultErrorField(result, PG_DIAG_SQLSTATE);

@@ -227,8 +227,11 @@ Result<Statement> Session::questions() {
     const auto verdict = judge_statement(rule_, text);
     if (const auto* refused = std::get_if<Refused>(&verdict)) return refuse(*refused);
     const auto& statement = std::get<Statement>(verdict);
-    if (statement.kind == Statement::Kind::start)
+    if (statement.kind == Statement::Kind::start) {
+      if (!TRY(upstream_->owns(statement.link, monotonic_now() + kPatience)))
+        return refuse(Refusal::ended, "this region does not own the residency of " + statement.link + " any more");
       if (const auto refused = setup_.book->take(statement.link, statement.from)) return refuse(*refused);
+    }
     const auto answered = [&]() -> Result<char> {
       CHECK_OK(upstream_->wire().write_all(message.whole, monotonic_now() + kPatience));
       return answer();

@@ -3,6 +3,8 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
+#include <optional>
+
 #include "gate/protocol/frames.hpp"
 
 namespace domicile::gate {
@@ -12,11 +14,10 @@ void Upstream::End::operator()(pg_conn* connection) const { PQfinish(connection)
 Result<Upstream> Upstream::open(const std::string& conninfo, const std::string& name, Micros deadline) {
   // What libpqwalreceiver asks for, so that rows read the same as without a gate between.
   const char* keys[] = {"dbname", "replication", "application_name", "client_encoding", "options", nullptr};
-  const char* values[] = {conninfo.c_str(),
-                          "database",
-                          name.c_str(),
-                          "UTF8",
-                          "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3",
+  const char* values[] = {conninfo.c_str(), "database", name.c_str(), "UTF8",
+                          // synchronous_commit: a sender tells at once how far it is past a transaction of which
+                          // its link carries nothing, and commits that wait for this link need to know.
+                          "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 -c synchronous_commit=on",
                           nullptr};
   Upstream out;
   out.connection_.reset(PQconnectStartParams(keys, values, 1));
@@ -32,6 +33,31 @@ Result<Upstream> Upstream::open(const std::string& conninfo, const std::string& 
   auto* tls = PQsslInUse(connection) != 0 ? static_cast<ssl_st*>(PQsslStruct(connection, "OpenSSL")) : nullptr;
   out.wire_ = Wire(PQsocket(connection), tls);
   return out;
+}
+
+Result<bool> Upstream::owns(const std::string& link, Micros deadline) {
+  pg_conn* connection = connection_.get();
+  const std::unique_ptr<char, decltype(&PQfreemem)> quoted(PQescapeLiteral(connection, link.data(), link.size()),
+                                                           &PQfreemem);
+  const auto broken = [&] {
+    return fail(Kind::unavailable,
+                fmt::format("PostgreSQL does not say whose a link is: {}", PQerrorMessage(connection)));
+  };
+  if (!quoted || PQsendQuery(connection, fmt::format("SELECT domicile.link_owned({})", quoted.get()).c_str()) == 0)
+    return broken();
+  std::optional<bool> owns;
+  while (true) {
+    while (PQisBusy(connection) != 0) {
+      if (!wire_.wait(POLLIN, deadline)) return fail(Kind::unavailable, "PostgreSQL did not answer the gate in time");
+      if (PQconsumeInput(connection) == 0) return broken();
+    }
+    const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQgetResult(connection), &PQclear);
+    if (!result) break;
+    if (PQresultStatus(result.get()) == PGRES_TUPLES_OK && PQntuples(result.get()) == 1)
+      owns = std::string_view(PQgetvalue(result.get(), 0, 0)) == "t";
+  }
+  if (!owns) return broken();
+  return *owns;
 }
 
 std::string Upstream::parameters() const {

@@ -140,6 +140,7 @@ Local World::local_of(const Site& s, const Record* r) {
   l.cannot_open_since = s.agent.cannot_open_since;
   l.lag = 0;
   l.most_advanced = s.agent.most_advanced;
+  l.cover = cover_of(s);
   return l;
 }
 
@@ -151,11 +152,14 @@ void World::act(Site& s) {
   if (r != nullptr && a.distrusted.empty() && s.database && act_on_copy(s, *r)) return;
   if (policy_.anyone_opens && r != nullptr && r->mode == Mode::moving && r->to != s.name && a.distrusted.empty())
     return open(s);
+  tend_standby(s);
   const Local l = local_of(s, r);
+  Rules rules = rules_;
+  if (policy_.take_uncovered && r != nullptr && r->owner != s.name) rules.rpo = 10 * kSecond;
   Timing timing = timing_;
   if (policy_.impatient) timing.ttl /= 2;
   const Decision d =
-      decide({timing, rules_, l, *a.view, a.observed, local(s), now_, fmt::format("{}-{}", s.name, ++switches_)});
+      decide({timing, rules, l, *a.view, a.observed, local(s), now_, fmt::format("{}-{}", s.name, ++switches_)});
   a.step = "idle";
   if (d.why != std::exchange(a.said, d.why)) tell(fmt::format("{} decides: {}", s.name, d.why));
   perform(s, d);

@@ -10,6 +10,9 @@
 
 namespace domicile::sim {
 
+// `rpo_zero` is no broken rule: the same world, whose commits wait for a standby. Which seeds stop without one and
+// which go on is another random number's matter, so that the others tell the stories that they always told.
+//
 // Rules broken on purpose. A simulator that stays green with one of them set would prove nothing.
 struct Policy {
   bool compare_no_beat = false;        // a takeover does not name the dead owner's beat
@@ -39,6 +42,11 @@ struct Policy {
   bool skip_slots = false;             // a target opens its slots where they stood
   bool position_before_stop = false;   // a copy's position is taken while its workers still apply
   bool forget_epoch = false;           // a site loses its highest epoch with its agent
+  bool rpo_zero = false;               // see above
+  bool uncover_late = false;           // commits go on without a standby before the record says so
+  bool cover_early = false;            // the record names a standby before it has everything
+  bool take_uncovered = false;         // a takeover does not look at whom the record names
+  bool release_to_nobody = false;      // who lost ownership lets those go whose commits wait
 };
 
 struct Outcome {

@@ -45,6 +45,23 @@ TEST(Simulation, EveryInvariantHoldsUnderFaults) {
   EXPECT_GT(writes, static_cast<long>(seeds) * 50);
 }
 
+// Whoever takes over by itself has every acknowledged write, with standbys that come and go.
+TEST(Simulation, WithRpoZeroNothingAcknowledgedIsLeftBehind) {
+  Policy policy;
+  policy.rpo_zero = true;
+  if (const auto seed = from_environment("DOMICILE_SIM_REPLAY", 0); seed != 0) tell(seed, policy);
+  const std::uint64_t usual = std::getenv("DOMICILE_LONG") == nullptr ? 5'000 : 50'000;
+  const auto first = from_environment("DOMICILE_SIM_FIRST", 1), seeds = from_environment("DOMICILE_SIM_SEEDS", usual);
+  long writes = 0, openings = 0, failed = 0;
+  for (std::uint64_t seed = first; seed < first + seeds && failed < 5; ++seed) {
+    const Outcome o = run(seed, policy);
+    if (!o.violation.empty()) ++failed, ADD_FAILURE() << "seed " << seed << ": " << o.violation;
+    writes += o.writes, openings += o.openings;
+  }
+  fmt::print("{} seeds with rpo 0: {} writes, {} openings\n", seeds, writes, openings);
+  EXPECT_GT(openings, static_cast<long>(seeds) * 2);
+}
+
 TEST(Simulation, TheSameSeedTellsTheSameStory) { EXPECT_EQ(run(7, {}, true).story, run(7, {}, true).story); }
 
 struct Broken {
@@ -99,6 +116,10 @@ const Broken kBroken[] = {
     {"skip_slots", &Policy::skip_slots},
     {"position_before_stop", &Policy::position_before_stop},
     {"forget_epoch", &Policy::forget_epoch, 4500, &Policy::careless_restore},
+    {"uncover_late", &Policy::uncover_late, 1, &Policy::rpo_zero},
+    {"cover_early", &Policy::cover_early, 1, &Policy::rpo_zero},
+    {"take_uncovered", &Policy::take_uncovered, 1, &Policy::rpo_zero},
+    {"release_to_nobody", &Policy::release_to_nobody, 1, &Policy::rpo_zero},
 };
 INSTANTIATE_TEST_SUITE_P(Rules, Mutation, testing::ValuesIn(kBroken), [](const auto& info) { return info.param.name; });
 

@@ -19,6 +19,10 @@ World::World(std::uint64_t seed, const Policy& policy, bool tell)
     s.rate = 0.96 + 0.08 * static_cast<double>(rng_.between(0, 1000)) / 1000;
     s.offset = rng_.between(0, 1000) * kSecond;
   }
+  if (policy_.rpo_zero) {
+    rules_.rpo = 0;
+    rules_.go_on = Rng{seed + 1}.one_in(2);
+  }
 }
 
 void World::at(Micros delay, Fn fn) { events_.push({now_ + delay, ++order_, std::move(fn)}); }
@@ -149,6 +153,7 @@ bool World::lease_set(Site& s, Epoch epoch, Micros end) {
                              highest_opened_));
     }
     highest_opened_ = std::max(highest_opened_, epoch);
+    check_acknowledged_here(s);
   }
   const auto [writer, fresh] = writer_of_.try_emplace(epoch, s.name);
   if (!fresh && writer->second != s.name)
@@ -162,7 +167,7 @@ void World::client(Site& s) {
   if (now_ > s.justified_until) violated(s.name + " accepts a write after its lease");
   s.log.push_back({++ids_, now_});
   ++outcome_.writes;
-  if (!rng_.one_in(10)) acknowledged_.push_back(ids_);
+  if (!rng_.one_in(10)) acknowledge(s, ids_);
 }
 
 void World::replicate(Site& s) {
@@ -176,6 +181,7 @@ void World::replicate(Site& s) {
   while (s.position < source.log.size() && source.log[s.position].at + lag <= now_)
     s.log.push_back(source.log[s.position++]);
   source.slots[s.name] = s.position;
+  confirm(source, s);
   check_prefix(s, false);
 }
 
@@ -232,6 +238,8 @@ void World::kill_agent(Site& s, bool database, Micros duration) {
   if (database) {
     s.database = false;
     if (s.guard.state == GuardState::open) s.guard.state = GuardState::closed;
+    end_waiting(s);
+    s.confirmed.clear();
   }
   at(duration, [this, &s] {
     s.alive = s.database = true;

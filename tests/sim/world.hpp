@@ -1,6 +1,7 @@
 // The simulated world: time, network, quorum, sites. Agents live in agent.cpp, faults and checks in world.cpp.
 #pragma once
 #include <functional>
+#include <limits>
 #include <memory>
 #include <queue>
 #include <set>
@@ -59,9 +60,10 @@ struct Agent {
   Micros asked = 0;     // the own clock before what `view` shows was asked for
   Micros stood_at = 0;  // and when the copy here had stopped
   bool beating = false, busy = false;
-  std::string persisted;  // the switch whose epochs this process has persisted
-  std::string said;       // the last decision told
-  std::string step;       // what it is doing, for the visits
+  std::optional<std::size_t> waits_since;  // how long the log was when its commits began to wait for whom they do
+  std::string persisted;                   // the switch whose epochs this process has persisted
+  std::string said;                        // the last decision told
+  std::string step;                        // what it is doing, for the visits
 };
 
 struct Site {
@@ -79,6 +81,9 @@ struct Site {
   std::size_t position = 0;                  // how much of copy.source's log is applied here
   std::map<std::string, std::size_t> slots;  // where the link to each other site begins
   Guard guard;
+  std::set<std::string> wait_for;                             // with rpo 0: commits wait for all of these
+  std::vector<std::pair<std::int64_t, std::size_t>> waiting;  // commits that do, and how long the log is with each
+  std::map<std::string, std::pair<std::size_t, Micros>> confirmed;  // by receiver: how much, and when (own clock)
   bool database = true, commits = true;
   // its agent
   Agent agent;
@@ -137,6 +142,15 @@ class World {
   void become_owner(Site& site, Epoch epoch);
 
   // databases, clients, people, faults
+  // with rpo 0: standby.cpp
+  void tend_standby(Site& site);
+  void acknowledge(Site& site, std::int64_t id);
+  void confirm(Site& source, const Site& receiver);
+  void release(Site& site);
+  void end_waiting(Site& site);
+  void check_acknowledged_here(const Site& site);
+  Cover cover_of(const Site& site) const;
+
   bool accepts(const Site& site) const;
   void client(Site& site);
   void replicate(Site& site);
@@ -187,6 +201,7 @@ class World {
   Micros served_since_ = 0;
   // what the checks remember
   std::vector<std::int64_t> acknowledged_;
+  std::vector<std::int64_t> promised_;  // with rpo 0: acknowledged, and in nobody's hands since
   std::set<std::int64_t> salvage_;
   std::map<Epoch, std::string> writer_of_;
   Epoch highest_opened_ = 0;

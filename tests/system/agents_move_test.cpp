@@ -67,8 +67,11 @@ class Clients {
 // Agents die here and are back within seconds: the leases are to outlive that, also where a start takes long.
 std::string long_leases() {
   std::string topology = kShortTimes;
-  const std::string ttl = "ttl: 4s";
-  return topology.replace(topology.find(ttl), ttl.size(), "ttl: 15s");
+  for (const std::string key : {"ttl", "patience"}) {
+    const std::string before = key + ": 4s";
+    topology.replace(topology.find(before), before.size(), key + ": 15s");
+  }
+  return topology;
 }
 
 class AgentsMove : public testing::Test {

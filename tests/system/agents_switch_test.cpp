@@ -247,7 +247,7 @@ TEST_F(AgentsSwitch, AReceiverThatIsAwayMeanwhileHoldsNobodyUp) {
   ASSERT_TRUE(regions_->settled()) << told();
   expect_one_writer(kEu);
   for (const auto& region : {kUs, kWest})
-    EXPECT_TRUE(eventually([&] { return regions_->missing(region, "us").empty(); })) << region;
+    EXPECT_TRUE(eventually([&] { return regions_->missing(region, "us").empty(); })) << region << told();
 }
 
 TEST_F(AgentsSwitch, TwoResidenciesMoveAtOnce) {

@@ -67,17 +67,22 @@ Decision take_over(const Question& q, const Stored<Record>& seen, const std::str
                     compare_beat};
   if (!compare_beat.empty()) proposal.beat = last_beat(q.view, compare_beat);
   const bool approved = std::ranges::find(local.approvals, proposal) != local.approvals.end();
+  const bool covers = q.rules.rpo == 0 && covered_by(record) == local.region;
   if (!approved) {
     const auto ask = [&](std::string reason) { return Decision{Act::ask, why + "; " + reason, {}, proposal}; };
     if (!q.rules.automatic) return ask("this residency asks before it switches");
-    if (!local.lag) return ask("the lag of the copy here is unknown");
-    if (*local.lag > q.rules.rpo)
+    // How far the copy lags says nothing: what was never acknowledged may be missing, what was acknowledged may not.
+    if (q.rules.rpo == 0 && !covers) return ask("the record does not say that every acknowledged write is here");
+    if (q.rules.rpo != 0 && !local.lag) return ask("the lag of the copy here is unknown");
+    if (q.rules.rpo != 0 && *local.lag > q.rules.rpo)
       return ask(fmt::format("the copy here lags by {} ms, the rpo is {} ms", *local.lag / 1000, q.rules.rpo / 1000));
     if (record.automatic_at != 0 && q.wall_now - record.automatic_at < q.rules.calm && q.rules.calm > 0)
       return ask("it switched by itself a short while ago");
   }
-  if (standbys.size() > 1 && !local.most_advanced) return {Act::compare_positions, why};
-  if (standbys.size() > 1 && !*local.most_advanced) {
+  // One that has all that was acknowledged need not ask whether another one has more.
+  const bool compares = standbys.size() > 1 && !covers;
+  if (compares && !local.most_advanced) return {Act::compare_positions, why};
+  if (compares && !*local.most_advanced) {
     // The one that is ahead goes first. It may die at this very moment, so two seconds later the turn comes to us.
     const Micros turn = q.observed.sights.at(q.rules.residency).first_seen;
     const Micros expiry = compare_beat.empty() ? turn + q.timing.ttl + q.timing.margin
@@ -111,6 +116,27 @@ bool cannot_write_for_long(const Question& q) {
   return !q.local.can_write && q.now - q.local.cannot_write_since >= q.timing.patience;
 }
 
+// What the record says about the standby follows what the database does where that is more, and goes before it where
+// it is less: a standby that would take over by itself must have heard first that it may lack something.
+std::optional<Decision> tell_cover(const Question& q, const Stored<Record>& seen) {
+  const std::string named = covered_by(seen.value);
+  const Cover& cover = q.local.cover;
+  const auto say = [&](const std::string& region, std::string why) {
+    Record next = seen.value;
+    next.covered.reset();
+    if (!region.empty()) next.covered = Covered{seen.value.epoch, region};
+    return swap_to(q, seen, next, std::move(why));
+  };
+  if (q.rules.rpo != 0)
+    return named.empty() ? std::nullopt : std::optional(say("", "commits need not wait for " + named + " any more"));
+  if (cover.broken && !named.empty()) return say("", "commits did not wait for " + named);
+  if (!cover.proven.empty() && cover.proven != named)
+    return say(cover.proven, "every acknowledged write is at " + cover.proven);
+  if (cover.lost && !named.empty() && q.rules.go_on)
+    return say("", named + " does not confirm: going on without a standby");
+  return {};
+}
+
 Decision own_serving(const Question& q, const Stored<Record>& seen) {
   // Fenced in this epoch, it never opens again at it: only giving it up leads to a higher one.
   const bool closed = q.local.cannot_open_since && q.now - *q.local.cannot_open_since >= q.timing.patience;
@@ -123,7 +149,10 @@ Decision own_serving(const Question& q, const Stored<Record>& seen) {
                    std::string("the database here could not ") + (closed ? "open" : "commit") +
                        " for longer than patience: giving it up");
   }
-  if (q.local.opened == seen.value.epoch) return {Act::renew, "owner"};
+  if (q.local.opened == seen.value.epoch) {
+    if (auto tells = tell_cover(q, seen)) return *std::move(tells);
+    return {Act::renew, "owner"};
+  }
   return {Act::reopen, "owner by the record, not yet opened by this process"};
 }
 

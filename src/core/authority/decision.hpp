@@ -24,7 +24,16 @@ struct Rules {
   Micros rpo = 10 * kSecond;
   bool automatic = true;
   Micros calm = 600 * kSecond;
+  bool go_on = false;  // with rpo 0: writes are served while no standby confirms
   std::optional<Micros> failback = {};  // goes home by itself after so long a quiet time; empty: a person sends it
+};
+
+// With rpo 0: what an owner's commits wait for, as its own database shows it. See standby.hpp.
+struct Cover {
+  std::string proven;   // every write that was acknowledged is there, and every one that will be; empty: nowhere
+  bool lost = false;    // the standby that the record names has not confirmed anything for longer than it may
+  bool broken = false;  // commits do not wait for the standby that the record names: somebody changed the database
+  bool operator==(const Cover&) const = default;
 };
 
 // What this site knows about itself. Unknown is never "fine".
@@ -44,6 +53,7 @@ struct Local {
   // database refuses the epoch (it was fenced in it) or no majority of the sites agrees. Empty: it can.
   std::optional<Micros> cannot_open_since = {};
   std::vector<Proposal> approvals;  // what a person said yes to
+  Cover cover = {};
 };
 
 enum class Act {

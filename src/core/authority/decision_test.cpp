@@ -212,6 +212,51 @@ const Row kTakeOver[] = {
      Act::swap, "taking it over"},
 };
 
+// With rpo 0: the record says that `region` has everything of `epoch`.
+World covered(World w, const std::string& region, Epoch epoch = 4) {
+  w.rules.rpo = 0;
+  w.record->covered = Covered{epoch, region};
+  return w;
+}
+const Row kCovered[] = {
+    {"a standby that has everything takes over", covered(expired(), "b"), Act::swap, "taking it over"},
+    {"whatever its lag", with(covered(expired(), "b"), [](World& w) { w.local.lag = 60 * kSecond; }), Act::swap, ""},
+    {"also where the lag is unknown", with(covered(expired(), "b"), [](World& w) { w.local.lag.reset(); }), Act::swap,
+     ""},
+    {"nobody has everything: it asks", with(expired(), [](World& w) { w.rules.rpo = 0, w.local.lag = 0; }), Act::ask,
+     "does not say"},
+    {"another one has everything: it asks", covered(expired(), "c"), Act::ask, "does not say"},
+    {"of another epoch it means nothing", covered(expired(), "b", 3), Act::ask, "does not say"},
+    {"approved it goes", with(covered(expired(), "c"), [](World& w) { w.approve("eu-5"); }), Act::swap, ""},
+    {"not with a copy that is no prefix", with(covered(expired(), "b"), [](World& w) { w.local.resync = true; }),
+     Act::nothing, "resync"},
+    {"not while the owner lives", with(covered(World(), "b"), [](World& w) { w.now = kExpiry - 1; }), Act::wait, ""},
+    {"of several it asks nobody whether he has more",
+     with(covered(expired(), "b"),
+          [](World& w) {
+            w.rules.standbys = {"b", "c"};
+          }),
+     Act::swap, ""},
+    {"one that lacks something compares as ever once approved",
+     with(covered(expired(), "c"),
+          [](World& w) {
+            w.rules.standbys = {"b", "c"}, w.approve("eu-5");
+          }),
+     Act::compare_positions, ""},
+    {"a residency that always asks", with(covered(expired(), "b"), [](World& w) { w.rules.automatic = false; }),
+     Act::ask, "asks"},
+    {"while it drains as well", with(covered(draining("c"), "b"), [](World& w) { w.now = kExpiry; }), Act::swap,
+     "died while it drained"},
+    {"not of the epoch before a fence",
+     with(covered(moving("c", Cause::planned), "b"), [](World& w) { w.now = kExpiry; }), Act::ask, "does not say"},
+    {"with another rpo it means nothing",
+     with(covered(expired(), "b"), [](World& w) { w.rules.rpo = kSecond, w.local.lag = 2 * kSecond; }), Act::ask,
+     "rpo"},
+    {"an owner with nothing to say renews", covered(owner(), "b"), Act::renew, ""},
+    {"one whose standby does not confirm says nothing where writes wait",
+     with(covered(owner(), "b"), [](World& w) { w.local.cover.lost = true; }), Act::renew, ""},
+};
+
 World of_two(std::optional<bool> ahead, Micros now) {
   World w = expired();
   w.rules.standbys = {"b", "c"};
@@ -311,9 +356,47 @@ INSTANTIATE_TEST_SUITE_P(Distrusted, Decide, testing::ValuesIn(kDistrusted), row
 INSTANTIATE_TEST_SUITE_P(Unlawful, Decide, testing::ValuesIn(kUnlawful), row_name);
 INSTANTIATE_TEST_SUITE_P(Owner, Decide, testing::ValuesIn(kOwner), row_name);
 INSTANTIATE_TEST_SUITE_P(TakeOver, Decide, testing::ValuesIn(kTakeOver), row_name);
+INSTANTIATE_TEST_SUITE_P(Covered, Decide, testing::ValuesIn(kCovered), row_name);
 INSTANTIATE_TEST_SUITE_P(OfSeveral, Decide, testing::ValuesIn(kOfSeveral), row_name);
 INSTANTIATE_TEST_SUITE_P(Draining, Decide, testing::ValuesIn(kDraining), row_name);
 INSTANTIATE_TEST_SUITE_P(Moving, Decide, testing::ValuesIn(kMoving), row_name);
+
+// What an owner says about its standby changes nothing else of the record.
+TEST(DecideCover, AnOwnerSaysWhoHasEverything) {
+  struct {
+    const char* name;
+    World world;
+    const char* says;  // null: nothing
+  } cases[] = {
+      {"proven", with(owner(), [](World& w) { w.rules.rpo = 0, w.local.cover.proven = "b"; }), "b"},
+      {"another one takes its place", with(covered(owner(), "b"), [](World& w) { w.local.cover.proven = "c"; }), "c"},
+      {"of an older epoch", with(covered(owner(), "b", 3), [](World& w) { w.local.cover.proven = "b"; }), "b"},
+      {"still proven", with(covered(owner(), "b"), [](World& w) { w.local.cover.proven = "b"; }), nullptr},
+      {"not proven any more, and not lost", covered(owner(), "b"), nullptr},
+      {"lost, and writes wait", with(covered(owner(), "b"), [](World& w) { w.local.cover.lost = true; }), nullptr},
+      {"lost, and it goes on", with(covered(owner(), "b"), [](World& w) { w.local.cover.lost = w.rules.go_on = true; }),
+       ""},
+      {"lost, but another one has everything",
+       with(covered(owner(), "b"),
+            [](World& w) { w.local.cover.lost = w.rules.go_on = true, w.local.cover.proven = "c"; }),
+       "c"},
+      {"somebody took the wait away", with(covered(owner(), "b"), [](World& w) { w.local.cover.broken = true; }), ""},
+      {"the rpo is another one now", with(covered(owner(), "b"), [](World& w) { w.rules.rpo = kSecond; }), ""},
+      {"never where commits need not wait", with(owner(), [](World& w) { w.local.cover.proven = "b"; }), nullptr},
+      {"not before this process has opened it",
+       with(owner(), [](World& w) { w.rules.rpo = 0, w.local.cover.proven = "b", w.local.opened.reset(); }), nullptr},
+  };
+  for (const auto& c : cases) {
+    const Decision d = c.world.answer();
+    ASSERT_EQ(d.act == Act::swap, c.says != nullptr) << c.name << ": " << d.why;
+    if (c.says == nullptr) continue;
+    EXPECT_EQ(covered_by(d.swap->next), c.says) << c.name;
+    EXPECT_EQ(d.swap->expected, to_text(*c.world.record)) << c.name;
+    Record before = *c.world.record, after = d.swap->next;
+    before.covered.reset(), after.covered.reset();
+    EXPECT_EQ(after, before) << c.name;
+  }
+}
 
 TEST(DecideSwap, ATakeoverComparesTheDeadOwnersBeat) {
   const Swap swap = *expired().answer().swap;

@@ -14,6 +14,9 @@ std::string text_of(const std::vector<Holder>& holders) {
 
 namespace {
 
+// Of a residency whose commits wait: the markers' lag is no loss, and only tells whether the switch will take long.
+constexpr Micros kWithoutRpo = 10 * kSecond;
+
 std::vector<std::string> against(const PrecheckQuestion& q) {
   const TargetCopy& target = q.target;
   if (!target.unknown.empty()) return {"its copy is unknown: " + target.unknown};
@@ -29,9 +32,9 @@ std::vector<std::string> against(const PrecheckQuestion& q) {
   if (!target.trouble.empty()) out.push_back("its link: " + target.trouble);
   if (!target.lag)
     out.push_back("its lag is unknown");
-  else if (*target.lag > q.rules.rpo)
-    out.push_back(
-        fmt::format("its copy lags by {} ms, the bound is the rpo of {} ms", *target.lag / 1000, q.rules.rpo / 1000));
+  else if (const Micros bound = q.rules.rpo == 0 ? kWithoutRpo : q.rules.rpo; *target.lag > bound)
+    out.push_back(fmt::format("its copy lags by {} ms, the bound is {} {} ms", *target.lag / 1000,
+                              q.rules.rpo == 0 ? "with an rpo of 0" : "the rpo of", bound / 1000));
   if (!target.schema_differs.empty()) out.push_back("the schemas differ: " + target.schema_differs);
   return out;
 }

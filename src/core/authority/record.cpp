@@ -55,6 +55,10 @@ std::optional<Cause> cause_of(std::string_view name) {
   return {};
 }
 
+std::string covered_by(const Record& record) {
+  return record.covered && record.covered->epoch == record.epoch ? record.covered->region : std::string();
+}
+
 std::string lsn_text(std::uint64_t lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xffffffffU); }
 
 std::optional<std::uint64_t> lsn_of(std::string_view text) {
@@ -111,6 +115,8 @@ std::string to_text(const Record& record) {
             {"automatic_at", record.automatic_at},
             {"history", history}};
   if (record.fence) json["fence"] = json_of(*record.fence);
+  if (!covered_by(record).empty())
+    json["covered"] = {{"epoch", record.covered->epoch}, {"region", record.covered->region}};
   if (!record.extra.empty())
     if (const auto extra = parse_json(record.extra, "members of a newer version"); extra && extra->is_object())
       for (const auto& [key, value] : extra->items())
@@ -121,8 +127,8 @@ std::string to_text(const Record& record) {
 namespace {
 
 std::string unknown_members(const Json& json) {
-  static constexpr std::array kKnown{"owner", "epoch", "mode",         "switch",  "from",
-                                     "to",    "cause", "automatic_at", "history", "fence"};
+  static constexpr std::array kKnown{"owner", "epoch",        "mode",    "switch", "from",   "to",
+                                     "cause", "automatic_at", "history", "fence",  "covered"};
   Json extra = Json::object();
   for (const auto& [key, value] : json.items())
     if (std::ranges::find(kKnown, std::string_view(key)) == kKnown.end()) extra[key] = value;
@@ -164,6 +170,9 @@ Result<Record> record_of(std::string_view text) {
   record.automatic_at = TRY(member_or<Micros>(json, "automatic_at", 0));
   record.history = TRY(history_of(TRY(member_or<Json>(json, "history", Json::array()))));
   if (json.contains("fence")) record.fence = TRY(position_of(json["fence"]));
+  if (json.contains("covered"))
+    record.covered =
+        Covered{TRY(member<Epoch>(json["covered"], "epoch")), TRY(member<std::string>(json["covered"], "region"))};
   record.extra = unknown_members(json);
   if (record.epoch < 1) return fail(Kind::corrupt, "the authority record has an epoch below 1");
   return record;

@@ -65,6 +65,14 @@ struct Opened {
   bool operator==(const Opened&) const = default;
 };
 
+// Every write of this epoch that was acknowledged is at that standby, and none will be before it is there too. Said of
+// one epoch: in another one it means nothing, whoever wrote the record and whether he knew of it.
+struct Covered {
+  Epoch epoch = 0;
+  std::string region;
+  bool operator==(const Covered&) const = default;
+};
+
 inline constexpr std::size_t kHistory =
     8;  // opened epochs that a record remembers; a receiver that was away longer is `resync`
 
@@ -75,12 +83,16 @@ struct Record {
   std::string switch_id;  // names the switch that led here; unique for ever
   std::string from, to;   // from: who wrote last; to: who is to write. `to` is empty in a draining without target
   Cause cause = Cause::bootstrap;
-  std::optional<Position> fence = {};  // planned and moving: the owner's last position of the ended epoch
-  Micros automatic_at = 0;             // wall clock of the last automatic switch that reached serving; 0: never
-  std::vector<Opened> history = {};    // oldest first, kHistory at most; the last one is the last that anybody opened
-  std::string extra = {};              // JSON object of members that this version does not know; kept when rewritten
+  std::optional<Position> fence = {};   // planned and moving: the owner's last position of the ended epoch
+  Micros automatic_at = 0;              // wall clock of the last automatic switch that reached serving; 0: never
+  std::vector<Opened> history = {};     // oldest first, kHistory at most; the last one is the last that anybody opened
+  std::string extra = {};               // JSON object of members that this version does not know; kept when rewritten
+  std::optional<Covered> covered = {};  // with rpo 0; ask covered_by
   bool operator==(const Record&) const = default;
 };
+
+// The standby that has everything that was acknowledged in the record's epoch; empty: none is known to.
+std::string covered_by(const Record& record);
 
 struct Marker {
   Micros clock_us = 0;  // the owner's wall clock, committed with the marker's row

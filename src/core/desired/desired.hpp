@@ -11,7 +11,7 @@
 
 namespace domicile::desired {
 
-inline constexpr int kSchemaVersion = 5;
+inline constexpr int kSchemaVersion = 6;
 inline constexpr std::string_view kAgentRole = "domicile_agent";
 inline constexpr std::string_view kGateRole = "domicile_gate";  // the only one that replicates on behalf of peers
 

@@ -37,7 +37,9 @@
   X("DOM-E031", not_one_document, "More than one document, or more than 1 MiB.")                           \
   X("DOM-E032", empty_text, "A name or a reason that must say something is empty.")                        \
   X("DOM-E033", object_acceptance_expired, "The acceptance of an object has expired.")                     \
-  X("DOM-E034", idle_object_acceptance, "An acceptance of an object that needs none.")
+  X("DOM-E034", idle_object_acceptance, "An acceptance of an object that needs none.")                     \
+  X("DOM-E035", no_standby_to_wait_for, "`rpo: 0` without a standby that commits could wait for.")         \
+  X("DOM-E036", idle_without_standby, "`without_standby` where no commit waits.")
 
 namespace domicile::topology {
 

@@ -42,7 +42,11 @@ constexpr std::array kKeys = {
         "The regions that may take over, in the order of preference. Each must hold it in full."},
     Key{O::residency, "holds", T::object, true, "",
         "What each jurisdiction gets. A jurisdiction that is not named gets nothing.", O::holds},
-    Key{O::residency, "rpo", T::duration, false, "10s", "The known lag up to which a failover needs no person."},
+    Key{O::residency, "rpo", T::duration, false, "10s",
+        "The known lag up to which a failover needs no person. `0`: each commit waits until a standby has it."},
+    Key{O::residency, "without_standby", T::without_standby, false, "stop",
+        "With `rpo: 0`, while no standby confirms: writes wait (`stop`), or are served and the next failover asks "
+        "(`go_on`)."},
     Key{O::residency, "failover", T::failover, false, "automatic",
         "`automatic` switches by itself within `rpo` and asks above it; `approve` always asks."},
     Key{O::residency, "calm", T::duration, false, "10m", "At most one automatic switch in this time. `0`: no limit."},
@@ -124,6 +128,8 @@ std::string_view describe(Type type) {
       return "nothing or inserts";
     case T::reads:
       return "fresh or stale";
+    case T::without_standby:
+      return "stop or go_on";
     case T::outage:
       return "outage";
     case T::object_kind:

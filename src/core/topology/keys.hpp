@@ -36,6 +36,7 @@ enum class Type {
   failback,
   reapply,
   reads,
+  without_standby,
   outage,
   object_kind,
   column,

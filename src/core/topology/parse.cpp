@@ -108,9 +108,11 @@ class Parser {
     const auto failback = choice(keys, "failback", {Failback::manual, Failback::automatic});
     const Micros quiet = reader_.duration(keys, O::residency, "quiet");
     const auto reapply = choice(keys, "reapply", {Reapply::nothing, Reapply::inserts});
+    const auto without = choice(keys, "without_standby", {WithoutStandby::stop, WithoutStandby::go_on});
     if (name && home)
       topology_.residencies.push_back(
-          {*name, *home, std::move(standby), std::move(forms), rpo, failover, calm, reads, failback, quiet, reapply});
+          {*name, *home, std::move(standby), std::move(forms), rpo, failover, calm, reads, failback, quiet, reapply,
+           without});
   }
 
   std::map<Jurisdiction, Form> holds(const yaml::Node& node, const std::string& residency) {

@@ -135,6 +135,11 @@ const struct WrongFile {
      "app.sums: view, by: you, reason: sums, until: 2027-02-28, app.sums: view}", "DOM-E005", "14:76"},
     {"accepted object that is mapped", "app.sums: view", "app.orders: table", "DOM-E034", "14:30"},
     {"accepted object whose time is over", "2027-02-28", "2026-11-23", "DOM-E033", "14:28"},
+    {"rpo 0 without a standby", "  eu: {home: eu-1, ", "  eu: {home: eu-1, rpo: 0, ", "DOM-E035", "10:25"},
+    {"without a standby where no commit waits", "standby: [eu-1], holds: {US: full, EU: full}}\n  eu",
+     "standby: [eu-1], without_standby: go_on, holds: {US: full, EU: full}}\n  eu", "DOM-E036", "9:54"},
+    {"without a standby something else", "standby: [eu-1], holds: {US: full, EU: full}}\n  eu",
+     "standby: [eu-1], rpo: 0, without_standby: wait, holds: {US: full, EU: full}}\n  eu", "DOM-E010", "9:62"},
     {"two documents", "voters:", "---\nvoters:", "DOM-E031", nullptr},
     {"long region", "  us-1: {j", "  us-111111111111111111111111111111: {j", "DOM-E008", "4:3"},
     {"region that ends with -", "  us-1: {j", "  us-: {j", "DOM-E008", "4:3"},
@@ -320,6 +325,23 @@ TEST(Survivability, EachLossHasItsAnswer) {
   EXPECT_EQ(told["directory / v-1"], "serve");
   EXPECT_EQ(told["us / quorum minority"], "serve");
   EXPECT_EQ(told["us / quorum majority"], "writes stop when leases end");
+}
+
+TEST(Survivability, WhoseCommitsWaitNeedsAStandbyToGoOn) {
+  const auto of = [](const std::string& keys) {
+    const auto parsed = parse(changed("  us: {home: us-1, ", "  us: {home: us-1, " + keys), "t.yaml", kToday);
+    EXPECT_TRUE(parsed) << told(parsed.error());
+    std::map<std::string, std::string> out;
+    if (parsed)
+      for (const Fate& fate : survivability(*parsed)) out[fate.residency + " / " + fate.lost] = sentence(fate);
+    return out;
+  };
+  auto stops = of("rpo: 0, "), goes_on = of("rpo: 0, without_standby: go_on, ");
+  EXPECT_EQ(stops["us / us-1"], "switch to eu-1, then writes wait");
+  EXPECT_EQ(stops["us / eu-1"], "writes wait for a standby");
+  EXPECT_EQ(stops["us / v-1"], "serve");
+  EXPECT_EQ(goes_on["us / us-1"], "switch to eu-1");
+  EXPECT_EQ(goes_on["us / eu-1"], "serve");
 }
 
 }  // namespace

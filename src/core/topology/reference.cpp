@@ -66,6 +66,8 @@ Json schema_of(Type type) {
       return choice({"nothing", "inserts"});
     case Type::reads:
       return choice({"fresh", "stale"});
+    case Type::without_standby:
+      return choice({"stop", "go_on"});
     case Type::outage:
       return choice({"outage"});
     case Type::object_kind:

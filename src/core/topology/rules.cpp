@@ -100,6 +100,7 @@ class Rules {
       else
         site(residency, standby, node, Code::standby_not_full, "the standby");
     }
+    waiting(residency);
     for (const auto& held : residency.holds) {
       const Jurisdiction& jurisdiction = held.first;
       const auto lies = [&](const Region& region) { return region.jurisdiction == jurisdiction; };
@@ -108,6 +109,27 @@ class Rules {
                     fmt::format("no region lies in '{}'", jurisdiction.str()),
                     "remove it, or declare a region of that jurisdiction");
     }
+  }
+
+  void waiting(const Residency& residency) {
+    const std::string_view name = residency.name.str();
+    const yaml::Node& written = at({"residencies", name});
+    if (residency.rpo != 0) {
+      if (const yaml::Node* idle = written.find("without_standby"))
+        reader_.add(Code::idle_without_standby, *idle, fmt::format("no commit of '{}' waits for a standby", name),
+                    "write rpo: 0, or remove it");
+      return;
+    }
+    const yaml::Node* standby = written.find("standby");
+    if (!residency.standby.empty() ||
+        (standby && (standby->type == yaml::Node::Type::scalar || !standby->items.empty())))
+      return;
+    const auto could = lawful_standbys(topology_, residency);
+    reader_.add(Code::no_standby_to_wait_for, at({"residencies", name, "rpo"}),
+                fmt::format("each commit of '{}' waits for a standby, and {}", name,
+                            could.empty() ? "by law no other region may hold it in full" : "none is named"),
+                could.empty() ? "let another region hold it in full and name it as standby, or write another rpo"
+                              : fmt::format("write standby: [{}]", fmt::join(could, ", ")));
   }
 
   void site(const Residency& residency, const RegionName& region, const yaml::Node& node, Code code,

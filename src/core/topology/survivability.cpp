@@ -32,9 +32,9 @@ std::string_view name_of(Fate::Kind kind) {
 std::string sentence(const Fate& fate) {
   switch (fate.kind) {
     case Fate::Kind::serve:
-      return "serve";
+      return fate.writes_wait ? "writes wait for a standby" : "serve";
     case Fate::Kind::switch_over:
-      return "switch to " + fate.to + (fate.asks ? " (asks)" : "");
+      return "switch to " + fate.to + (fate.asks ? " (asks)" : "") + (fate.writes_wait ? ", then writes wait" : "");
     case Fate::Kind::outage:
       return fate.could.empty() ? "outage by law"
                                 : fmt::format("outage: no standby named ({} could be)", fmt::join(fate.could, ", "));
@@ -73,6 +73,10 @@ std::vector<Fate> survivability(const Topology& topology) {
           fate.asks = residency.failover == Failover::approve;
         }
       }
+      const auto owners = owners_of(residency);
+      fate.writes_wait = residency.rpo == 0 && residency.without_standby == WithoutStandby::stop &&
+                         owners.size() == 2 && std::ranges::find(owners, lost) != owners.end() &&
+                         fate.kind != Fate::Kind::writes_stop;
       fates.push_back(std::move(fate));
     }
   return fates;

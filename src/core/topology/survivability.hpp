@@ -20,6 +20,7 @@ struct Fate {
   std::string to = {};
   bool asks = false;                    // the switch waits for a person
   std::vector<std::string> could = {};  // of an outage: regions that hold it in full and might be standbys
+  bool writes_wait = false;             // rpo 0 and no standby is left: writes wait for one
   bool operator==(const Fate&) const = default;
 };
 

@@ -42,6 +42,7 @@ std::string_view name_of(Form form) {
 std::string_view name_of(Failover failover) { return failover == Failover::automatic ? "automatic" : "approve"; }
 std::string_view name_of(Failback failback) { return failback == Failback::automatic ? "automatic" : "manual"; }
 std::string_view name_of(Reapply reapply) { return reapply == Reapply::inserts ? "inserts" : "nothing"; }
+std::string_view name_of(WithoutStandby without) { return without == WithoutStandby::stop ? "stop" : "go_on"; }
 std::string_view name_of(Reads reads) { return reads == Reads::fresh ? "fresh" : "stale"; }
 
 namespace {

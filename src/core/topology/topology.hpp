@@ -64,12 +64,18 @@ enum class Failover { automatic, approve };
 enum class Failback { manual, automatic };
 enum class Reapply { nothing, inserts };
 enum class Reads { fresh, stale };  // what the gateway does with reads after the lease's end
+// Of a residency with rpo 0: what its owner does when no standby confirms.
+enum class WithoutStandby {
+  stop,   // writes wait
+  go_on,  // they are served, and the quorum's record says that no standby has them
+};
 
 std::string_view name_of(Form form);
 std::string_view name_of(Failover failover);
 std::string_view name_of(Failback failback);
 std::string_view name_of(Reapply reapply);
 std::string_view name_of(Reads reads);
+std::string_view name_of(WithoutStandby without);
 
 using Date = std::chrono::year_month_day;
 std::optional<Date> date_of(std::string_view text);  // 2026-01-31
@@ -87,13 +93,14 @@ struct Residency {
   RegionName home;
   std::vector<RegionName> standby;     // lawful targets (form full), in the order of preference; never the home
   std::map<Jurisdiction, Form> holds;  // a jurisdiction that is not here holds nothing
-  Micros rpo = 10 * kSecond;           // known lag up to which an automatic switch needs no person
+  Micros rpo = 10 * kSecond;           // known lag up to which an automatic switch needs no person; 0: commits wait
   Failover failover = Failover::automatic;
   Micros calm = 600 * kSecond;  // at most one automatic switch in this time
   Reads reads = Reads::fresh;
   Failback failback = Failback::manual;
   Micros quiet = 600 * kSecond;        // how long home must have been fit before an automatic failback
   Reapply reapply = Reapply::nothing;  // salvage that is written at the owner without a person
+  WithoutStandby without_standby = WithoutStandby::stop;  // with rpo 0
   bool operator==(const Residency&) const = default;
 };
 

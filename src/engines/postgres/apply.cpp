@@ -243,6 +243,18 @@ Result<void> wait_for_slots(Connection& connection) {
   }
 }
 
+// Before the functions go that a waiting commit's release needs, and outside of a transaction, as ALTER SYSTEM wants
+// it.
+Result<void> reset_standbys(Connection& connection) {
+  const auto ours = TRY(connection.exec(
+      "SELECT name FROM pg_catalog.pg_settings WHERE name = 'synchronous_standby_names' AND reset_val LIKE 'FIRST % "
+      "(domicile\\_%' UNION ALL SELECT name FROM pg_catalog.pg_settings WHERE name = 'synchronous_commit' AND "
+      "reset_val = 'local' AND sourcefile LIKE '%postgresql.auto.conf'"));
+  for (int row = 0; row < ours.size(); ++row) CHECK_OK(connection.exec("ALTER SYSTEM RESET " + ours.text(row, 0)));
+  if (!ours.empty()) CHECK_OK(connection.exec("SELECT pg_catalog.pg_reload_conf()"));
+  return {};
+}
+
 Result<void> remove_tables_rights(Connection& connection, std::vector<std::string>& done) {
   // Triggers by their function's schema: partitions that were attached later have clones, which go with their parent's.
   const auto triggers = TRY(connection.exec(
@@ -359,6 +371,7 @@ Result<std::vector<std::string>> remove(Connection& connection, const GuardSql& 
   const auto there = TRY(connection.exec("SELECT pg_catalog.to_regclass('domicile.object_registry') IS NOT NULL"));
   if (!there.truth(0, 0)) return std::vector<std::string>{};
   auto done = TRY(remove_subscriptions(connection));
+  CHECK_OK(reset_standbys(connection));
   CHECK_OK(wait_for_slots(connection));
   auto transaction = TRY(Transaction::begin(connection));
   CHECK_OK(connection.exec("SET LOCAL lock_timeout = '5s'"));

@@ -80,7 +80,8 @@ bool wait_socket(int socket, short events, Micros deadline) {
 struct Connection::State {
   PGconn* connection = nullptr;
   const Log* log = nullptr;
-  bool ended = false;  // the server has said so; that its socket closes comes later
+  bool ended = false;        // the server has said so; that its socket closes comes later
+  bool unconfirmed = false;  // the statement in hand committed without the standby that it waited for
   struct Statement {
     int uses = 0;
     std::string name;  // of the prepared one; empty: not prepared
@@ -144,6 +145,8 @@ Result<Connection> Connection::open(const std::string& conninfo, const OpenOptio
         auto* of = static_cast<State*>(argument);
         const auto severity = field(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
         of->ended = of->ended || severity == "FATAL" || severity == "PANIC";
+        // By the place in PostgreSQL's source: its text may be in any language, its SQLSTATE is that of any warning.
+        of->unconfirmed = of->unconfirmed || field(notice, PG_DIAG_SOURCE_FUNCTION) == "SyncRepWaitForLSN";
         if (of->log)
           of->log->write(Level::debug, "postgres.notice", "PostgreSQL noticed something; its own log says what",
                          {{Field::code, field(notice, PG_DIAG_SQLSTATE)}});
@@ -193,6 +196,7 @@ Result<Rows> Connection::finish(const std::string& doing, Micros deadline) {
   OwnedResult last;
   std::optional<Error> error;
   bool cancelled = false;
+  state_->unconfirmed = false;
   CHECK_OK(flush_send(deadline));
   for (;;) {
     while (PQisBusy(connection)) {
@@ -229,6 +233,9 @@ Result<Rows> Connection::finish(const std::string& doing, Micros deadline) {
   if (PQstatus(connection) == CONNECTION_BAD && !(error && !error->id.empty()))
     return tl::unexpected<Error>(lost(doing));
   if (error) return tl::unexpected<Error>(std::move(*error));
+  if (state_->unconfirmed)
+    return fail(Kind::unknown_outcome, doing + ": committed here, but no standby is known to have it",
+                "read before you repeat it: if this region is lost now, the write may be lost with it");
   return Rows(last.release());
 }
 

@@ -63,6 +63,7 @@ class Connection {
   Connection& operator=(Connection&&) noexcept;
   ~Connection();
 
+  // A commit whose wait for a synchronous standby was given up (cancelled, terminated) is `unknown_outcome`.
   // One or several statements without parameters. The result of the last one; the first error ends it.
   Result<Rows> exec(const std::string& sql, Micros deadline = 0);
   // One statement with $1, $2, … Asked for the third time it is prepared.

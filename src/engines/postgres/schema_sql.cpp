@@ -63,6 +63,12 @@ CREATE TABLE IF NOT EXISTS domicile.link_journal (
   reason    text NOT NULL DEFAULT '',
   at        timestamptz NOT NULL DEFAULT pg_catalog.now(),
   PRIMARY KEY (link, side));
+-- What the gate asks before a link streams: a slot that waits for a takeover has a log of what another region wrote.
+CREATE OR REPLACE FUNCTION domicile.link_owned(link text) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT NOT EXISTS (SELECT FROM domicile.link_journal j
+    WHERE j.link = $1 AND j.side = 'out' AND j.state IN ('reverse', 'making')) $f$;
+REVOKE ALL ON FUNCTION domicile.link_owned(text) FROM PUBLIC;
 )sql";
 
 // What a lost owner's epoch held that nobody else had, see salvage/book.hpp. Rows in full: their place is the region
@@ -180,7 +186,7 @@ BEGIN
   END IF;
   -- It connects once, to learn its tables: without that every row would be dropped silently (tried on 15).
   EXECUTE pg_catalog.format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION %I WITH (create_slot = false, '
-    'slot_name = %L, copy_data = false, enabled = false, synchronous_commit = on, disable_on_error = true)',
+    'slot_name = %L, copy_data = false, enabled = false, synchronous_commit = local, disable_on_error = true)',
     name, conninfo, name, name);
   INSERT INTO domicile.object_registry (kind, name) VALUES ('subscription', $1) ON CONFLICT DO NOTHING;
 END $f$;
@@ -294,6 +300,50 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
 $f$;
 )sql";
 
+// What an agent needs to make commits wait for standbys. The settings themselves it writes by ALTER SYSTEM, which knows
+// no function; the right to exactly those two comes with its other rights.
+constexpr const char* kStandbys = R"sql(
+CREATE OR REPLACE FUNCTION domicile.standby_reload() RETURNS boolean LANGUAGE sql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$ SELECT pg_catalog.pg_reload_conf() $f$;
+-- The senders of links, as they obey the list of names; and how many commits wait.
+CREATE OR REPLACE FUNCTION domicile.standby_senders()
+RETURNS TABLE (link text, streaming boolean, priority int, confirmed pg_lsn) LANGUAGE sql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT r.application_name, r.state = 'streaming', r.sync_priority, r.flush_lsn
+  FROM pg_catalog.pg_stat_replication r WHERE r.application_name ~ '^domicile_'
+$f$;
+CREATE OR REPLACE FUNCTION domicile.standby_waiting() RETURNS bigint LANGUAGE sql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE wait_event = 'SyncRep'
+$f$;
+-- Transactions from before `moment` that have written, or are about to write a guarded table.
+CREATE OR REPLACE FUNCTION domicile.standby_older(moment timestamptz) RETURNS bigint LANGUAGE sql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a
+  WHERE a.xact_start < $1 AND a.pid <> pg_catalog.pg_backend_pid() AND a.datname = pg_catalog.current_database()
+    AND a.backend_type <> 'walsender' AND a.backend_type NOT LIKE 'logical replication%'
+    AND (a.backend_xid IS NOT NULL OR EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.granted
+      AND l.locktype = 'relation' AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+        'AccessExclusiveLock')
+      AND l.relation IN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+        WHERE p.pronamespace = 'domicile'::pg_catalog.regnamespace)))
+$f$;
+-- Ends the sessions that wait for a standby and began before `moment`: their clients are never told that it is done.
+CREATE OR REPLACE FUNCTION domicile.standby_end_waiting(moment timestamptz) RETURNS bigint LANGUAGE sql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT pg_catalog.count(*) FILTER (WHERE pg_catalog.pg_terminate_backend(a.pid))
+  FROM pg_catalog.pg_stat_activity a WHERE a.wait_event = 'SyncRep' AND a.xact_start < $1
+$f$;
+-- A slot comes to be once every open transaction is over, and a commit that waits is open: where a copy has to be made
+-- anew each would wait for the other for ever.
+CREATE OR REPLACE FUNCTION domicile.standby_unblock() RETURNS bigint LANGUAGE sql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT domicile.standby_end_waiting(pg_catalog.clock_timestamp() - interval '2 s')
+  WHERE EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.active AND s.confirmed_flush_lsn IS NULL
+    AND s.slot_type = 'logical' AND s.database = pg_catalog.current_database())
+$f$;
+)sql";
+
 // Publications belong to whoever ran `apply`. An agent may only bring one back to what `apply` wrote last.
 constexpr const char* kRestore = R"sql(
 CREATE OR REPLACE FUNCTION domicile.publication_restore(name text) RETURNS void LANGUAGE plpgsql
@@ -352,7 +402,7 @@ DO $do$
 DECLARE f pg_catalog.regprocedure;
 BEGIN
   FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'domicile'::pg_catalog.regnamespace
-           AND (p.proname ~ '^subscription_' OR p.proname ~ '^directory_' OR p.proname IN ('link_name_check', 'open_transactions',
+           AND (p.proname ~ '^subscription_' OR p.proname ~ '^directory_' OR p.proname ~ '^standby_' OR p.proname IN ('link_name_check', 'open_transactions',
              'open_writers', 'end_writers', 'publication_restore', 'outlet')) LOOP
     EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
   END LOOP;
@@ -371,7 +421,17 @@ GRANT EXECUTE ON FUNCTION domicile.directory_version(), domicile.open_transactio
   domicile.subscription_create(text, text),
   domicile.subscription_enable(text), domicile.subscription_disable(text), domicile.subscription_set_slot_none(text),
   domicile.subscription_set_slot(text), domicile.subscription_drop(text), domicile.subscription_terminate(text),
-  domicile.subscription_idle(text), domicile.subscription_position(text), domicile.subscription_advance(text, pg_lsn) TO domicile_agent;
+  domicile.subscription_idle(text), domicile.subscription_position(text), domicile.subscription_advance(text, pg_lsn),
+  domicile.standby_reload(), domicile.standby_senders(), domicile.standby_waiting(), domicile.standby_older(timestamptz),
+  domicile.standby_end_waiting(timestamptz), domicile.standby_unblock() TO domicile_agent;
+GRANT USAGE ON SCHEMA domicile TO domicile_gate;
+GRANT EXECUTE ON FUNCTION domicile.link_owned(text) TO domicile_gate;
+DO $do$
+BEGIN
+  IF pg_catalog.current_setting('is_superuser') = 'on' THEN
+    GRANT ALTER SYSTEM ON PARAMETER synchronous_standby_names, synchronous_commit TO domicile_agent;
+  END IF;
+END $do$;
 )sql";
 
 }  // namespace
@@ -393,7 +453,7 @@ const std::string& salvage_tables_sql() {
 
 const std::string& schema_sql() {
   static const std::string sql = std::string(kTables) + kLinkTables + kSalvage + kDirectory + kSubscriptions +
-                                 kActivity + kRestore + kOutlet + kRights;
+                                 kActivity + kStandbys + kRestore + kOutlet + kRights;
   return sql;
 }
 

@@ -74,7 +74,7 @@ bool speaks_of_physical(std::string_view text) {
 std::string_view name_of(Refusal refusal) {
   constexpr std::string_view names[] = {"tls",         "certificate", "startup",  "statement", "slot",
                                         "publication", "option",      "physical", "message",   "size",
-                                        "cancel",      "silent",      "held",     "busy"};
+                                        "cancel",      "silent",      "held",     "busy",      "ended"};
   return names[static_cast<std::size_t>(refusal)];
 }
 

@@ -26,6 +26,7 @@ enum class Refusal {
   silent,       // nothing came in time
   held,         // the link was cut and nobody has looked yet
   busy,         // the link is in use, or there are too many connections
+  ended,        // this region does not own the link's residency: what its log has is somebody else's writes
 };
 std::string_view name_of(Refusal refusal);
 

@@ -37,6 +37,8 @@ constexpr std::array kSession = std::to_array<Meaning>({
      "wait: a dead stream is noticed within seconds; else look for a second subscription of the same link"},
     {"held", "a link that was cut and that nobody has looked at",
      "`domicile link list`; mend what let too much out, then `domicile link resume LINK --reason …`"},
+    {"ended", "a link of a residency that this region does not own any more: its log tells the new owner's rows",
+     "nothing: the peer's agent follows the new owner as soon as it reaches the quorum"},
 });
 
 constexpr std::array kRows = std::to_array<Meaning>({

@@ -9,8 +9,8 @@ namespace domicile::gate {
 namespace {
 
 TEST(Meaning, EveryRuleHasOneAndSaysWhatToDo) {
-  ASSERT_EQ(session_rules().size(), static_cast<std::size_t>(Refusal::busy) + 1);
-  for (int rule = 0; rule <= static_cast<int>(Refusal::busy); ++rule)
+  ASSERT_EQ(session_rules().size(), static_cast<std::size_t>(Refusal::ended) + 1);
+  for (int rule = 0; rule <= static_cast<int>(Refusal::ended); ++rule)
     EXPECT_NE(session_rule(name_of(static_cast<Refusal>(rule))), nullptr) << rule;
   ASSERT_EQ(row_rules().size(), static_cast<std::size_t>(Rule::truncate) + 1);
   for (int rule = 0; rule <= static_cast<int>(Rule::truncate); ++rule)

@@ -26,6 +26,7 @@ typedef struct GuardSlot {
   pg_atomic_uint32 mode;
   pg_atomic_uint64 epoch;
   pg_atomic_uint64 open_until; /* 0 unless open: the one word that decides whether a row passes */
+  pg_atomic_uint32 waits;      /* 1: its commits wait for synchronous standbys */
 } GuardSlot;
 
 #define GUARD_KNOWN_TENANTS 32768

@@ -11,6 +11,10 @@ CREATE OR REPLACE FUNCTION {{schema}}.lease_set(residency text, epoch bigint, en
   STRICT LANGUAGE c AS '{{library}}', 'domicile_guard_lease_set';
 CREATE OR REPLACE FUNCTION {{schema}}.lease_close(residency text, epoch bigint) RETURNS void
   STRICT LANGUAGE c AS '{{library}}', 'domicile_guard_lease_close';
+CREATE OR REPLACE FUNCTION {{schema}}.lease_waits(residency text, waits boolean) RETURNS void
+  STRICT LANGUAGE c AS '{{library}}', 'domicile_guard_lease_waits';
+CREATE OR REPLACE FUNCTION {{schema}}.lease_waiting() RETURNS SETOF text
+  STRICT LANGUAGE c AS '{{library}}', 'domicile_guard_lease_waiting';
 CREATE OR REPLACE FUNCTION {{schema}}.guard_fence_lock(residency text, epoch bigint, switch_id text) RETURNS boolean
   STRICT LANGUAGE c AS '{{library}}', 'domicile_guard_fence_lock';
 CREATE OR REPLACE FUNCTION {{schema}}.guard_fence(residency text, epoch bigint, switch_id text) RETURNS pg_lsn

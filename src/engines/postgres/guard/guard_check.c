@@ -22,6 +22,7 @@
 #include "replication/logicalworker.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 
@@ -377,7 +378,14 @@ static void stop_for_test(const char* point) {
 /* Slots are only ever added: none that this transaction touched lies beyond. */
 static int slots_in_use(void) { return (int)pg_atomic_read_u32(&guard_shared->count); }
 
+/* Of this transaction alone, whatever its session has set. Nothing of the caller's runs any more that could undo it. */
+static void wait_for_standbys(void) {
+  if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+    (void)set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
 static void before_commit(void) {
+  bool waits = false;
   for (int i = 0, count = slots_in_use(); i < count; i++) {
     const char* fault;
     if (!touches[i].level) continue;
@@ -386,7 +394,9 @@ static void before_commit(void) {
     else
       fault = lease_fault(i, &touches[i], guard_now());
     if (fault) refuse('1', guard_shared->slots[i].residency, fault, HINT_OWNER);
+    waits = waits || (!touches[i].import && pg_atomic_read_u32(&guard_shared->slots[i].waits));
   }
+  if (waits) wait_for_standbys();
   stop_for_test("pre_commit");
 }
 

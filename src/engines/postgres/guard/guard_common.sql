@@ -157,6 +157,7 @@ BEGIN
   EXECUTE format('GRANT SELECT ON {{schema}}.guard_law TO %I', role);
   EXECUTE format('GRANT EXECUTE ON FUNCTION {{schema}}.clock(), {{schema}}.lease_set(text, bigint, bigint, text),
     {{schema}}.lease_fence(text, bigint, text, int), {{schema}}.lease_close(text, bigint), {{schema}}.guard_state(),
+    {{schema}}.lease_waits(text, boolean), {{schema}}.lease_waiting(),
     {{schema}}.permit(text, text), {{schema}}.guard_form(), {{schema}}.guard_missing(),
     {{schema}}.guard_repair() TO %I', role);
 END $f$;

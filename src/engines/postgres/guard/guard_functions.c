@@ -205,6 +205,35 @@ Datum domicile_guard_state(PG_FUNCTION_ARGS) {
   return (Datum)0;
 }
 
+/* Whether commits of the residency wait for synchronous standbys. It lies on the disk as well: after a crash nothing is
+ * acknowledged that was to wait. */
+PG_FUNCTION_INFO_V1(domicile_guard_lease_waits);
+Datum domicile_guard_lease_waits(PG_FUNCTION_ARGS) {
+  uint32 waits = PG_GETARG_BOOL(1) ? 1 : 0;
+  GuardSlot* slot;
+  guard_require();
+  LWLockAcquire(guard_shared->lock, LW_EXCLUSIVE);
+  slot = &guard_shared->slots[guard_find_or_add(text_to_cstring(PG_GETARG_TEXT_PP(0)))];
+  pg_atomic_write_u32(&slot->waits, waits);
+  guard_write_file();
+  LWLockRelease(guard_shared->lock);
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(domicile_guard_lease_waiting);
+Datum domicile_guard_lease_waiting(PG_FUNCTION_ARGS) {
+  ReturnSetInfo* result = (ReturnSetInfo*)fcinfo->resultinfo;
+  guard_require();
+  InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+  for (uint32 i = 0; i < pg_atomic_read_u32(&guard_shared->count); i++) {
+    GuardSlot* slot = &guard_shared->slots[i];
+    bool null = false;
+    Datum value = CStringGetTextDatum(slot->residency);
+    if (pg_atomic_read_u32(&slot->waits)) tuplestore_putvalues(result->setResult, result->setDesc, &value, &null);
+  }
+  return (Datum)0;
+}
+
 PG_FUNCTION_INFO_V1(domicile_guard_permit);
 Datum domicile_guard_permit(PG_FUNCTION_ARGS) {
   int slot;

@@ -6,6 +6,7 @@
 CREATE TABLE IF NOT EXISTS {{schema}}.guard_lease (
   residency text PRIMARY KEY, id int NOT NULL UNIQUE, end_sequence oid NOT NULL, set_sequence oid NOT NULL,
   epoch bigint NOT NULL, state text NOT NULL, end_us bigint NOT NULL, switch_id text);
+ALTER TABLE {{schema}}.guard_lease ADD COLUMN IF NOT EXISTS waits boolean NOT NULL DEFAULT false;
 CREATE TABLE IF NOT EXISTS {{schema}}.guard_permit (xid xid8 NOT NULL, residency text NOT NULL, purpose text NOT NULL);
 CREATE TABLE IF NOT EXISTS {{schema}}.guard_setting (observe boolean NOT NULL);
 INSERT INTO {{schema}}.guard_setting SELECT false WHERE NOT EXISTS (SELECT FROM {{schema}}.guard_setting);
@@ -63,6 +64,18 @@ BEGIN
                  WHERE p.xid = pg_current_xact_id_if_assigned() AND p.residency = want);
 END $f$;
 
+-- The residencies whose commits wait for synchronous standbys, made anew when that changes: a constant, because a query
+-- would answer by the snapshot of a transaction that has begun before.
+CREATE OR REPLACE FUNCTION {{schema}}.guard_waits_made() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+  EXECUTE format('CREATE OR REPLACE FUNCTION {{schema}}.guard_waits(residency text) RETURNS boolean LANGUAGE plpgsql AS '
+    '$b$ BEGIN RETURN residency OPERATOR(pg_catalog.=) ANY (%L::pg_catalog.text[]); END $b$',
+    ARRAY(SELECT l.residency FROM {{schema}}.guard_lease l WHERE l.waits ORDER BY 1));
+  EXECUTE 'REVOKE ALL ON FUNCTION {{schema}}.guard_waits(text) FROM PUBLIC';
+END $f$;
+SELECT {{schema}}.guard_waits_made();
+
 -- The shared part of all row triggers. Lock first, then the sequences: a fence that has the lock has set them.
 -- Its callers are SECURITY DEFINER and call it in an expression: PERFORM would start an executor for each row. They name
 -- a collation, which becomes that of its variables: another one, such as that of TG_TABLE_NAME, is not the index's.
@@ -98,6 +111,7 @@ BEGIN
   ELSIF present OPERATOR(pg_catalog.>=) until OR present OPERATOR(pg_catalog.<) since THEN
     PERFORM {{schema}}.guard_refuse('DM001', name, 'this site''s lease of the residency is over');
   END IF;
+  IF {{schema}}.guard_waits($1) AND pg_catalog.set_config('synchronous_commit', 'on', true) IS NULL THEN NULL; END IF;
   IF directory THEN RETURN true; END IF;
   IF home IS NULL THEN
     PERFORM {{schema}}.guard_refuse('DM002', name, 'its tenant is not in the directory');
@@ -172,8 +186,14 @@ END $d$;
 CREATE OR REPLACE FUNCTION {{schema}}.guard_row_function(tenant_column text, residency_column text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
 DECLARE name text := 'guard_row_' || md5(format('%I %I', tenant_column, residency_column));
-  residencies text[]; ends oid[]; sets oid[]; made record;
+  residencies text[]; ends oid[]; sets oid[]; waits text := ''; made record;
 BEGIN
+  -- Only where something waits does this way ask for it.
+  SELECT format($c$
+       AND (NOT (%L::pg_catalog.bool[])[n] OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)$c$,
+       array_agg(coalesce(l.waits, false) ORDER BY n)) INTO waits
+    FROM generate_series(1, (SELECT max(id) FROM {{schema}}.guard_lease)) n LEFT JOIN {{schema}}.guard_lease l ON l.id = n
+    HAVING bool_or(l.waits);
   SELECT coalesce(array_agg(l.residency ORDER BY n), '{}'), coalesce(array_agg(l.end_sequence ORDER BY n), '{}'),
       coalesce(array_agg(l.set_sequence ORDER BY n), '{}')
     INTO residencies, ends, sets
@@ -205,12 +225,12 @@ BEGIN
      %8$s
      FROM {{schema}}.tenant t WHERE t.tenant_id OPERATOR(pg_catalog.=) %7$s.%2$I::pg_catalog.text
        AND t.residency OPERATOR(pg_catalog.=) %7$s.%3$I::pg_catalog.text COLLATE pg_catalog."default" AND NOT t.tombstone
-       AND pg_catalog.pg_advisory_xact_lock_shared(4476749, n) IS NOT NULL
+       AND pg_catalog.pg_advisory_xact_lock_shared(4476749, n) IS NOT NULL%10$s
     THEN RETURN NULL; END IF;
   %9$s
   IF {{schema}}.guard_check(%7$s.%3$I::text COLLATE pg_catalog."default", %7$s.%2$I::text, TG_TABLE_NAME::text, false) THEN END IF;
   RETURN NULL;
-END $b$$g$, made.column1, tenant_column, residency_column, residencies, ends, sets, made.column2, made.column3, made.column4);
+END $b$$g$, made.column1, tenant_column, residency_column, residencies, ends, sets, made.column2, made.column3, made.column4, coalesce(waits, ''));
     EXECUTE format('GRANT EXECUTE ON FUNCTION {{schema}}.%I() TO PUBLIC', made.column1);
   END LOOP;
   RETURN name;
@@ -221,7 +241,8 @@ CREATE OR REPLACE FUNCTION {{schema}}.guard_lease_row(want text, new_epoch bigin
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
 DECLARE lease {{schema}}.guard_lease; number int;
 BEGIN
-  PERFORM set_config('synchronous_commit', 'on', true);
+  -- Durable here, and never held up by a standby.
+  PERFORM set_config('synchronous_commit', 'local', true);
   IF want !~ '^[A-Za-z0-9._:/-]{1,63}$' OR new_epoch <= 0 THEN
     RAISE EXCEPTION USING ERRCODE = 'DM007', MESSAGE = 'lease command refused: not a residency and epoch';
   END IF;
@@ -302,6 +323,22 @@ BEGIN
   END IF;
   lsn := pg_logical_emit_message(true, 'domicile.fence', $1);
 END $f$;
+
+CREATE OR REPLACE FUNCTION {{schema}}.lease_waits(residency text, waits boolean) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE lease {{schema}}.guard_lease := {{schema}}.guard_lease_row($1, greatest((SELECT max(l.epoch)
+  FROM {{schema}}.guard_lease l WHERE l.residency = $1), 1));
+BEGIN
+  IF lease.waits IS DISTINCT FROM $2 THEN
+    UPDATE {{schema}}.guard_lease l SET waits = $2 WHERE l.residency = $1;
+    PERFORM {{schema}}.guard_waits_made();
+    PERFORM {{schema}}.guard_row_function(g.tenant_column, g.residency_column)
+      FROM (SELECT DISTINCT tenant_column, residency_column FROM {{schema}}.guard_table) g;
+  END IF;
+END $f$;
+CREATE OR REPLACE FUNCTION {{schema}}.lease_waiting() RETURNS SETOF text
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+  SELECT l.residency FROM {{schema}}.guard_lease l WHERE l.waits $f$;
 
 CREATE OR REPLACE FUNCTION {{schema}}.guard_state(
   OUT residency text, OUT epoch bigint, OUT state text, OUT end_us bigint, OUT clock_id text, OUT switch_id text)

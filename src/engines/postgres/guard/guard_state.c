@@ -102,9 +102,9 @@ void guard_write_file(void) {
   appendStringInfo(&text, " %u\n", pg_atomic_read_u32(&guard_shared->observe));
   for (uint32 i = 0; i < pg_atomic_read_u32(&guard_shared->count); i++) {
     GuardSlot* slot = &guard_shared->slots[i];
-    appendStringInfo(&text, "%s %u " UINT64_FORMAT " " INT64_FORMAT " %s\n", slot->residency,
+    appendStringInfo(&text, "%s %u " UINT64_FORMAT " " INT64_FORMAT " %s %u\n", slot->residency,
                      pg_atomic_read_u32(&slot->mode), pg_atomic_read_u64(&slot->epoch), slot->end_us,
-                     slot->switch_id[0] ? slot->switch_id : "-");
+                     slot->switch_id[0] ? slot->switch_id : "-", pg_atomic_read_u32(&slot->waits));
   }
   appendStringInfo(&text, "crc %08x\n", checksum(text.data, text.len));
 
@@ -127,7 +127,7 @@ static bool parse(char* text, size_t length) {
   StringInfoData here;
   char place[256], residency[GUARD_NAME], switch_id[GUARD_NAME];
   char *tail, *line;
-  unsigned int crc, observe, mode;
+  unsigned int crc, observe, mode, waits;
   unsigned long long epoch;
   long long end_us;
   bool same_place;
@@ -144,7 +144,9 @@ static bool parse(char* text, size_t length) {
   pg_atomic_write_u32(&guard_shared->observe, observe);
   for (line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
     GuardSlot* slot;
-    if (sscanf(line + 1, "%63s %u %llu %lld %63s", residency, &mode, &epoch, &end_us, switch_id) != 5) return false;
+    waits = 0; /* not in files of the first version */
+    if (sscanf(line + 1, "%63s %u %llu %lld %63s %u", residency, &mode, &epoch, &end_us, switch_id, &waits) < 5)
+      return false;
     if (mode > GUARD_FENCED || !plain_name(residency)) return false;
     if (mode == GUARD_OPEN && !same_place) mode = GUARD_CLOSED;
     slot = &guard_shared->slots[guard_find_or_add(residency)];
@@ -153,6 +155,7 @@ static bool parse(char* text, size_t length) {
     slot->end_us = end_us;
     strlcpy(slot->switch_id, strcmp(switch_id, "-") == 0 ? "" : switch_id, GUARD_NAME);
     pg_atomic_write_u64(&slot->open_until, mode == GUARD_OPEN ? (uint64)end_us : 0);
+    pg_atomic_write_u32(&slot->waits, waits);
   }
   return true;
 }
@@ -196,6 +199,7 @@ void guard_state_startup(void) {
       pg_atomic_init_u32(&guard_shared->slots[i].mode, GUARD_CLOSED);
       pg_atomic_init_u64(&guard_shared->slots[i].epoch, 0);
       pg_atomic_init_u64(&guard_shared->slots[i].open_until, 0);
+      pg_atomic_init_u32(&guard_shared->slots[i].waits, 0);
     }
     read_state_file();
   }

@@ -103,14 +103,10 @@ Result<void> return_to_reverse(const Sql& sql, const LinkSpec& link, const Posit
   return write_link_journal(sql, link.name, true, {"", position, "reverse", ""});
 }
 
-Result<void> end_forward_slot(const Sql& sql, const LinkSpec& link) {
+Result<void> abandon_receiver(const Sql& sql, const LinkSpec& link) {
   const auto journal = TRY(read_link_journal(sql, link.name, true));
-  if (journal && (journal->state == "reverse" || journal->state == "making")) return {};
-  // In this order: with the journal first, a death in between would let the old slot pass for a reverse one.
-  CHECK_OK(sql.query(
-      "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
-      {link.name}));
-  return write_link_journal(sql, link.name, true, {"", TRY(identity_of(sql)), "making", ""});
+  if (journal && journal->state != "ready") return {};
+  return write_link_journal(sql, link.name, true, {"", TRY(identity_of(sql)), "reverse", ""});
 }
 
 Result<void> withdraw_reverse_slots(const Sql& sql, const std::vector<LinkSpec>& links) {

@@ -26,11 +26,10 @@ Result<Position> open_reverse_slots(const Sql& sql, const std::vector<LinkSpec>&
 // the fence. After an unplanned switch there is no fence and this is never called: the slot stays for salvage.
 Result<void> return_to_reverse(const Sql& sql, const LinkSpec& link, const Position& fence);
 
-// The slot of an ended epoch whose receiver was away and will never take the rest from here: the new owner has all of
-// it, and the receiver becomes equal to that one. The slot is dropped, since its log goes on with rows of the new
-// epoch, and ensure_reverse_slot makes a reverse one. Only once return_to_reverse has proven the fence for the new
-// owner's own link. Fails while somebody streams it.
-Result<void> end_forward_slot(const Sql& sql, const LinkSpec& link);
+// The same for a receiver that was away when the epoch ended and will never take the rest from here: the new owner has
+// all of it, and the receiver becomes equal to that one. Only once return_to_reverse has proven the fence for the new
+// owner's own link; and no gate lets a reverse slot stream, or the receiver would go on behind what it lacks.
+Result<void> abandon_receiver(const Sql& sql, const LinkSpec& link);
 
 // At a target that opened its slots and was overtaken before it could write: a link's slots that were never a link's.
 // Left as they are they would hold the log back, and at the next takeover begin before rows that their receivers have.

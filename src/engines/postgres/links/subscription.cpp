@@ -81,7 +81,7 @@ Result<void> create(const Sql& sql, const LinkSpec& link, const std::string& con
   }
   CHECK_OK(sql.simple(
       fmt::format("CREATE SUBSCRIPTION {0} CONNECTION {1} PUBLICATION {0} WITH (create_slot = false, slot_name = {2}, "
-                  "copy_data = false, enabled = false, synchronous_commit = on, disable_on_error = true)",
+                  "copy_data = false, enabled = false, synchronous_commit = local, disable_on_error = true)",
                   sql.name(link.name), sql.literal(conninfo), sql.literal(link.name))));
   return {};
 }

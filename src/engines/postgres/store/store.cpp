@@ -260,13 +260,6 @@ class PostgresStore final : public replication::Store {
   Result<void> return_slots(const std::string& residency, const Position& fence,
                             const std::string& new_owner) override {
     return with<void>([&](const links::Sql& sql) -> Result<void> {
-      // Whoever still streams from here would get the new owner's rows as well, since apply writes them to this log
-      // too.
-      for (const auto& name : outbound(residency))
-        TRY(
-            sql.query("SELECT pg_catalog.pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots "
-                      "WHERE slot_name = $1 AND active_pid IS NOT NULL",
-                      {residency::link_name(name.residency, name.from, name.to)}));
       auto names = outbound(residency);
       std::ranges::stable_partition(names, [&](const LinkName& name) { return name.to == new_owner; });
       for (const auto& name : names) {
@@ -274,8 +267,15 @@ class PostgresStore final : public replication::Store {
         const auto returned = links::return_to_reverse(sql, link, fence);
         if (returned) continue;
         if (name.to == new_owner || returned.error().kind != Kind::unsafe) return returned;
-        CHECK_OK(links::end_forward_slot(sql, link));
+        CHECK_OK(links::abandon_receiver(sql, link));
       }
+      // Whoever still streams from here would get the new owner's rows as well, since apply writes them to this log
+      // too. The gate lets nobody begin any more; this waits until those that have begun are gone.
+      for (const auto& name : names)
+        CHECK_OK(
+            sql.query("SELECT pg_catalog.pg_terminate_backend(active_pid, $2) FROM pg_catalog.pg_replication_slots "
+                      "WHERE slot_name = $1 AND active_pid IS NOT NULL",
+                      {residency::link_name(name.residency, name.from, name.to), "2000"}));
       return {};
     });
   }

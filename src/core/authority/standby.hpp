@@ -1,0 +1,30 @@
+// What an owner's commits wait for in a residency with rpo 0: pure, for one residency and one look.
+//
+// The order in which record and database change is what makes rpo 0 true. The database waits for a standby before the
+// record names it (proven), and goes on waiting for as long as the record does (wait_for holds whom it names): so
+// whoever reads there that he has everything has everything.
+#pragma once
+#include <set>
+
+#include "core/authority/decision.hpp"
+
+namespace domicile::authority {
+
+struct StandbyQuestion {
+  const Rules& rules;
+  std::string region;
+  const std::optional<Record>& record;
+  std::set<std::string> live;  // regions whose link has confirmed something a moment ago
+  bool covering_gone = false;  // the one that the record names has not, for longer than it may
+};
+
+struct StandbyPlan {
+  bool waits = false;                 // commits of this residency wait
+  std::vector<std::string> wait_for;  // for all of these
+  std::string why;                    // one sentence, for people; empty: not with this residency or not here
+  bool operator==(const StandbyPlan&) const = default;
+};
+
+StandbyPlan plan_standby(const StandbyQuestion& question);
+
+}  // namespace domicile::authority
