@@ -78,12 +78,13 @@ function(domicile_library name)
   endif()
 endfunction()
 
-# domicile_test(NAME LABEL unit|system SOURCES ... DEPS our folders... [LIBS external...]): a GoogleTest binary, each of
-# its cases one ctest. System tests share machine resources and run one at a time. SUITES: the cases of each named suite
+# domicile_test(NAME LABEL unit|system [BESIDE] SOURCES ... DEPS our folders... [LIBS external...]): a GoogleTest binary, each of
+# its cases one ctest. System tests run one at a time, since they are about times; BESIDE: those that are about one
+# database or two, which may run beside each other. SUITES: the cases of each named suite
 # are one ctest together, because what they share takes long to bring up. TIMEOUT: seconds, for what ./test long lets run
 # longer.
 function(domicile_test name)
-  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;DEPS;LIBS;SUITES" ${ARGN})
+  cmake_parse_arguments(ARG "BESIDE" "LABEL;TIMEOUT" "SOURCES;DEPS;LIBS;SUITES" ${ARGN})
   list(TRANSFORM ARG_DEPS PREPEND domicile_)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} ${ARG_LIBS} GTest::gtest_main GTest::gmock rapidcheck)
@@ -91,7 +92,9 @@ function(domicile_test name)
   target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O0>)
   set(properties LABELS ${ARG_LABEL})
   if(ARG_LABEL STREQUAL "system")
-    list(APPEND properties RUN_SERIAL TRUE)
+    if(NOT ARG_BESIDE)  # leases and holds are times: another test beside it would be a busy machine
+      list(APPEND properties RUN_SERIAL TRUE)
+    endif()
     set(timeout 300)
   else()
     set(timeout 60)

@@ -23,9 +23,9 @@ void ReturnLoop::reapply(const topology::Residency& residency) {
   if (!seen->record || seen->record->value.mode != authority::Mode::serving ||
       seen->record->value.owner == setup_.region || seen->copy.state != Copy::State::following)
     return;
-  auto& tried = tried_[residency.name];
-  const auto applied = setup_.salvage->reapply_inserts(
-      residency.name, tried, kWho, "the topology lets salvaged inserts without conflict be written by themselves");
+  const auto applied =
+      setup_.salvage->reapply_inserts(residency.name, offered_[residency.name], kWho,
+                                      "the topology lets salvaged inserts without conflict be written by themselves");
   if (!applied) trouble(residency.name, "salvaged inserts could not be written at the owner", applied.error());
 }
 

@@ -35,9 +35,9 @@ class ReturnLoop {
 
   ReturnSetup setup_;
   LoopLife life_;
-  Published<std::map<std::string, std::string>>& board_;  // by residency: how the way home stands
-  std::map<std::string, Micros> fit_since_;               // by residency
-  std::map<std::string, std::set<std::int64_t>> tried_;   // by residency: entries that were offered to the owner
+  Published<std::map<std::string, std::string>>& board_;       // by residency: how the way home stands
+  std::map<std::string, Micros> fit_since_;                    // by residency
+  std::map<std::string, std::set<authority::Epoch>> offered_;  // by residency: whose salvage the owner was offered
   std::map<std::string, std::string> troubles_;
 };
 

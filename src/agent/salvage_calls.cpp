@@ -322,23 +322,25 @@ Result<Json> SalvageCalls::decide(const Json& body, const std::string& who) cons
   return answer;
 }
 
-Result<std::size_t> SalvageCalls::reapply_inserts(const std::string& residency, std::set<std::int64_t>& tried,
+Result<std::size_t> SalvageCalls::reapply_inserts(const std::string& residency, std::set<authority::Epoch>& offered,
                                                   const std::string& who, const std::string& reason) const {
   auto connection = TRY(session());
   const Sql sql(connection);
   std::size_t applied = 0;
   for (const auto& [run, open] : TRY(postgres::open_salvage(sql))) {
-    if (run.first != residency || open == 0) continue;
+    if (run.first != residency || open == 0 || offered.contains(run.second)) continue;
     Json ids = Json::array();
     for (const auto& judged : TRY(judge(sql, tables_of(residency), {residency, "", run.second, {}})))
       if (judged.kept.state == KeptState::open && judged.kept.entry.net == salvage::Net::inserted &&
-          judged.verdict == Verdict::missing && !tried.contains(judged.kept.id))
+          judged.verdict == Verdict::missing)
         ids.push_back(judged.kept.id);
-    if (ids.empty()) continue;
-    const auto done = TRY(decide(
-        {{"residency", residency}, {"epoch", run.second}, {"ids", ids}, {"act", "apply"}, {"reason", reason}}, who));
-    for (const Json& id : ids) tried.insert(id.get<std::int64_t>());
-    applied += TRY(member<std::size_t>(done, "applied"));
+    if (!ids.empty())
+      applied += TRY(member<std::size_t>(
+          TRY(decide(
+              {{"residency", residency}, {"epoch", run.second}, {"ids", ids}, {"act", "apply"}, {"reason", reason}},
+              who)),
+          "applied"));
+    offered.insert(run.second);
   }
   return applied;
 }

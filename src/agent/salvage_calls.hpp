@@ -34,9 +34,9 @@ class SalvageCalls {
   Result<Json> show(const Json& body, bool local) const;
   // POST /v1/salvage/decide: {residency, epoch, ids?, table?, act: apply or discard, rule?, choices?, reason, dry_run?}
   Result<Json> decide(const Json& body, const std::string& who) const;
-  // Writes at the owner what was inserted here, is missing there and is not in `tried`, which grows by it. How many
-  // rows.
-  Result<std::size_t> reapply_inserts(const std::string& residency, std::set<std::int64_t>& tried,
+  // Writes at the owner what was inserted here and is missing there, of each epoch that is not in `offered`, which
+  // grows by it: what is missing later, the owner has deleted. How many rows.
+  Result<std::size_t> reapply_inserts(const std::string& residency, std::set<authority::Epoch>& offered,
                                       const std::string& who, const std::string& reason) const;
   // POST /v1/salvage/rows: {residency, epoch, table, ids}: asked by the owner that is to write them.
   HttpReply rows(const Json& body, const std::string& peer) const;

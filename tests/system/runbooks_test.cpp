@@ -66,7 +66,11 @@ void follow(Regions& regions, const std::string& page, const std::function<void(
       words.insert(words.end(), {"--gate", regions.gate(typed.at).socket()});
     else
       words.insert(words.end(), {"--agent", regions.socket(typed.at).string()});
-    const bool calm = words[0] == "switch" || page == "planned-evacuation.md";
+    if (words[0] == "explain") {
+      const auto config = regions.state_folder(typed.at).parent_path() / "agent.yaml";
+      words.insert(words.end(), {"--config", config.string(), "--gate", regions.gate(typed.at).socket()});
+    }
+    const bool calm = (words[0] == "switch" && page != "no-lawful-standby.md") || page == "planned-evacuation.md";
     if (calm) {
       ASSERT_TRUE(regions.settled()) << regions.told();
     }
@@ -192,6 +196,83 @@ TEST(Runbooks, ALinkThatTheGateHasCut) {
         << regions.told();
   });
   EXPECT_FALSE(held()) << regions.told();
+}
+
+TEST(Runbooks, TheQuorumIsLost) {
+  Regions regions;
+  const auto glass = [&] { return regions.status(kEu, "eu").contains("glass"); };
+  for (const auto& member : {kUs, kWest}) regions.etcd().kill(member);
+  // Leases run out first; until then the question itself is refused.
+  ASSERT_TRUE(eventually(
+      [&] {
+        return regions
+                   .cli({"break-glass", "eu", "--by", "A. Muster", "--reason", "a question", "--dry-run", "--agent",
+                         regions.socket(kEu).string()})
+                   .exit_code == 0;
+      },
+      60 * kSecond))
+      << regions.told();
+  EXPECT_EQ(regions.writable("eu"), std::vector<std::string>{});
+  bool opened = false, adopted = false;
+  follow(regions, "quorum-lost.md", [&](const Typed& typed, const Outcome& done) {
+    const auto& words = typed.words;
+    if (words[0] == "status") {
+      EXPECT_EQ(done.exit_code, 5) << done.out << done.err;
+      EXPECT_EQ(done.out.find("GLASS BROKEN") != std::string::npos, opened) << done.out;
+      if (!opened) return;
+      for (const auto& member : {kUs, kWest}) regions.etcd().start(member);
+      regions.etcd().await_healthy();
+      EXPECT_TRUE(eventually([&] { return regions.status(kEu, "eu").value("distrusted", "") != ""; }))
+          << regions.told();
+    } else if (words[0] == "break-glass") {
+      EXPECT_EQ(done.exit_code, 0) << done.err;
+      EXPECT_EQ(glass(), words.back() == "--yes");
+      if (words.back() != "--yes") return;
+      opened = true;
+      EXPECT_TRUE(eventually([&] { return regions.write(kEu, "eu").empty(); })) << regions.told();
+    } else if (words[1] == "adopt") {
+      EXPECT_EQ(done.exit_code, 0) << done.err;
+      adopted = true;
+    }
+  });
+  EXPECT_TRUE(adopted);
+  EXPECT_TRUE(regions.serves("eu", kEu, 2, 30 * kSecond)) << regions.told();
+  EXPECT_TRUE(eventually([&] { return !glass(); })) << regions.told();
+  EXPECT_EQ(regions.missing(kEu, "eu"), std::vector<std::int64_t>{});
+}
+
+TEST(Runbooks, NoLawfulStandby) {
+  Regions regions;
+  ASSERT_EQ(regions.write(kEu, "eu"), "");
+  ASSERT_TRUE(eventually([&] { return regions.missing(kWest, "eu").empty(); })) << regions.told();
+  regions.kill_database(kWest);
+  regions.kill_region(kEu);
+  ASSERT_TRUE(eventually([&] { return regions.status(kUs, "eu").value("owner_expired", false); }, 60 * kSecond))
+      << regions.told();
+  std::string proposal;
+  follow(regions, "no-lawful-standby.md", [&](const Typed& typed, const Outcome& done) {
+    const auto& words = typed.words;
+    if (words[0] == "explain") {
+      EXPECT_NE(done.out.find("customer_name"), std::string::npos) << done.out;
+    } else if (words[0] == "switch") {
+      EXPECT_NE(done.exit_code, 0) << done.out;
+      EXPECT_EQ(regions.record("eu").owner, kEu);
+      regions.database(kWest).start();
+      EXPECT_TRUE(eventually(
+          [&] {
+            proposal = regions.status(kWest, "eu").value("proposal", "");
+            return !proposal.empty() || regions.record("eu").owner == kWest;
+          },
+          60 * kSecond))
+          << regions.told();
+    } else if (typed.at == kWest && words.back() != "--json") {
+      EXPECT_EQ(done.out.find("domicile approve " + proposal) != std::string::npos, !proposal.empty()) << done.out;
+      if (!proposal.empty()) must(regions.post(kWest, "/v1/approve", {{"proposal", proposal}, {"reason", "a story"}}));
+      EXPECT_TRUE(regions.serves("eu", kWest, 2, 60 * kSecond)) << regions.told();
+    }
+  });
+  EXPECT_TRUE(regions.serves("eu", kWest)) << regions.told();
+  EXPECT_EQ(regions.missing(kWest, "eu"), std::vector<std::int64_t>{});
 }
 
 TEST(Runbooks, APlannedEvacuation) {
