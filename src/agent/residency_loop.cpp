@@ -105,7 +105,7 @@ authority::Local ResidencyLoop::local_state(const QuorumSeen& quorum) const {
     // Whether a copy that still flows has reached the fence is seen when its link has stopped, before it opens.
     auto asked = record_->value;
     if (copy.state == Copy::State::following) asked.fence.reset();
-    local.resync = asked.cause != authority::Cause::adopted && !authority::not_promotable(copy, asked).empty();
+    local.resync = !authority::barred_here(copy, asked, setup_.region).empty();
   }
   local.no_rows = copy.state == Copy::State::none;
   const auto copies = setup_.copies->get();

@@ -173,4 +173,9 @@ std::string not_promotable(const Copy& copy, const Record& record) {
   return "";
 }
 
+std::string barred_here(const Copy& copy, const Record& record, const std::string& region) {
+  if (record.cause == Cause::adopted && record.mode == Mode::moving && record.to == region) return "";
+  return not_promotable(copy, record);
+}
+
 }  // namespace domicile::authority

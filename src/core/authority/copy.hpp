@@ -79,5 +79,8 @@ std::string not_on_this_disk(const std::optional<Position>& handover, const Posi
 // where the record moves with a fence, hold everything up to it. Ask it before any takeover, and again after the
 // inbound link has stopped, before the target opens. (An adopted record is a person's choice: there nobody asks this.)
 std::string not_promotable(const Copy& copy, const Record& record);
+// The same asked by `region` of its own copy: nothing bars the region that a person named in an adopted record. Every
+// other one is asked as ever, or it would take over from a target that only waits for older leases to end.
+std::string barred_here(const Copy& copy, const Record& record, const std::string& region);
 
 }  // namespace domicile::authority

@@ -298,5 +298,16 @@ TEST(Promotable, OnlyAPrefixOfTheLastEpochThatAnybodyOpened) {
   for (const auto& c : cases) EXPECT_EQ(not_promotable(c.copy, c.record).empty(), c.yes) << c.name;
 }
 
+TEST(Promotable, WhatAPersonNamedIsNamedForThatRegionAlone) {
+  Record adopted = with_mode(serving("b", 10, {{9, "", {}}}), Mode::moving);
+  adopted.cause = Cause::adopted;
+  adopted.to = "b";
+  const Copy b = copy(State::stopped, "a", 9);
+  EXPECT_EQ(barred_here(b, adopted, "b"), "");
+  EXPECT_NE(barred_here(b, adopted, "c"), "");
+  adopted.mode = Mode::serving;
+  EXPECT_NE(barred_here(b, adopted, "b"), "") << "the choice was for that move";
+}
+
 }  // namespace
 }  // namespace domicile::authority

@@ -203,7 +203,9 @@ Decision decide_moving(const Question& q, const Stored<Record>& seen) {
   if (record.to == q.local.region) return open_as_target(q, record);
   const Micros life_end = expires_at(q.observed, record.to, q.timing.ttl, q.timing.margin);
   const Micros deadline = q.observed.sights.at(q.rules.residency).first_seen + q.timing.patience;
-  const Micros end = std::min(life_end, deadline);
+  // One that a person named has to wait for older leases first, and no beat of it may have been possible before.
+  const Micros end =
+      record.cause == Cause::adopted ? deadline + q.timing.ttl + q.timing.margin : std::min(life_end, deadline);
   if (q.now < end) return wait_until(end, "moving to " + record.to);
   const std::string why = record.to + " did not open it in time";
   const bool ours = record.owner == q.local.region;

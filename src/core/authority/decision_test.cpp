@@ -342,6 +342,10 @@ const Row kMoving[] = {
     {"an adopted target waits until every older lease is over",
      with(moving("b", Cause::adopted), [](World& w) { w.now = kExpiry - 1; }), Act::wait, "older lease"},
     {"and opens then", with(moving("b", Cause::adopted), [](World& w) { w.now = kExpiry; }), Act::open, ""},
+    {"an adopted target that waits so long is not overtaken, nor where its life seems over",
+     with(moving("c", Cause::adopted), [](World& w) { w.now = 10 * kSecond + kExpiry - 1; }), Act::wait, "moving to c"},
+    {"only once it had its patience behind that",
+     with(moving("c", Cause::adopted), [](World& w) { w.now = 10 * kSecond + kExpiry; }), Act::swap, "did not open"},
     {"an adopted target is a person's choice, resync or not",
      with(moving("b", Cause::adopted), [](World& w) { w.now = kExpiry, w.local.resync = true; }), Act::open, ""},
 };
