@@ -136,7 +136,9 @@ Local World::local_of(const Site& s, const Record* r) {
   l.cannot_write_since = s.agent.cannot_write_since.value_or(local(s));
   l.copy_complete = s.copy.state != Copy::State::none;
   l.resync = s.copy.state == Copy::State::resync;
-  if (r != nullptr && !policy_.promote_anything && !barred_here(s.copy, *r, s.name).empty()) l.resync = true;
+  const bool asked =
+      r != nullptr && !policy_.promote_anything && !(policy_.adopted_frees_all && r->cause == Cause::adopted);
+  if (asked && !barred_here(s.copy, *r, s.name).empty()) l.resync = true;
   l.cannot_open_since = s.agent.cannot_open_since;
   l.lag = 0;
   l.most_advanced = s.agent.most_advanced;

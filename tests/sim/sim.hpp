@@ -42,6 +42,7 @@ struct Policy {
   bool skip_slots = false;             // a target opens its slots where they stood
   bool position_before_stop = false;   // a copy's position is taken while its workers still apply
   bool forget_epoch = false;           // a site loses its highest epoch with its agent
+  bool adopted_frees_all = false;      // what a person named in an adopted record frees every region, not that one
   bool rpo_zero = false;               // see above
   bool uncover_late = false;           // commits go on without a standby before the record says so
   bool cover_early = false;            // the record names a standby before it has everything

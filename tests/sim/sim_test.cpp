@@ -116,6 +116,7 @@ const Broken kBroken[] = {
     {"skip_slots", &Policy::skip_slots},
     {"position_before_stop", &Policy::position_before_stop},
     {"forget_epoch", &Policy::forget_epoch, 4500, &Policy::careless_restore},
+    {"adopted_frees_all", &Policy::adopted_frees_all, 3100},
     {"uncover_late", &Policy::uncover_late, 1, &Policy::rpo_zero},
     {"cover_early", &Policy::cover_early, 1, &Policy::rpo_zero},
     {"take_uncovered", &Policy::take_uncovered, 1, &Policy::rpo_zero},

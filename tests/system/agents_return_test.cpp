@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/agents_fixture.hpp"
+#include "support/shared.hpp"
 
 namespace domicile::test {
 namespace {
@@ -94,7 +95,9 @@ bool back(Regions& regions, const std::string& region, const std::string& reside
 class Diverged {
  public:
   explicit Diverged(const std::string& topology = kOneStandby)
-      : regions({.topology = topology, .drift_period = "500ms"}) {
+      : Diverged(RegionsOptions{.topology = topology, .drift_period = "500ms"}) {}
+  // `alone`: eu-west-1 might take over as well, and its database hangs meanwhile.
+  explicit Diverged(RegionsOptions options, bool alone = false) : regions(std::move(options)) {
     while (regions.next_row() < 1'000) {
     }  // what the fixture numbers by itself collides with none of these
     for (int i = 1; i <= 5; ++i) EXPECT_EQ(regions.write(kUs, "us", i), "");
@@ -107,9 +110,11 @@ class Diverged {
       DELETE FROM app.orders WHERE id IN (3, 4);
       INSERT INTO app.orders (id, residency, tenant_id, customer_name) VALUES (13, 'us', 'us-1', 'x');
       DELETE FROM app.orders WHERE id = 13)sql");
+    if (alone) regions.pause_database(kWest);
     regions.kill_region(kUs);
     for (const char* residency : {"us", "directory"})
       EXPECT_TRUE(regions.serves(residency, kEu, 2, 60 * kSecond)) << regions.told();
+    if (alone) regions.resume_database(kWest);
     run(regions, kEu, R"sql(
       UPDATE app.orders SET customer_name = 'theirs' WHERE id = 2;
       DELETE FROM app.orders WHERE id = 4;
@@ -353,6 +358,68 @@ TEST(AgentsReturn, GoesHomeByItselfOnceNobodyHasToDecideAnything) {
   EXPECT_EQ(record.cause, authority::Cause::planned);
   EXPECT_EQ(regions.missing(kUs, "us"), std::vector<std::int64_t>{4}) << "which eu-central-1 deleted";
   EXPECT_EQ(regions.record("directory").owner, kEu) << "that one stays until a person switches it";
+}
+
+void expect_home_is_kept_and_follows(Regions& regions, const std::string& owner) {
+  ASSERT_TRUE(back(regions, kUs)) << regions.told();
+  EXPECT_EQ(regions.writable("us"), std::vector<std::string>{owner}) << regions.told();
+  ASSERT_EQ(salvage(regions, kUs).size(), 1U) << regions.told();
+  EXPECT_EQ(salvage(regions, kUs)[0]["rows"], 7) << regions.told();
+  EXPECT_TRUE(eventually([&] { return orders(regions, kUs) == orders(regions, owner); })) << orders(regions, kUs);
+}
+
+TEST(AgentsReturnOdd, WithAWipedMemberOfTheQuorumItComesBackOnceTheMemberIsReplaced) {
+  Diverged world;
+  auto& regions = world.regions;
+  regions.database(kUs).start();
+  regions.gate(kUs).start();
+  regions.etcd().replace(kUs);
+  regions.start_agent(kUs);
+  expect_home_is_kept_and_follows(regions, kEu);
+  EXPECT_EQ(regions.record("us").epoch, 2);
+}
+
+TEST(AgentsReturnOdd, WithAClockThatIsAnHourOffItComesBackAsEver) {
+  Shared shift(DOMICILE_WALL_CLOCK, "shift");
+  PostgresOptions database;
+  database.environment = shift.environment("WALL_CLOCK_SHIFT");
+  for (const Micros by : {-3600 * kSecond, 3600 * kSecond}) {
+    SCOPED_TRACE(by);
+    shift.number(0);
+    Diverged world(RegionsOptions{.topology = kOneStandby,
+                                  .databases = {{kUs, database}},
+                                  .agent_env = {{kUs, database.environment}},
+                                  .drift_period = "500ms"});
+    auto& regions = world.regions;
+    shift.number(by);
+    regions.start_region(kUs);
+    expect_home_is_kept_and_follows(regions, kEu);
+    // Verdicts are by positions and not by clocks.
+    EXPECT_EQ(verdicts(entries(regions, kUs))["1"], "missing");
+    EXPECT_EQ(verdicts(entries(regions, kUs))["2"], "conflict");
+    EXPECT_EQ(regions.record("us").epoch, 2);
+  }
+}
+
+TEST(AgentsReturnOdd, WhileTheSurvivorSwitchesItTouchesNothingAndThenFollowsTheNewOne) {
+  std::string topology = kOneStandby;
+  const std::string us = "us: {home: us-east-1,    standby: [eu-central-1";
+  topology.insert(topology.find(us) + us.size(), ", eu-west-1");
+  const std::string patience = "patience: 4s";  // longer than a region takes to start
+  topology.replace(topology.find(patience), patience.size(), "patience: 60s");
+  Diverged world(RegionsOptions{.topology = topology, .drift_period = "500ms"}, true);
+  auto& regions = world.regions;
+  ASSERT_TRUE(back(regions, kWest)) << regions.told();
+  regions.stop_at(kWest, "open.swap_serving");
+  ASSERT_TRUE(eventually([&] { return regions.order_switch("us", kWest).has_value(); }, 30 * kSecond));
+  ASSERT_TRUE(regions.reached(kWest, "open.swap_serving")) << regions.told();
+  regions.start_region(kUs);
+  ASSERT_TRUE(regions.passes_on(kUs, 5)) << regions.told();
+  EXPECT_EQ(regions.copy_state(kUs, "us"), "owner") << "of its ended epoch";
+  EXPECT_EQ(salvage(regions, kUs).size(), 0U);
+  regions.let_go(kWest, "open.swap_serving");
+  ASSERT_TRUE(regions.serves("us", kWest, 3, 30 * kSecond)) << regions.told();
+  expect_home_is_kept_and_follows(regions, kWest);
 }
 
 }  // namespace

@@ -229,15 +229,16 @@ TEST_P(ApplyCli, OnlyWhatIsNamedMayBeCalledAndWritten) {
   EXPECT_EQ(
       may("domicile_agent"),
       "clock directory_version end_writers guard_form guard_label guard_missing guard_repair guard_state lease_close "
-      "lease_fence "
-      "lease_set open_transactions open_writers outlet permit publication_restore subscription_advance "
-      "subscription_create "
+      "lease_fence lease_set lease_waiting lease_waits open_transactions open_writers outlet permit "
+      "publication_restore standby_end_waiting standby_older standby_reload standby_senders standby_unblock "
+      "standby_waiting subscription_advance subscription_create "
       "subscription_disable subscription_drop "
       "subscription_enable subscription_idle subscription_position subscription_set_slot subscription_set_slot_none "
       "subscription_terminate ");
   // Part of a trigger's condition, which runs as whoever writes. The schema is closed: nobody can name it.
   EXPECT_EQ(may("shop"), "guard_label ");
   EXPECT_EQ(may("domicile_link_eu_central_1"), "guard_label ");
+  EXPECT_EQ(may("domicile_gate"), "guard_label link_owned ");
   auto shop = server_->open(database_, "shop");
   for (const std::string sql :
        {"SELECT domicile.guard_label('t', 'us', 'orders')", "SELECT domicile.lease_set('us', 9, 9, 'x')",

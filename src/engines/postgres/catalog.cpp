@@ -53,8 +53,9 @@ Result<std::set<std::pair<std::string, std::string>>> read_schema(Connection& co
                           "pg_catalog.to_regclass('domicile.version') IS NOT NULL "
                           "AND pg_catalog.to_regclass('domicile.object_registry') IS NOT NULL, "
                           "pg_catalog.to_regproc('domicile.guard_form') IS NOT NULL, "
-                          // The youngest of the guard's functions: a guard without it is installed anew.
-                          "pg_catalog.to_regprocedure('domicile.lease_waits(text, boolean)') IS NOT NULL"));
+                          // The youngest of the guard's functions: a guard without them is installed anew.
+                          "pg_catalog.to_regprocedure('domicile.guard_law_table(regclass, text, text[])') IS NOT NULL "
+                          "AND pg_catalog.to_regprocedure('domicile.lease_waits(text, boolean)') IS NOT NULL"));
   if (!rows.truth(0, 1)) {
     // An empty schema, as another part may have made it, is no obstacle.
     const auto objects = TRY(connection.exec(

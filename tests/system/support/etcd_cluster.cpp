@@ -2,6 +2,9 @@
 
 #include <sys/prctl.h>
 
+#include <algorithm>
+#include <sstream>
+
 #include "engines/etcd/status.hpp"
 #include "free_ports.hpp"
 
@@ -99,12 +102,31 @@ Command EtcdCluster::etcdctl(std::vector<std::string> arguments) const {
   return command;
 }
 
-void EtcdCluster::save(const fs::path& snapshot) const {
+std::string EtcdCluster::asked(const std::string& by, std::vector<std::string> arguments) const {
   const auto tls = access("root").tls;
-  const auto saved = must(run(etcdctl({"--endpoints", endpoint(sites_.front()), "--cacert", tls.ca, "--cert",
-                                       tls.certificate, "--key", tls.key, "snapshot", "save", snapshot.string()}),
-                              20 * kSecond));
-  if (saved.exit_code != 0) must(Result<void>(fail(Kind::failed, saved.err)));
+  std::vector<std::string> words{"--endpoints", endpoint(by),    "--cacert", tls.ca,
+                                 "--cert",      tls.certificate, "--key",    tls.key};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const auto done = must(run(etcdctl(std::move(words)), 20 * kSecond));
+  if (done.exit_code != 0) must(Result<void>(fail(Kind::failed, done.err)));
+  return done.out;
+}
+
+void EtcdCluster::save(const fs::path& snapshot) const {
+  asked(sites_.front(), {"snapshot", "save", snapshot.string()});
+}
+
+void EtcdCluster::replace(const std::string& site) {
+  auto& member = members_.at(site);
+  const std::string& other = *std::ranges::find_if(sites_, [&](const auto& each) { return each != site; });
+  std::istringstream list(asked(other, {"member", "list"}));  // ID, status, name, …
+  for (std::string line; std::getline(list, line);)
+    if (line.find(", " + site + ",") != std::string::npos)
+      asked(other, {"member", "remove", line.substr(0, line.find(','))});
+  asked(other, {"member", "add", site, "--peer-urls", member.peer_url});
+  fs::remove_all(member.data);
+  member.joins = true;
+  start(site);
 }
 
 void EtcdCluster::restore(const fs::path& snapshot) {

@@ -50,8 +50,9 @@ class EtcdCluster {
   const lab::Authority& authority() const { return *authority_; }
   const fs::path& directory() const { return dir_.path(); }
 
-  void start(const std::string& site);  // with its data
-  void kill(const std::string& site);   // SIGKILL
+  void start(const std::string& site);    // with its data
+  void kill(const std::string& site);     // SIGKILL
+  void replace(const std::string& site);  // whose data is gone: out of the cluster, and in again as a new member
   void pause(const std::string& site) { processes_.at(site).signal(SIGSTOP); }
   void resume(const std::string& site) { processes_.at(site).signal(SIGCONT); }
   pid_t pid(const std::string& site) const { return processes_.at(site).pid(); }
@@ -63,6 +64,7 @@ class EtcdCluster {
 
  private:
   Command etcdctl(std::vector<std::string> arguments) const;
+  std::string asked(const std::string& by, std::vector<std::string> arguments) const;  // of that member, as root
 
   TempDir dir_;
   std::vector<std::string> sites_;
