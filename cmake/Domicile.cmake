@@ -78,11 +78,10 @@ function(domicile_library name)
   endif()
 endfunction()
 
-# domicile_test(NAME LABEL unit|system [BESIDE] SOURCES ... DEPS our folders... [LIBS external...]): a GoogleTest binary, each of
-# its cases one ctest. System tests run one at a time, since they are about times; BESIDE: those that are about one
-# database or two, which may run beside each other. SUITES: the cases of each named suite
-# are one ctest together, because what they share takes long to bring up. TIMEOUT: seconds, for what ./test long lets run
-# longer.
+# domicile_test(NAME LABEL unit|system [BESIDE] SOURCES ... DEPS our folders... [LIBS external...]): a GoogleTest binary,
+# each of its cases one ctest. System tests run one at a time, since they are about times; BESIDE: those that are about
+# one database or two, which may run beside each other. SUITES: the cases of each named suite are one ctest together,
+# because what they share takes long to bring up. TIMEOUT: seconds, for what ./test long lets run longer.
 function(domicile_test name)
   cmake_parse_arguments(ARG "BESIDE" "LABEL;TIMEOUT" "SOURCES;DEPS;LIBS;SUITES" ${ARGN})
   list(TRANSFORM ARG_DEPS PREPEND domicile_)

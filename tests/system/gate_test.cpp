@@ -253,6 +253,29 @@ TEST_F(GateBetween, APublicationThatWasWidenedBehindItsBackCutsTheLinkAndNothing
   EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
 }
 
+// Its log has what the new owner writes, as this region receives it: a peer that has not heard of the switch would pass
+// the fence without what it lacks.
+TEST_F(GateBetween, ALinkWhoseResidencyAnotherRegionOwnsByNowDoesNotStream) {
+  bring_up();
+  write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 't', 1)");
+  ASSERT_TRUE(caught_up());
+  must(target_.connect().exec("ALTER SUBSCRIPTION " + kLinkName + " DISABLE"));
+  ASSERT_TRUE(test::eventually([&] { return !gate_->book().in_use(kLinkName); }));
+  const auto journal = [&](const std::string& state) {
+    return must(source_.connect().exec("UPDATE domicile.link_journal SET state = '" + state + "' WHERE link = '" +
+                                       kLinkName + "' AND side = 'out' RETURNING 1"))
+        .size();
+  };
+  ASSERT_EQ(journal("reverse"), 1);
+  write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 't', 2)");
+  must(target_.connect().exec("ALTER SUBSCRIPTION " + kLinkName + " ENABLE"));
+  ASSERT_TRUE(test::eventually([&] { return last_rule() == "ended"; }));
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
+  ASSERT_EQ(journal("ready"), 1);
+  ASSERT_TRUE(caught_up_again());
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "2");
+}
+
 TEST_F(GateBetween, ARowOfAnotherResidencyIsCutEvenWithTheRightColumns) {
   bring_up();
   write("ALTER PUBLICATION " + kLinkName +

@@ -19,8 +19,8 @@ ngx_int_t decide_anew(ngx_http_request_t* r) {
   r->err_status = 0;
   r->content_handler = nullptr;
   r->valid_location = 0;
-  r->uri_changes =
-      NGX_HTTP_MAX_URI_CHANGES + 1;  // the hold's time bounds the tries, nginx would answer 500 to the sixth
+  // As at first: the hold's time bounds the tries, nginx would answer 500 to the sixth.
+  r->uri_changes = NGX_HTTP_MAX_URI_CHANGES + 1;
   r->main->count++;
   ngx_http_handler(r);
   ngx_http_finalize_request(r, NGX_DONE);
