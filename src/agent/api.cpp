@@ -259,26 +259,28 @@ HttpReply Api::first_rows(const HttpCall& call, const std::string& rest) {
 }
 
 // The tables of one link as they are here: `from` and `to` name it. No row, no value.
-HttpReply Api::schemas(const HttpCall& call, const std::string& residency) const {
+HttpReply Api::schemas(const HttpCall& call, const std::string& residency) {
   const auto from = call.query.find("from"), to = call.query.find("to");
   const auto* rules = topology::residency_of(*setup_.topology, residency);
-  if (!setup_.make_store || rules == nullptr || from == call.query.end() || to == call.query.end() ||
+  if (!store_ || rules == nullptr || from == call.query.end() || to == call.query.end() ||
       !topology::may_own(*rules, from->second) ||
       topology::form_at(*setup_.topology, *rules, to->second) == topology::Form::none)
     return reply({{"what", "no such link has an end here"}, {"kind", "invalid_input"}}, 404);
-  const auto prints = setup_.make_store()->fingerprints({residency, from->second, to->second});
+  const std::lock_guard lock(store_mutex_);
+  const auto prints = store_->fingerprints({residency, from->second, to->second});
   return prints ? reply(Json(*prints)) : refuse(prints.error());
 }
 
 // The sending end of one link: what its receiver can never get from here.
-HttpReply Api::link(const HttpCall& call, const std::string& residency) const {
+HttpReply Api::link(const HttpCall& call, const std::string& residency) {
   const auto from = call.query.find("from"), to = call.query.find("to");
   const auto* rules = topology::residency_of(*setup_.topology, residency);
-  if (!setup_.make_store || rules == nullptr || from == call.query.end() || from->second != setup_.config->region ||
+  if (!store_ || rules == nullptr || from == call.query.end() || from->second != setup_.config->region ||
       to == call.query.end() || !topology::may_own(*rules, from->second) ||
       topology::form_at(*setup_.topology, *rules, to->second) == topology::Form::none)
     return reply({{"what", "no such link begins here"}, {"kind", "invalid_input"}}, 404);
-  const auto lost = setup_.make_store()->lost_to_receiver({residency, from->second, to->second});
+  const std::lock_guard lock(store_mutex_);
+  const auto lost = store_->lost_to_receiver({residency, from->second, to->second});
   return lost ? reply({{"lost", *lost}}) : refuse(lost.error());
 }
 

@@ -2,6 +2,8 @@
 // open it is this host's operator) and over mutual TLS (the certificate's name decides). docs/reference/api.md lists
 // them.
 #pragma once
+#include <memory>
+#include <mutex>
 #include <set>
 
 #include "agent/beat_loop.hpp"
@@ -72,7 +74,9 @@ struct ApiSetup {
 
 class Api {
  public:
-  explicit Api(ApiSetup setup) : setup_(std::move(setup)), roles_(*setup_.config) {}
+  explicit Api(ApiSetup setup) : setup_(std::move(setup)), roles_(*setup_.config) {
+    if (setup_.make_store) store_ = setup_.make_store();
+  }
   HttpReply answer(const HttpCall& call);
   Json status();
   Json observed();
@@ -86,8 +90,8 @@ class Api {
   HttpReply look(const HttpCall& call);
   HttpReply copy(const std::string& residency) const;
   HttpReply first_rows(const HttpCall& call, const std::string& rest);
-  HttpReply schemas(const HttpCall& call, const std::string& residency) const;
-  HttpReply link(const HttpCall& call, const std::string& residency) const;
+  HttpReply schemas(const HttpCall& call, const std::string& residency);
+  HttpReply link(const HttpCall& call, const std::string& residency);
   HttpReply check_switch(const HttpCall& call);
   PrecheckSetup precheck_setup() const;
   Result<std::vector<std::string>> precheck(const std::string& residency, const std::string& to, bool terminate,
@@ -108,6 +112,9 @@ class Api {
 
   ApiSetup setup_;
   Roles roles_;
+  // For what every receiver asks at each of its looks: one session, not one for each question.
+  std::mutex store_mutex_;
+  std::unique_ptr<replication::Store> store_;  // null at a voter
 };
 
 }  // namespace domicile::agent

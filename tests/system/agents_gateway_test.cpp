@@ -144,7 +144,7 @@ TEST_F(AgentsGateway, WithAllAgentsAndTheQuorumDeadItServesUntilTheLeaseEndsAndT
   for (const auto& region : Regions::all()) regions_->etcd().start(region);
   regions_->etcd().await_healthy();
   for (const auto& region : Regions::all()) regions_->start_agent(region);
-  ASSERT_TRUE(regions_->serves("us", kUs, 0, 30 * kSecond)) << told();
+  ASSERT_TRUE(regions_->serves("us", kUs, 0)) << told();
   for (const auto& region : Regions::all())
     EXPECT_TRUE(eventually([&] { return post(region) == 201; })) << region << told();
   EXPECT_EQ(regions_->missing(kUs, "us"), std::vector<std::int64_t>{});

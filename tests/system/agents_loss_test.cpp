@@ -138,8 +138,7 @@ TEST(AgentsTakeover, ARegionIsKilledAndWhoTakesOverIsKilledAfterEveryStep) {
   EXPECT_EQ(regions.writable("us"), std::vector<std::string>{kEu});
   EXPECT_EQ(regions.missing(kEu, "us"), std::vector<std::int64_t>{});
   // The third region's copy stood where the new owner's did, or is made equal to it.
-  EXPECT_TRUE(eventually([&] { return regions.copy_state(kWest, "us") == "following"; }, 60 * kSecond))
-      << regions.told();
+  EXPECT_TRUE(eventually([&] { return regions.copy_state(kWest, "us") == "following"; })) << regions.told();
   EXPECT_TRUE(eventually([&] { return regions.rows(kWest, "us") == regions.rows(kEu, "us"); })) << regions.told();
 }
 

@@ -76,26 +76,26 @@ TEST(AgentsStandby, AnOwnerKilledUnderLoadLosesNothingThatItAcknowledged) {
   Writers writers(regions, "us", {kLevels[0], kLevels[1], kLevels[2], kLevels[0]});
   ASSERT_TRUE(writers.until_more(200)) << regions.told();
   regions.kill_region(kUs);
-  ASSERT_TRUE(regions.serves("us", kEu, 2, 60 * kSecond)) << regions.told();
+  ASSERT_TRUE(regions.serves("us", kEu, 2)) << regions.told();
   EXPECT_EQ(regions.record("us").cause, authority::Cause::automatic);
   EXPECT_EQ(regions.missing(kEu, "us"), std::vector<std::int64_t>{});
 
   // The third region follows the new owner, and writes that had to wait for it go on.
   ASSERT_TRUE(covered(regions, kWest)) << regions.told();
-  ASSERT_TRUE(writers.until_more(50, 30 * kSecond)) << regions.told();
+  ASSERT_TRUE(writers.until_more(50)) << regions.told();
   writers.stop();
   EXPECT_GT(writers.acknowledged_at(kEu), 0);
 
   // What the killed one had committed and nobody was told of is salvage; nothing else is.
   regions.start_region(kUs);
-  ASSERT_TRUE(eventually([&] { return regions.copy_state(kUs, "us") == "following"; }, 60 * kSecond)) << regions.told();
+  ASSERT_TRUE(eventually([&] { return regions.copy_state(kUs, "us") == "following"; })) << regions.told();
   EXPECT_EQ(regions.missing(kEu, "us"), std::vector<std::int64_t>{});
   EXPECT_TRUE(eventually([&] { return regions.rows(kUs, "us") == regions.rows(kEu, "us"); })) << regions.told();
 
   // And back by a planned switch, whose first writes wait for the region that was left.
   ASSERT_TRUE(eventually([&] { return regions.order_switch("us", kUs).has_value(); })) << regions.told();
-  ASSERT_TRUE(regions.serves("us", kUs, 3, 30 * kSecond)) << regions.told();
-  ASSERT_TRUE(eventually([&] { return !covered_by(regions.record("us")).empty(); }, 30 * kSecond)) << regions.told();
+  ASSERT_TRUE(regions.serves("us", kUs, 3)) << regions.told();
+  ASSERT_TRUE(eventually([&] { return !covered_by(regions.record("us")).empty(); })) << regions.told();
   EXPECT_EQ(regions.write(kUs, "us"), "");
   EXPECT_EQ(regions.missing(kUs, "us"), std::vector<std::int64_t>{});
 }
@@ -141,7 +141,7 @@ void stops_and_takes_over(const std::string& guard) {
   regions.kill_region(kUs);
   ASSERT_TRUE(over(write, 10 * kSecond));
   EXPECT_NE(write.get(), "");
-  ASSERT_TRUE(regions.serves("us", kEu, 2, 60 * kSecond)) << regions.told();
+  ASSERT_TRUE(regions.serves("us", kEu, 2)) << regions.told();
   EXPECT_EQ(regions.record("us").cause, authority::Cause::automatic);
   EXPECT_EQ(regions.missing(kEu, "us"), std::vector<std::int64_t>{});
   write = slow_write(regions, kEu, regions.next_row());
@@ -168,7 +168,7 @@ TEST(AgentsStandbyGoesOn, TheRecordSaysSoBeforeAnythingIsAcknowledgedAndATakeove
   regions.gate(kUs).kill();
   auto write = slow_write(regions, kUs, regions.next_row());
   const Ending ending{regions};
-  ASSERT_TRUE(regions.reached(kUs, "residency.before_swap@us", 30 * kSecond)) << regions.told();
+  ASSERT_TRUE(regions.reached(kUs, "residency.before_swap@us")) << regions.told();
   EXPECT_FALSE(over(write, kSecond));
   EXPECT_EQ(covered_by(regions.record("us")), kEu);
   regions.let_go(kUs, "residency.before_swap@us");
@@ -198,7 +198,7 @@ TEST(AgentsStandbyGoesOn, TheRecordSaysSoBeforeAnythingIsAcknowledgedAndATakeove
       << regions.told();
   EXPECT_EQ(regions.record("us").owner, kUs);
   must(regions.post(kEu, "/v1/approve", {{"proposal", proposal}, {"reason", "the region is lost"}}));
-  ASSERT_TRUE(regions.serves("us", kEu, 2, 60 * kSecond)) << regions.told();
+  ASSERT_TRUE(regions.serves("us", kEu, 2)) << regions.told();
   EXPECT_EQ(regions.record("us").cause, authority::Cause::approved);
   EXPECT_EQ(regions.write(kEu, "us"), "") << "without a standby, as the topology says";
   EXPECT_EQ(regions.missing(kEu, "us").size(), 1u) << "that is what the person was asked about";

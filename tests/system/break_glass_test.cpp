@@ -30,7 +30,7 @@ TEST(BreakGlass, OpensTheStandbyOnceEverySilentSiteIsAttestedAndEndsWithAnAdopte
         .value()
         .integer_or(0, 0, -1);
   };
-  ASSERT_TRUE(eventually([&] { return sites.serves(kHome, "eu") && sites.serves(kHome, "directory"); }, 30 * kSecond))
+  ASSERT_TRUE(eventually([&] { return sites.serves(kHome, "eu") && sites.serves(kHome, "directory"); }))
       << sites.told(kHome);
   // A tenant and a row that the standby has, before anything is lost.
   {

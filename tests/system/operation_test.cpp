@@ -23,11 +23,10 @@ class Operation : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     sites_ = std::make_unique<OperatedSites>(kSchema, kData);
-    ASSERT_TRUE(
-        eventually([] { return sites_->serves(kHome, "eu") && sites_->serves(kHome, "directory"); }, 30 * kSecond))
+    ASSERT_TRUE(eventually([] { return sites_->serves(kHome, "eu") && sites_->serves(kHome, "directory"); }))
         << sites_->told(kHome);
     ASSERT_TRUE(admin(kHome).exec("INSERT INTO domicile.tenant VALUES ('acme', 'eu', false)"));
-    ASSERT_TRUE(eventually([] { return ready(); }, 30 * kSecond)) << sites_->told(kStandby);
+    ASSERT_TRUE(eventually([] { return ready(); })) << sites_->told(kStandby);
   }
   static void TearDownTestSuite() { sites_.reset(); }
   static postgres::Connection admin(const std::string& site) { return sites_->servers[site]->open("postgres"); }
@@ -62,11 +61,11 @@ TEST_F(Operation, ASwitchIsRefusedBeforeItDrainsWhileTheSchemasDiffer) {
       30 * kSecond));
   EXPECT_EQ(sites_->cli(kStandby, {"status"}).exit_code, 5);
   ASSERT_TRUE(standby.exec("ALTER TABLE app.orders ALTER COLUMN customer_email DROP NOT NULL"));
-  ASSERT_TRUE(eventually([&] { return ready(); }, 30 * kSecond)) << sites_->residency(kStandby, "eu");
+  ASSERT_TRUE(eventually([&] { return ready(); })) << sites_->residency(kStandby, "eu");
 }
 
 TEST_F(Operation, AHolderOfTheFenceIsNamedAndOnlyEndedWhenAPersonSaysSo) {
-  ASSERT_TRUE(eventually([&] { return sites_->serves(kHome, "eu") && ready(); }, 30 * kSecond));
+  ASSERT_TRUE(eventually([&] { return sites_->serves(kHome, "eu") && ready(); }));
   auto shop = sites_->servers[kHome]->open("postgres", "shop");
   ASSERT_TRUE(eventually([&] { return shop.exec(kInsert).has_value(); }));
   ASSERT_TRUE(shop.exec("BEGIN"));
@@ -85,7 +84,7 @@ TEST_F(Operation, AHolderOfTheFenceIsNamedAndOnlyEndedWhenAPersonSaysSo) {
     return sites_->cli(kHome, {"switch", "eu", "--to", kStandby, "--reason", "test", "--dry-run"}).err.find(holder) !=
            std::string::npos;
   }));
-  ASSERT_TRUE(eventually([&] { return ready(); }, 30 * kSecond)) << sites_->told(kStandby);
+  ASSERT_TRUE(eventually([&] { return ready(); })) << sites_->told(kStandby);
   const auto switched = order(kHome, kStandby, {"--terminate"});
   ASSERT_EQ(switched.exit_code, 0) << switched.err;
   const auto phases = parse_json(switched.out, "the switch");
@@ -122,8 +121,8 @@ TEST_F(Operation, WhatSomebodyChangesBehindTheAgentsBacksIsMendedOrTold) {
   ASSERT_TRUE(home.exec("ALTER EVENT TRIGGER " + follow + " DISABLE"));  // else the guard mends itself at once
   ASSERT_TRUE(home.exec("ALTER TABLE app.orders DISABLE TRIGGER USER"));
   for (const auto& publication : publications)
-    EXPECT_TRUE(eventually([&] { return published(publication) == "1"; }, 30 * kSecond)) << sites_->told(kHome);
-  EXPECT_TRUE(eventually([&] { return scalar(kHome, guarded) == triggers; }, 30 * kSecond)) << sites_->told(kHome);
+    EXPECT_TRUE(eventually([&] { return published(publication) == "1"; })) << sites_->told(kHome);
+  EXPECT_TRUE(eventually([&] { return scalar(kHome, guarded) == triggers; })) << sites_->told(kHome);
   // A link's receiver is repaired, but what is missing in a salvage publication is so for ever: that stays told.
   EXPECT_TRUE(eventually([&] {
     return sites_->cli(kHome, {"status"}).out.find("rows that were written meanwhile may be missing") !=
@@ -138,7 +137,7 @@ TEST_F(Operation, WhatSomebodyChangesBehindTheAgentsBacksIsMendedOrTold) {
   EXPECT_TRUE(eventually(red, 60 * kSecond)) << sites_->cli(kHome, {"status"}).out;
   EXPECT_EQ(sites_->cli(kHome, {"status"}).exit_code, 5);
   ASSERT_TRUE(home.exec("ALTER TABLE app.orders DROP COLUMN note"));
-  EXPECT_TRUE(eventually([&] { return !red(); }, 30 * kSecond));
+  EXPECT_TRUE(eventually([&] { return !red(); }));
   EXPECT_EQ(scalar(kHome, counts), before) << "no slot and no publication went";
 }
 
@@ -149,8 +148,7 @@ TEST_F(Operation, ARevokedCertificateIsRefusedWithinAMinute) {
           5 * kSecond);
   ASSERT_TRUE(serial && serial->out.starts_with("serial="));
   ASSERT_TRUE(write_file(sites_->folder(kHome) / "revoked", "# lost laptop\n" + serial->out)) << "as openssl prints it";
-  EXPECT_TRUE(
-      eventually([&] { return sites_->call(kHome, "GET", "/v1/status", {}, "operate").status == 403; }, 60 * kSecond));
+  EXPECT_TRUE(eventually([&] { return sites_->call(kHome, "GET", "/v1/status", {}, "operate").status == 403; }));
   EXPECT_EQ(sites_->call(kHome, "GET", "/v1/status", {}, "break-glass").status, 200) << "another one is not";
 }
 
@@ -173,14 +171,14 @@ class NoRepair {
 };
 
 TEST_F(Operation, ACopyThatRowsWereKeptFromBecomesResyncByItselfAndIsRepaired) {
-  ASSERT_TRUE(eventually([&] { return sites_->serves(kHome, "eu") || sites_->serves(kStandby, "eu"); }, 30 * kSecond));
+  ASSERT_TRUE(eventually([&] { return sites_->serves(kHome, "eu") || sites_->serves(kStandby, "eu"); }));
   const std::string owner = sites_->serves(kHome, "eu") ? kHome : kStandby, other = owner == kHome ? kStandby : kHome;
   const auto copy = [&] { return sites_->residency(other, "eu")["copy"]; };
-  ASSERT_TRUE(eventually([&] { return copy()["state"] == "following"; }, 30 * kSecond)) << sites_->told(other);
+  ASSERT_TRUE(eventually([&] { return copy()["state"] == "following"; })) << sites_->told(other);
   NoRepair no_repair(*sites_, other, "eu");
   ASSERT_TRUE(admin(owner).exec("ALTER PUBLICATION " + link_of("eu", owner, other) + " DROP TABLE app.orders"));
   ASSERT_TRUE(eventually([&] { return admin(owner).exec(kInsert).has_value(); })) << "which the link does not carry";
-  EXPECT_TRUE(eventually([&] { return copy()["state"] == "resync"; }, 30 * kSecond)) << sites_->told(other);
+  EXPECT_TRUE(eventually([&] { return copy()["state"] == "resync"; })) << sites_->told(other);
   EXPECT_NE(copy().value("why", "").find("was changed by somebody"), std::string::npos) << copy();
   const auto refused = order(owner, other, {});
   EXPECT_NE(refused.exit_code, 0);
@@ -196,19 +194,17 @@ TEST_F(Operation, ACopyThatRowsWereKeptFromBecomesResyncByItselfAndIsRepaired) {
       30 * kSecond))
       << sites_->cli(owner, {"status"}).out;
   no_repair.end();
-  EXPECT_TRUE(eventually([&] { return copy()["state"] == "following"; }, 60 * kSecond)) << sites_->told(other);
+  EXPECT_TRUE(eventually([&] { return copy()["state"] == "following"; })) << sites_->told(other);
   const char* const rows = "SELECT count(*), max(id) FROM app.orders WHERE residency = 'eu'";
   EXPECT_TRUE(eventually([&] { return scalar(owner, rows) == scalar(other, rows); }));
-  EXPECT_TRUE(
-      eventually([&] { return sites_->cli(owner, {"status"}).out.find("anew") == std::string::npos; }, 30 * kSecond))
+  EXPECT_TRUE(eventually([&] { return sites_->cli(owner, {"status"}).out.find("anew") == std::string::npos; }))
       << sites_->cli(owner, {"status"}).out;
 }
 
 TEST_F(Operation, ALostSlotIsToldAtItsOwnerAndEndsTheCopyThatItFedUntilItIsRepaired) {
   const std::string slot = link_of("directory", kHome, kStandby);
   const auto copy = [&] { return sites_->residency(kStandby, "directory")["copy"]; };
-  ASSERT_TRUE(
-      eventually([&] { return sites_->serves(kHome, "directory") && copy()["state"] == "following"; }, 30 * kSecond));
+  ASSERT_TRUE(eventually([&] { return sites_->serves(kHome, "directory") && copy()["state"] == "following"; }));
   NoRepair no_repair(*sites_, kStandby, "directory");
   auto home = admin(kHome);
   ASSERT_TRUE(eventually([&] {
@@ -216,15 +212,15 @@ TEST_F(Operation, ALostSlotIsToldAtItsOwnerAndEndsTheCopyThatItFedUntilItIsRepai
                     "'");
     return home.exec("SELECT pg_drop_replication_slot('" + slot + "')").has_value();
   }));
-  EXPECT_TRUE(eventually([&] { return copy()["state"] == "resync"; }, 30 * kSecond)) << sites_->told(kStandby);
+  EXPECT_TRUE(eventually([&] { return copy()["state"] == "resync"; })) << sites_->told(kStandby);
   EXPECT_NE(copy().value("why", "").find(slot + " is absent"), std::string::npos) << copy();
   EXPECT_TRUE(eventually([&] {
     return sites_->cli(kHome, {"status"}).out.find("slot " + slot + " is absent") != std::string::npos;
   })) << sites_->cli(kHome, {"status"}).out;
   EXPECT_EQ(sites_->cli(kStandby, {"status"}).exit_code, 5);
   no_repair.end();
-  EXPECT_TRUE(eventually([&] { return copy()["state"] == "following"; }, 60 * kSecond)) << sites_->told(kStandby);
-  EXPECT_TRUE(eventually([&] { return sites_->cli(kStandby, {"status"}).exit_code == 0; }, 30 * kSecond))
+  EXPECT_TRUE(eventually([&] { return copy()["state"] == "following"; })) << sites_->told(kStandby);
+  EXPECT_TRUE(eventually([&] { return sites_->cli(kStandby, {"status"}).exit_code == 0; }))
       << sites_->cli(kStandby, {"status"}).out;
 }
 

@@ -111,10 +111,8 @@ TEST(Runbooks, ALostRegionAndItsReturn) {
         << regions.told();
   // The page tells it with eu-central-1 as the new owner.
   if (regions.record("us").owner != kEu) {
-    ASSERT_TRUE(eventually([&] { return regions.copy_state(kEu, "us") == "following"; }, 60 * kSecond))
-        << regions.told();
-    ASSERT_TRUE(eventually([&] { return regions.order_switch("us", kEu).has_value(); }, 30 * kSecond))
-        << regions.told();
+    ASSERT_TRUE(eventually([&] { return regions.copy_state(kEu, "us") == "following"; })) << regions.told();
+    ASSERT_TRUE(eventually([&] { return regions.order_switch("us", kEu).has_value(); })) << regions.told();
     ASSERT_TRUE(regions.serves("us", kEu)) << regions.told();
   }
   {
@@ -129,8 +127,7 @@ TEST(Runbooks, ALostRegionAndItsReturn) {
 
   regions.start_region(kUs);
   for (const char* residency : {"us", "directory"})
-    ASSERT_TRUE(eventually([&] { return regions.copy_state(kUs, residency) == "following"; }, 60 * kSecond))
-        << regions.told();
+    ASSERT_TRUE(eventually([&] { return regions.copy_state(kUs, residency) == "following"; })) << regions.told();
   ASSERT_TRUE(regions.settled()) << regions.told();
   int applied = 0;
   follow(regions, "region-returning.md", [&](const Typed& typed, const Outcome& done) {
@@ -190,10 +187,8 @@ TEST(Runbooks, ALinkThatTheGateHasCut) {
       return;
     }
     // Only a comparison brings the row whose log was given up.
-    EXPECT_TRUE(eventually([&] { return !held() && regions.missing(kUs, "eu").empty(); }, 60 * kSecond))
-        << regions.told();
-    EXPECT_TRUE(eventually([&] { return regions.copy_state(kUs, "eu") == "following"; }, 60 * kSecond))
-        << regions.told();
+    EXPECT_TRUE(eventually([&] { return !held() && regions.missing(kUs, "eu").empty(); })) << regions.told();
+    EXPECT_TRUE(eventually([&] { return regions.copy_state(kUs, "eu") == "following"; })) << regions.told();
   });
   EXPECT_FALSE(held()) << regions.told();
 }
@@ -236,7 +231,7 @@ TEST(Runbooks, TheQuorumIsLost) {
     }
   });
   EXPECT_TRUE(adopted);
-  EXPECT_TRUE(regions.serves("eu", kEu, 2, 30 * kSecond)) << regions.told();
+  EXPECT_TRUE(regions.serves("eu", kEu, 2)) << regions.told();
   EXPECT_TRUE(eventually([&] { return !glass(); })) << regions.told();
   EXPECT_EQ(regions.missing(kEu, "eu"), std::vector<std::int64_t>{});
 }
@@ -247,8 +242,7 @@ TEST(Runbooks, NoLawfulStandby) {
   ASSERT_TRUE(eventually([&] { return regions.missing(kWest, "eu").empty(); })) << regions.told();
   regions.kill_database(kWest);
   regions.kill_region(kEu);
-  ASSERT_TRUE(eventually([&] { return regions.status(kUs, "eu").value("owner_expired", false); }, 60 * kSecond))
-      << regions.told();
+  ASSERT_TRUE(eventually([&] { return regions.status(kUs, "eu").value("owner_expired", false); })) << regions.told();
   std::string proposal;
   follow(regions, "no-lawful-standby.md", [&](const Typed& typed, const Outcome& done) {
     const auto& words = typed.words;
@@ -268,7 +262,7 @@ TEST(Runbooks, NoLawfulStandby) {
     } else if (typed.at == kWest && words.back() != "--json") {
       EXPECT_EQ(done.out.find("domicile approve " + proposal) != std::string::npos, !proposal.empty()) << done.out;
       if (!proposal.empty()) must(regions.post(kWest, "/v1/approve", {{"proposal", proposal}, {"reason", "a story"}}));
-      EXPECT_TRUE(regions.serves("eu", kWest, 2, 60 * kSecond)) << regions.told();
+      EXPECT_TRUE(regions.serves("eu", kWest, 2)) << regions.told();
     }
   });
   EXPECT_TRUE(regions.serves("eu", kWest)) << regions.told();

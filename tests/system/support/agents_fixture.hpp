@@ -84,7 +84,7 @@ class Regions {
   // Stall points of a region's agent, see base/stall.hpp.
   void stop_at(const std::string& region, const std::string& point) { touch(region, point + ".stop"); }
   void kill_at(const std::string& region, const std::string& point) { touch(region, point + ".kill"); }
-  bool reached(const std::string& region, const std::string& point, Micros timeout = 15 * kSecond);
+  bool reached(const std::string& region, const std::string& point, Micros timeout = kPatient);
   bool standing(const std::string& region, const std::string& point) const;  // a kill file that waits
   void let_go(const std::string& region, const std::string& point);          // and forgets that it was reached
   void forget_stalls();
@@ -93,7 +93,7 @@ class Regions {
   Json get(const std::string& region, const std::string& path);
   Result<Json> post(const std::string& region, const std::string& path, const Json& body);
   // True once every loop of the region's agent has gone round so many times more.
-  bool passes_on(const std::string& region, int count, Micros timeout = 60 * kSecond);
+  bool passes_on(const std::string& region, int count, Micros timeout = kPatient);
   Json status(const std::string& region, const std::string& residency);  // one residency's part of /v1/status
   Outcome cli(std::vector<std::string> words, Micros timeout = 60 * kSecond);
   Result<Json> order_switch(const std::string& residency, const std::string& to);
@@ -106,8 +106,8 @@ class Regions {
 
   // True once `owner` serves the residency at an epoch of at least `epoch` and its lease is open.
   bool serves(const std::string& residency, const std::string& owner, authority::Epoch epoch = 0,
-              Micros timeout = 20 * kSecond);
-  bool settled(Micros timeout = 40 * kSecond);  // every copy that is not resync follows its owner, with known lag
+              Micros timeout = kPatient);
+  bool settled(Micros timeout = kPatient);  // every copy that is not resync follows its owner, with known lag
   std::string copy_state(const std::string& region, const std::string& residency);
 
   // What the guard of a region's database says: open (and its lease not over), fenced or closed, the epoch.

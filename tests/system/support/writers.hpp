@@ -25,7 +25,7 @@ class Writers {
     const std::lock_guard lock(mutex_);
     return at_[region];
   }
-  bool until_more(int count, Micros timeout = 10 * kSecond) {
+  bool until_more(int count, Micros timeout = kPatient) {
     const int now = acknowledged_;
     return eventually([&] { return acknowledged_ >= now + count; }, timeout);
   }
