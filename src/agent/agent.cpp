@@ -48,10 +48,13 @@ authority::Timing timing_of(const topology::Lease& lease) {
 }
 
 authority::Rules rules_of(const topology::Residency& residency) {
-  authority::Rules rules{
-      residency.name, residency.home, {}, residency.rpo, residency.failover == topology::Failover::automatic,
-      residency.calm,
-      residency.without_standby == topology::WithoutStandby::go_on};
+  authority::Rules rules{residency.name,
+                         residency.home,
+                         {},
+                         residency.rpo,
+                         residency.failover == topology::Failover::automatic,
+                         residency.calm,
+                         residency.without_standby == topology::WithoutStandby::go_on};
   if (residency.failback == topology::Failback::automatic) rules.failback = residency.quiet;
   for (const auto& standby : residency.standby) rules.standbys.push_back(standby);
   return rules;

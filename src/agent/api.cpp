@@ -281,7 +281,9 @@ HttpReply Api::link(const HttpCall& call, const std::string& residency) {
     return reply({{"what", "no such link begins here"}, {"kind", "invalid_input"}}, 404);
   const std::lock_guard lock(store_mutex_);
   const auto lost = store_->lost_to_receiver({residency, from->second, to->second});
-  return lost ? reply({{"lost", *lost}}) : refuse(lost.error());
+  // Not open, its database may be another one than was told of (behind_own_marker): it proves nothing about a copy.
+  const bool open = setup_.beat->seen().get()->leases.contains(residency);
+  return lost ? reply({{"lost", *lost}, {"open", open}}) : refuse(lost.error());
 }
 
 PrecheckSetup Api::precheck_setup() const { return {setup_.config->region, setup_.peers, setup_.make_store}; }

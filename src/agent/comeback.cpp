@@ -85,7 +85,7 @@ Result<Comeback::Surplus> Comeback::keep_by_log(const std::string& residency, co
   const auto at = handover ? handover->at : std::nullopt;
   if (at && at->comparable_with(here)) run.base = at->lsn;
   run.upto = here.lsn;
-  run.lost = authority::not_on_this_disk(at, here);
+  run.lost = authority::not_on_this_disk(at, copy.position.value_or(here));
 
   // The slot to the next owner holds just what that one never got: it may stand behind `base` where nothing of the
   // residency lay between. Any other holds as much where its receiver got no further.
@@ -141,7 +141,7 @@ Result<void> Comeback::keep_differing(const std::string& residency, const Copy& 
   const auto here = TRY(postgres::links::own_position(sql));
   const bool owned = copy.source == setup_.config->region;
   run.upto = owned ? here.lsn : copy.position ? copy.position->lsn : 0;
-  run.lost = owned && handover ? authority::not_on_this_disk(handover->at, here) : "";
+  run.lost = owned && handover ? authority::not_on_this_disk(handover->at, copy.position.value_or(here)) : "";
   run.note = "no slot has kept the log: found by comparing rows with the owner's";
   std::vector<salvage::Entry> entries;
   for (const auto& table : tables) {

@@ -131,6 +131,7 @@ void DriftLoop::prove_copy(const std::string& residency, const std::string& sour
   const auto theirs = setup_.peers->call(
       source, "GET", fmt::format("/v1/links/{}?from={}&to={}", residency, source, setup_.region), Json(), kAsk);
   if (!theirs) return;  // it is gone, or older than this question; its database is not asked either
+  if (!member_or<bool>(*theirs, "open", true).value_or(false)) return;
   const auto lost = member_or<std::string>(*theirs, "lost", "").value_or("");
   const auto proven = lost.empty() ? store_->compare_with_source(inbound)
                                    : store_->mark_resync(inbound, fmt::format("at {}: {}", source, lost));

@@ -84,6 +84,17 @@ void ResidencyLoop::look() {
   }
 }
 
+Micros ResidencyLoop::last_commit() const {
+  const auto markers = setup_.markers->get();
+  const auto committed = markers->committed_at.find(setup_.rules.residency);
+  return std::max(markers->pulse_at, committed == markers->committed_at.end() ? 0 : committed->second);
+}
+
+bool ResidencyLoop::commits() const {
+  const Micros last = last_commit();
+  return last != 0 && monotonic_now() - last < kFreshMarker;
+}
+
 authority::Local ResidencyLoop::local_state(const QuorumSeen& quorum) const {
   authority::Local local;
   local.region = setup_.region;
@@ -93,13 +104,9 @@ authority::Local ResidencyLoop::local_state(const QuorumSeen& quorum) const {
   }
   if (const auto allowed = quorum.allowed.find(setup_.rules.residency); allowed != quorum.allowed.end())
     local.opened = allowed->second;
-  const auto markers = setup_.markers->get();
-  const auto committed = markers->committed_at.find(setup_.rules.residency);
-  const Micros last_commit =
-      std::max(markers->pulse_at, committed == markers->committed_at.end() ? 0 : committed->second);
-  local.can_write = last_commit != 0 && monotonic_now() - last_commit < kFreshMarker;
+  local.can_write = commits() && history_known_;
   // This process has seen nothing from before its start, so a database that is still coming up has its patience, too.
-  local.cannot_write_since = std::max(last_commit, begun_at_);
+  local.cannot_write_since = std::max(last_commit(), begun_at_);
   const auto copy = setup_.disk->copy(setup_.rules.residency);
   if (record_) {
     // Whether a copy that still flows has reached the fence is seen when its link has stopped, before it opens.
@@ -108,6 +115,7 @@ authority::Local ResidencyLoop::local_state(const QuorumSeen& quorum) const {
     local.resync = !authority::barred_here(copy, asked, setup_.region).empty();
   }
   local.no_rows = copy.state == Copy::State::none;
+  if (record_ && past(copy)) local.behind = copy.why;
   const auto copies = setup_.copies->get();
   if (const auto seen = copies->find(setup_.rules.residency); seen != copies->end()) {
     local.copy_complete = seen->second.health.complete && seen->second.health.trouble.empty();
@@ -133,6 +141,7 @@ Decision ResidencyLoop::decide(const QuorumSeen& quorum) {
   if (record_) view.authorities[setup_.rules.residency] = *record_;
   end_approvals(view);
   observed = authority::observe(std::move(observed), view, {}, monotonic_now());
+  history_known_ = judge_own_history(quorum);
   const auto local = local_state(quorum);
   const auto seen_sight = quorum.observed.sights.find(setup_.rules.residency);
   if (seen_sight != quorum.observed.sights.end() && record_ &&
@@ -237,6 +246,7 @@ void ResidencyLoop::act(const Decision& decision, const QuorumSeen&) {
 
 // A process that has just started, or whose lease lapsed, opens only when a majority of the sites knows nothing higher.
 void ResidencyLoop::reopen() {
+  if (!history_known_) return;
   const KnownEpoch known{record_->value.epoch, setup_.region};
   const auto vote = setup_.peers->persist_epoch(setup_.rules.residency, known, 2 * kSecond);
   if (vote.majority())
@@ -252,6 +262,36 @@ void ResidencyLoop::reopen() {
   setup_.beat->look_now();
   setup_.events->add("lease.reopen", "opened again at the epoch that it owned", setup_.rules.residency, known.epoch);
   retry_at_ = monotonic_now() + kRetry;
+}
+
+// This region's own, of the epoch that the record says it owns, and found to be older than what was told of it.
+bool ResidencyLoop::past(const Copy& copy) const {
+  return copy.state == Copy::State::resync && copy.source == setup_.region && record_->value.owner == setup_.region &&
+         record_->value.mode != Mode::moving && copy.epoch == record_->value.epoch;
+}
+
+// A disk may have been put back to an older day while this region was away: whoever owns by the record and has not
+// opened looks first. False: the database has not said what it holds.
+bool ResidencyLoop::judge_own_history(const QuorumSeen& quorum) {
+  if (!record_ || record_->value.owner != setup_.region || record_->value.mode == Mode::moving) return true;
+  const std::string& residency = setup_.rules.residency;
+  const authority::Epoch epoch = record_->value.epoch;
+  const auto allowed = quorum.allowed.find(residency);
+  if (allowed != quorum.allowed.end() && allowed->second == epoch) return true;
+  if (past(setup_.disk->copy(residency))) return true;
+  if (!commits()) return false;
+  const auto held = setup_.store->held(residency);
+  if (!held) return trouble("cannot see what the database here holds", held.error()), false;
+  std::optional<authority::Marker> told;
+  if (const auto beat = quorum.view.beats.find(setup_.region); beat != quorum.view.beats.end())
+    if (const auto marker = beat->second.value.markers.find(residency); marker != beat->second.value.markers.end())
+      told = marker->second;
+  const auto why = authority::behind_own_marker(told, held->marker, epoch);
+  if (why.empty()) return true;
+  const auto kept = setup_.disk->persist_copy(residency, {Copy::State::resync, setup_.region, epoch, held->at, why});
+  if (!kept) return trouble("cannot keep what the copy here is", kept.error()), false;
+  setup_.events->add("copy.resync", why, residency, epoch);
+  return true;
 }
 
 // With rpo 0 nothing is acknowledged in a new epoch before its commits wait for whom they must.
@@ -271,6 +311,7 @@ void ResidencyLoop::own_copy() {
 }
 
 void ResidencyLoop::drain() {
+  if (!history_known_) return;
   const Record record = *record_;
   const auto left = actor_.drain(record, record.value.switch_id == terminate_for_);
   if (left) {

@@ -91,6 +91,10 @@ class ResidencyLoop {
   bool seen_since_standstill(const authority::Copy& copy);
   void follow_again(const authority::Copy& copy);
   void close_if_not_ours();
+  bool past(const authority::Copy& copy) const;
+  bool judge_own_history(const QuorumSeen& quorum);
+  Micros last_commit() const;  // of a marker or a pulse; 0: none yet
+  bool commits() const;
   void own_copy();
   bool commits_wait() const;
   void order_switch();
@@ -118,6 +122,7 @@ class ResidencyLoop {
   std::string
       terminate_for_;  // the switch whose holders may be ended; forgotten with the process, which then rolls back
   std::optional<Micros> no_majority_since_;  // monotonic: the sites do not agree to our epoch
+  bool history_known_ = true;                // the database has said whether it holds what was told from here
   bool stands_ = false;                      // the copy was seen stopped,
   Micros stands_since_ = 0;                  // since then
   Micros follow_at_ = 0, follow_pause_ = 0;  // of a link that an error ended

@@ -163,8 +163,9 @@ SwitchResult SwitchActor::open(const Record& record) {
   // These only matter to a process that lives: a new start does them again.
   for (const auto step : {OpenStep::persist_epochs, OpenStep::swap_serving, OpenStep::publish})
     done.erase(std::string(authority::name_of(step)));
+  // Its own history, whether or not all of it is here: there is no link that would have to end first.
   const bool was_owner =
-      setup_.disk->copy(setup_.residency).state == authority::Copy::State::owner && record.value.owner == setup_.region;
+      setup_.disk->copy(setup_.residency).source == setup_.region && record.value.owner == setup_.region;
   const bool first = record.value.history.empty();
   if (vote_for_ != record.value.switch_id || !vote_.valid()) {
     vote_for_ = record.value.switch_id;
@@ -254,8 +255,10 @@ Result<std::string> SwitchActor::swap_serving(const Record& record) {
   if (!TRY(wait_for(setup_.limits.standbys, [&]() -> Result<bool> { return setup_.commits_wait(); })))
     return fail(Kind::unavailable, "commits here do not wait for a standby yet", "domicile status says why");
   const auto copy = setup_.disk->copy(setup_.residency);
-  const bool stopped = copy.state == authority::Copy::State::stopped;
-  const auto next = authority::serving_record(record.value, wall_now(), stopped ? copy.position : std::nullopt);
+  // From where it goes on: what it had of another's epoch, or what is left of its own on a disk that was put back.
+  using enum authority::Copy::State;
+  const bool begins = copy.state == stopped || (copy.state == resync && copy.source == setup_.region);
+  const auto next = authority::serving_record(record.value, wall_now(), begins ? copy.position : std::nullopt);
   if (next.cause == authority::Cause::broken_glass) return serve_by_glass(next);
   Ride ride{{setup_.residency, record.text, next}};
   auto answer = ride.answer->get_future();

@@ -45,8 +45,14 @@ std::optional<std::vector<Opened>> opened_since(const Copy& copy, const Record& 
   return later;
 }
 
+// One owner went on with its own history, all of it.
+bool went_on(const std::vector<Opened>& later, const std::string& owner) {
+  return std::ranges::all_of(later, [&](const Opened& opened) { return opened.owner == owner && !opened.base; });
+}
+
 CopyStep resync(const Copy& copy, std::string why) {
   Copy next = copy;
+  if (copy.state == Copy::State::owner) next.position.reset();  // a fence says nothing any more
   next.state = Copy::State::resync;
   next.why = why;
   return {CopyAct::mark_resync, next, why};
@@ -66,8 +72,7 @@ CopyStep from_standstill(const Copy& copy, const Record& record) {
     if (record.owner != copy.source) return {CopyAct::keep, copy, ""};
     return follow(Opened{copy.epoch, copy.source, {}}, "nobody else opened since");
   }
-  const bool same_owner = std::ranges::all_of(*later, [&](const Opened& o) { return o.owner == copy.source; });
-  if (same_owner && copy.state != Copy::State::owner)
+  if (went_on(*later, copy.source) && copy.state != Copy::State::owner)
     return follow(later->back(), "the same owner opened again, nobody else in between");
   const Opened& first = later->front();
   const bool one_owner_since = std::ranges::all_of(*later, [&](const Opened& o) { return o.owner == first.owner; });
@@ -132,9 +137,7 @@ std::optional<Handover> handover_of(const Copy& copy, const Record& record) {
 OnlyHere only_here(const Copy& copy, const Record& record, const std::string& region) {
   if (copy.source == region) return OnlyHere::own_log;
   const auto later = opened_since(copy, record);
-  if (later && record.owner == copy.source &&
-      std::ranges::all_of(*later, [&](const Opened& opened) { return opened.owner == copy.source; }))
-    return OnlyHere::as_source;
+  if (later && record.owner == copy.source && went_on(*later, copy.source)) return OnlyHere::as_source;
   const auto handover = handover_of(copy, record);
   const bool known = handover && handover->at && copy.position && copy.position->comparable_with(*handover->at);
   return known && copy.position->lsn <= handover->at->lsn ? OnlyHere::nothing : OnlyHere::perhaps;
@@ -153,6 +156,17 @@ std::string not_on_this_disk(const std::optional<Position>& handover, const Posi
         "this disk is an older image, of {}: what had been committed behind {} is lost with the newer one",
         lsn_text(here.lsn), at);
   return "";
+}
+
+std::string behind_own_marker(const std::optional<Marker>& told, const std::optional<Marker>& here, Epoch epoch) {
+  if (!told || told->epoch != epoch) return "";  // nothing is known to have been acknowledged in it
+  const auto at = lsn_text(told->lsn);
+  if (!here || here->epoch != epoch)
+    return fmt::format("this database holds no marker of epoch {}, which was written here up to {}", epoch, at);
+  // The marker's row was written before the position that is told of it was read, and every later one after that.
+  if (here->clock_us == told->clock_us || here->lsn >= told->lsn) return "";
+  return fmt::format("this disk is an older image, of {}: epoch {} was written here up to {}", lsn_text(here->lsn),
+                     epoch, at);
 }
 
 std::string not_promotable(const Copy& copy, const Record& record) {

@@ -17,10 +17,12 @@ struct Copy {
     resync,     // not known to be a prefix of the owner's history: no target for anything until repaired
   };
   State state = State::none;
-  std::string source;                // whom it follows or followed; itself for an owner
-  Epoch epoch = 0;                   // the epoch of that history
-  std::optional<Position> position;  // stopped: the source's position applied here. owner, after a fence: the fence
-  std::string why = {};              // resync: what is known about it
+  std::string source;  // whom it follows or followed; itself for an owner
+  Epoch epoch = 0;     // the epoch of that history
+  // stopped: the source's position applied here. owner, after a fence: the fence. resync, of an epoch that was written
+  // here: where this disk ends, if that is before what was told of it
+  std::optional<Position> position;
+  std::string why = {};  // resync: what is known about it
   bool operator==(const Copy&) const = default;
 };
 
@@ -74,6 +76,12 @@ OnlyHere only_here(const Copy& copy, const Record& record, const std::string& re
 // words: it is another database, or an older image than the one from which the next owner got up to `handover`. Empty:
 // nothing.
 std::string not_on_this_disk(const std::optional<Position>& handover, const Position& here);
+
+// Why the database of `epoch`'s owner is not the one that was written in it, or is an older image of that one, in
+// words. Empty: it is. `told`: the last marker that the owner's own beat names, committed and on the disk before it was
+// told. `here`: the marker that the database holds now. Asked before whoever owns by the record opens again; an owner
+// that did not would serve the past, and take whatever it had acknowledged since from the standbys that have it.
+std::string behind_own_marker(const std::optional<Marker>& told, const std::optional<Marker>& here, Epoch epoch);
 
 // Why this copy must not become the owner's, or empty: it must be a prefix of the last epoch that anybody opened and,
 // where the record moves with a fence, hold everything up to it. Ask it before any takeover, and again after the

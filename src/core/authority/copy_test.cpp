@@ -103,6 +103,8 @@ const Row kRows[] = {
      serving("b", 5, kTakenAt90), CopyAct::follow, State::following},
     {"its later epoch as well", copy(State::stopped, "a", 4, at(90)),
      serving("b", 7, {{4, "a", {}}, {5, "b", {}, at(90)}, {7, "b", {}}}), CopyAct::follow, State::following},
+    {"further than where the same owner goes on from is resync", copy(State::stopped, "a", 4, at(91)),
+     serving("a", 5, {{4, "a", {}}, {5, "a", {}, at(90)}}), CopyAct::mark_resync, State::resync},
     {"before where it stood is resync", copy(State::stopped, "a", 4, at(89)), serving("b", 5, kTakenAt90),
      CopyAct::mark_resync, State::resync},
     {"beyond where it stood is resync", copy(State::stopped, "a", 4, at(91)), serving("b", 5, kTakenAt90),
@@ -194,6 +196,19 @@ TEST(NotOnThisDisk, NamesAnotherDatabaseAndAnOlderImage) {
     EXPECT_NE(not_on_this_disk(at(0x20), other).find("committed behind 0/20 is lost"), std::string::npos);
 }
 
+TEST(BehindOwnMarker, NamesWhatTheDatabaseLacksOfWhatWasTold) {
+  const auto marker = [](std::uint64_t lsn, Epoch epoch, Micros clock) { return Marker{clock, lsn, epoch}; };
+  EXPECT_EQ(behind_own_marker({}, {}, 5), "");
+  EXPECT_EQ(behind_own_marker(marker(0x20, 4, 9), {}, 5), "") << "of an epoch that has ended";
+  EXPECT_EQ(behind_own_marker(marker(0x20, 5, 9), marker(0x1f, 5, 9), 5), "") << "the very one";
+  EXPECT_EQ(behind_own_marker(marker(0x20, 5, 9), marker(0x20, 5, 3), 5), "") << "a later one, by a clock set back";
+  EXPECT_EQ(behind_own_marker(marker(0x20, 5, 9), marker(0x10, 5, 8), 5),
+            "this disk is an older image, of 0/10: epoch 5 was written here up to 0/20");
+  const auto without = "this database holds no marker of epoch 5, which was written here up to 0/20";
+  EXPECT_EQ(behind_own_marker(marker(0x20, 5, 9), {}, 5), without);
+  EXPECT_EQ(behind_own_marker(marker(0x20, 5, 9), marker(0x90, 4, 9), 5), without);
+}
+
 TEST(OnlyHere, IsWhatMustBeKeptBeforeACopyIsOverwritten) {
   const Record taken = serving("b", 5, kTakenAt90);
   EXPECT_EQ(only_here(copy(State::resync, "c", 4), taken, "c"), OnlyHere::own_log);
@@ -211,6 +226,9 @@ TEST(OnlyHere, IsWhatMustBeKeptBeforeACopyIsOverwritten) {
       OnlyHere::perhaps)
       << "somebody else wrote in between";
   EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(7)), serving("a", 12, long_history(5)), "c"), OnlyHere::perhaps);
+  const Record put_back = serving("a", 5, {{4, "a", {}}, {5, "a", {}, at(90)}});
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(91)), put_back, "c"), OnlyHere::perhaps);
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(90)), put_back, "c"), OnlyHere::nothing);
 }
 
 // us-east owns; eu-west's copy lives through a rollback, a planned switch that it saw whole, and a loss.

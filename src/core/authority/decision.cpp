@@ -137,18 +137,35 @@ std::optional<Decision> tell_cover(const Question& q, const Stored<Record>& seen
   return {};
 }
 
+Decision give_up(const Question& q, const Stored<Record>& seen, const std::string& why) {
+  Record next = seen.value;
+  next.mode = Mode::draining;
+  next.switch_id = q.fresh_id;
+  next.to.clear();
+  return swap_to(q, seen, next, why + ": giving it up");
+}
+
+// Given up by an owner whose database lacks what it had acknowledged. Standbys that have it go first; where none may or
+// can, a person says that it is to go on with what is here.
+Decision own_past(const Question& q, const Stored<Record>& seen) {
+  const Micros turn = q.observed.sights.at(q.rules.residency).first_seen + q.timing.ttl + q.timing.margin;
+  if (q.now < turn + q.timing.patience)
+    return wait_until(turn + q.timing.patience, q.local.behind + "; a standby takes it over");
+  Proposal proposal{fmt::format("{}-{}", q.rules.residency, seen.value.epoch + 1), q.rules.residency, seen.text};
+  if (std::ranges::find(q.local.approvals, proposal) == q.local.approvals.end())
+    return {
+        Act::ask, q.local.behind + "; no standby takes it over, and a person may accept what is lost", {}, proposal};
+  return go_back(q, seen, Cause::adopted, "a person accepts that " + q.local.behind);
+}
+
 Decision own_serving(const Question& q, const Stored<Record>& seen) {
+  if (!q.local.behind.empty()) return give_up(q, seen, q.local.behind);
   // Fenced in this epoch, it never opens again at it: only giving it up leads to a higher one.
   const bool closed = q.local.cannot_open_since && q.now - *q.local.cannot_open_since >= q.timing.patience;
-  if (closed || cannot_write_for_long(q)) {
-    Record next = seen.value;
-    next.mode = Mode::draining;
-    next.switch_id = q.fresh_id;
-    next.to.clear();
-    return swap_to(q, seen, next,
-                   std::string("the database here could not ") + (closed ? "open" : "commit") +
-                       " for longer than patience: giving it up");
-  }
+  if (closed || cannot_write_for_long(q))
+    return give_up(
+        q, seen,
+        std::string("the database here could not ") + (closed ? "open" : "commit") + " for longer than patience");
   if (q.local.opened == seen.value.epoch) {
     if (auto tells = tell_cover(q, seen)) return *std::move(tells);
     return {Act::renew, "owner"};
@@ -168,6 +185,7 @@ Decision decide_draining(const Question& q, const Stored<Record>& seen) {
   const Record& record = seen.value;
   const Micros first_seen = q.observed.sights.at(q.rules.residency).first_seen;
   if (record.owner == q.local.region) {
+    if (!q.local.behind.empty()) return record.to.empty() ? own_past(q, seen) : give_up(q, seen, q.local.behind);
     if (record.to.empty()) {
       if (q.local.can_write) return go_back(q, seen, Cause::takeback, "the database commits again");
       return nothing("given up until the database here commits again");
@@ -265,7 +283,8 @@ Record serving_record(const Record& moving, Micros wall_now, const std::optional
   next.mode = Mode::serving;
   if (moving.cause == Cause::automatic) next.automatic_at = wall_now;
   const bool taken_over = moving.cause == Cause::automatic || moving.cause == Cause::approved;
-  next.history.push_back({moving.epoch, moving.to, moving.fence, taken_over ? base : std::nullopt});
+  const bool put_back = moving.cause == Cause::adopted && moving.owner == moving.to;  // what a person accepted
+  next.history.push_back({moving.epoch, moving.to, moving.fence, taken_over || put_back ? base : std::nullopt});
   if (next.history.size() > kHistory) next.history.erase(next.history.begin());
   next.fence.reset();
   return next;

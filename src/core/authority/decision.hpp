@@ -24,7 +24,7 @@ struct Rules {
   Micros rpo = 10 * kSecond;
   bool automatic = true;
   Micros calm = 600 * kSecond;
-  bool go_on = false;  // with rpo 0: writes are served while no standby confirms
+  bool go_on = false;                   // with rpo 0: writes are served while no standby confirms
   std::optional<Micros> failback = {};  // goes home by itself after so long a quiet time; empty: a person sends it
 };
 
@@ -46,6 +46,7 @@ struct Local {
   Micros cannot_write_since = 0;  // monotonic; meaningful when !can_write
   bool copy_complete = false;     // every mapped table journaled complete, link enabled until the owner died
   bool resync = false;            // not known to be a prefix of the owner's history: see not_promotable (copy.hpp)
+  std::string behind = {};        // owner by the record: why the database here lacks what was told from it, or empty
   bool no_rows = false;           // no first rows yet: of its `resync` this is the harmless kind, and ends by itself
   std::optional<Micros> lag;      // empty: unknown
   std::optional<bool> most_advanced;  // of the standbys that answered; empty: not asked yet

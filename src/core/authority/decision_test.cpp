@@ -46,6 +46,8 @@ struct World {
     local.approvals.push_back({id, "eu", to_text(*record), "a", view().beats.at("a").text});
   }
 
+  void accept(const std::string& id) { local.approvals.push_back({id, "eu", to_text(*record)}); }
+
   Decision answer() const {
     const View view = this->view();
     Observed observed;
@@ -165,6 +167,8 @@ const Row kOwner[] = {
      with(owner(), [](World& w) { w.local.can_write = false, w.now = 10 * kSecond - 1; }), Act::renew, ""},
     {"a long one gives it up", with(owner(), [](World& w) { w.local.can_write = false, w.now = 10 * kSecond; }),
      Act::swap, "giving it up"},
+    {"one whose disk lacks what it told gives it up at once",
+     with(owner(), [](World& w) { w.local.opened.reset(), w.local.behind = "old"; }), Act::swap, "old: giving it up"},
     {"an epoch that does not open for patience is given up",
      with(owner(), [](World& w) { w.local.opened.reset(), w.local.cannot_open_since = 0, w.now = 10 * kSecond; }),
      Act::swap, "could not open"},
@@ -302,6 +306,18 @@ const Row kDraining[] = {
     {"given up: then take it although the owner beats",
      with(draining(""), [](World& w) { w.now = kExpiry, w.last_life["a"] = kExpiry; }), Act::swap,
      "did not take it back"},
+    {"given up with a disk of the past: the standbys go first",
+     with(draining(""), [](World& w) { w.local.region = "a", w.local.behind = "old", w.now = kExpiry; }), Act::wait,
+     "old"},
+    {"given up with a disk of the past: then a person is asked",
+     with(draining(""), [](World& w) { w.local.region = "a", w.local.behind = "old", w.now = 60 * kSecond; }), Act::ask,
+     "accept"},
+    {"given up with a disk of the past: accepted",
+     with(draining(""),
+          [](World& w) { w.local.region = "a", w.local.behind = "old", w.now = 60 * kSecond, w.accept("eu-5"); }),
+     Act::swap, "accepts"},
+    {"a disk of the past ends a planned switch",
+     with(draining("b"), [](World& w) { w.local.region = "a", w.local.behind = "old"; }), Act::swap, "giving it up"},
     {"given up: not with a copy in resync",
      with(draining(""), [](World& w) { w.now = kExpiry, w.local.resync = true; }), Act::nothing, "resync"},
 };

@@ -60,7 +60,8 @@ struct Opened {
   std::string owner;
   std::optional<Position> fence;  // the last position of the epoch before it; only after a planned switch
   // After an unplanned one: how much of the epoch before it the new owner had. A receiver that stopped at the very same
-  // position has the same rows, and goes on with the new owner.
+  // position has the same rows, and goes on with the new owner. Of the same owner again it says that its disk was put
+  // back: whoever got further than this has what that one has not.
   std::optional<Position> base = {};
   bool operator==(const Opened&) const = default;
 };

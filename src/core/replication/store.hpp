@@ -58,6 +58,13 @@ struct ReceiverProgress {
   bool has = false;   // applied at or beyond the asked position
 };
 
+// The last marker of a residency that the database holds, whoever committed it; `at`: this database, and the marker's
+// place in its log.
+struct Held {
+  std::optional<Marker> marker;
+  Position at;
+};
+
 struct CopyHealth {
   bool complete = false;             // first rows of every mapped table journaled, reverse slots there: may be promoted
   bool streaming = false;            // link enabled and its worker alive
@@ -94,6 +101,7 @@ class Store {
 
   // Markers
   virtual Result<Marker> commit_marker(const std::string& residency, Epoch epoch) = 0;
+  virtual Result<Held> held(const std::string& residency) = 0;
   virtual Result<CopyHealth> copy_health(const LinkName& inbound) = 0;
   // Asks the source itself, by the link's own address: another system, another timeline, or less than is applied here
   // ends this copy, durably; copy_health tells it from then on. `unavailable`: no answer, which proves nothing.

@@ -144,6 +144,15 @@ class PostgresStore final : public replication::Store {
     });
   }
 
+  Result<replication::Held> held(const std::string& residency) override {
+    return with<replication::Held>([&](const links::Sql& sql) -> Result<replication::Held> {
+      replication::Held held{{}, TRY(links::identity_of(sql))};
+      if (const auto marker = TRY(links::applied_marker(sql, residency))) held.marker = marker->marker;
+      held.at.lsn = held.marker ? held.marker->lsn : 0;
+      return held;
+    });
+  }
+
   Result<CopyHealth> copy_health(const LinkName& inbound) override {
     return with<CopyHealth>([&](const links::Sql& sql) -> Result<CopyHealth> {
       const LinkSpec link = link_spec(*settings_.topology, inbound);
