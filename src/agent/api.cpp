@@ -245,10 +245,12 @@ HttpReply Api::first_rows(const HttpCall& call, const std::string& rest) {
       topology::form_at(*setup_.topology, *rules, call.peer_name) == topology::Form::none)
     return reply({{"what", fmt::format("no link of {} goes from here to {}", residency, call.peer_name)}}, 403);
   if (what.empty()) {
-    // A region that owns it no more has rows of its next owner, and its slots belong to an epoch that has ended.
+    // A region that owns it no more has rows of its next owner, and its slots belong to an epoch that has ended. One
+    // that has not opened may hold rows of the past (behind_own_marker).
     const auto loop = setup_.residencies.find(residency);
     const auto record = loop == setup_.residencies.end() ? std::nullopt : loop->second->seen().get()->record;
-    if (!record || record->value.owner != setup_.config->region || record->value.mode != authority::Mode::serving)
+    if (!record || record->value.owner != setup_.config->region || record->value.mode != authority::Mode::serving ||
+        !setup_.beat->seen().get()->leases.contains(residency))
       return reply({{"what", fmt::format("{} does not serve {} now", setup_.config->region, residency)}}, 409);
   }
   if (what.empty()) return setup_.exports->session(residency, call.peer_name, call.body);

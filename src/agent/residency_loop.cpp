@@ -115,7 +115,7 @@ authority::Local ResidencyLoop::local_state(const QuorumSeen& quorum) const {
     local.resync = !authority::barred_here(copy, asked, setup_.region).empty();
   }
   local.no_rows = copy.state == Copy::State::none;
-  if (record_ && past(copy)) local.behind = copy.why;
+  if (record_ && authority::is_past(copy, record_->value, setup_.region)) local.behind = copy.why;
   const auto copies = setup_.copies->get();
   if (const auto seen = copies->find(setup_.rules.residency); seen != copies->end()) {
     local.copy_complete = seen->second.health.complete && seen->second.health.trouble.empty();
@@ -264,21 +264,15 @@ void ResidencyLoop::reopen() {
   retry_at_ = monotonic_now() + kRetry;
 }
 
-// This region's own, of the epoch that the record says it owns, and found to be older than what was told of it.
-bool ResidencyLoop::past(const Copy& copy) const {
-  return copy.state == Copy::State::resync && copy.source == setup_.region && record_->value.owner == setup_.region &&
-         record_->value.mode != Mode::moving && copy.epoch == record_->value.epoch;
-}
-
 // A disk may have been put back to an older day while this region was away: whoever owns by the record and has not
 // opened looks first. False: the database has not said what it holds.
 bool ResidencyLoop::judge_own_history(const QuorumSeen& quorum) {
-  if (!record_ || record_->value.owner != setup_.region || record_->value.mode == Mode::moving) return true;
+  const auto epoch = record_ ? authority::own_last_epoch(record_->value, setup_.region) : std::nullopt;
+  if (!epoch) return true;
   const std::string& residency = setup_.rules.residency;
-  const authority::Epoch epoch = record_->value.epoch;
   const auto allowed = quorum.allowed.find(residency);
   if (allowed != quorum.allowed.end() && allowed->second == epoch) return true;
-  if (past(setup_.disk->copy(residency))) return true;
+  if (authority::is_past(setup_.disk->copy(residency), record_->value, setup_.region)) return true;
   if (!commits()) return false;
   const auto held = setup_.store->held(residency);
   if (!held) return trouble("cannot see what the database here holds", held.error()), false;
@@ -286,11 +280,11 @@ bool ResidencyLoop::judge_own_history(const QuorumSeen& quorum) {
   if (const auto beat = quorum.view.beats.find(setup_.region); beat != quorum.view.beats.end())
     if (const auto marker = beat->second.value.markers.find(residency); marker != beat->second.value.markers.end())
       told = marker->second;
-  const auto why = authority::behind_own_marker(told, held->marker, epoch);
+  const auto why = authority::behind_own_marker(told, held->marker, *epoch);
   if (why.empty()) return true;
-  const auto kept = setup_.disk->persist_copy(residency, {Copy::State::resync, setup_.region, epoch, held->at, why});
+  const auto kept = setup_.disk->persist_copy(residency, {Copy::State::resync, setup_.region, *epoch, held->at, why});
   if (!kept) return trouble("cannot keep what the copy here is", kept.error()), false;
-  setup_.events->add("copy.resync", why, residency, epoch);
+  setup_.events->add("copy.resync", why, residency, *epoch);
   return true;
 }
 

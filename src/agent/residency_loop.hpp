@@ -91,7 +91,6 @@ class ResidencyLoop {
   bool seen_since_standstill(const authority::Copy& copy);
   void follow_again(const authority::Copy& copy);
   void close_if_not_ours();
-  bool past(const authority::Copy& copy) const;
   bool judge_own_history(const QuorumSeen& quorum);
   Micros last_commit() const;  // of a marker or a pulse; 0: none yet
   bool commits() const;

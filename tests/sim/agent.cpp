@@ -43,7 +43,10 @@ void World::beat(Site& s) {
   auto sent = std::make_shared<Sent>();
   sent->known_epoch = s.known_epoch, sent->known_owner = s.known_owner;
   sent->clock = local(s);
-  sent->request = {s.name, a.own_text, {a.boot, ++a.counter, 1, {}}, a.ride};
+  note_marker(s);
+  auto markers = a.view ? carried_markers(a.carried, *a.view, s.name) : std::map<std::string, Marker>{};
+  if (a.marker) markers[kResidency] = *a.marker;
+  sent->request = {s.name, a.own_text, {a.boot, ++a.counter, 1, markers}, a.ride};
   a.ride.reset();
   ask_quorum(s, sent->request, {}, [this, &s, sent](std::optional<SwapOutcome> answer) {
     if (answer) return take_in(s, sent, answer->applied, answer->view);
@@ -73,8 +76,10 @@ void World::look(Site& s, const View& seen, Micros when, Epoch known_epoch, cons
   const Record& r = it->second.value;
   if (r.mode == Mode::serving && r.epoch > s.known_epoch) s.known_epoch = r.epoch, s.known_owner = r.owner;
   // An agent that died between its swap to serving and its journal learns from the record that it is the owner.
-  if (r.owner == s.name && r.mode != Mode::moving && s.copy.epoch < r.epoch)
-    s.copy = {Copy::State::owner, s.name, r.epoch, {}};
+  if (r.owner == s.name && r.mode != Mode::moving && s.copy.epoch < r.epoch && s.database) {
+    judge_own_history(s, r);
+    if (s.copy.epoch < r.epoch) s.copy = {Copy::State::owner, s.name, r.epoch, {}};
+  }
   // First sight of another owner closes the guard for good below its epoch.
   if (r.mode == Mode::serving && r.owner != s.name && s.database && r.epoch > s.guard.epoch)
     s.guard = {r.epoch, GuardState::closed, 0};
@@ -88,7 +93,7 @@ void World::take_in(Site& s, const std::shared_ptr<Sent>& sent, bool applied, co
   if (applied)
     a.own_text = to_text(sent->request.next);
   else if (own != seen.beats.end())
-    a.own_text = own->second.text;
+    a.own_text = own->second.text, a.carried = own->second.value.markers;
   else
     a.own_text.reset();
   look(s, seen, policy_.look_before ? sent->clock : local(s), sent->known_epoch, sent->known_owner);
@@ -141,6 +146,8 @@ Local World::local_of(const Site& s, const Record* r) {
   if (asked && !barred_here(s.copy, *r, s.name).empty()) l.resync = true;
   l.cannot_open_since = s.agent.cannot_open_since;
   l.lag = 0;
+  if (r != nullptr && is_past(s.copy, *r, s.name)) l.behind = s.copy.why;
+  l.approvals = s.agent.approvals;
   l.most_advanced = s.agent.most_advanced;
   l.cover = cover_of(s);
   return l;
@@ -155,13 +162,14 @@ void World::act(Site& s) {
   if (policy_.anyone_opens && r != nullptr && r->mode == Mode::moving && r->to != s.name && a.distrusted.empty())
     return open(s);
   tend_standby(s);
+  if (r != nullptr) judge_own_history(s, *r);
   const Local l = local_of(s, r);
   Rules rules = rules_;
   if (policy_.take_uncovered && r != nullptr && r->owner != s.name) rules.rpo = 10 * kSecond;
   Timing timing = timing_;
   if (policy_.impatient) timing.ttl /= 2;
-  const Decision d =
-      decide({timing, rules, l, *a.view, a.observed, local(s), now_, fmt::format("{}-{}", s.name, ++switches_)});
+  const Decision d = decide(
+      {timing, rules, l, *a.view, a.observed, local(s), now_ + s.wall, fmt::format("{}-{}", s.name, ++switches_)});
   a.step = "idle";
   if (d.why != std::exchange(a.said, d.why)) tell(fmt::format("{} decides: {}", s.name, d.why));
   perform(s, d);
@@ -187,10 +195,12 @@ bool World::act_on_copy(Site& s, const Record& r) {
   if (step.act == CopyAct::first_rows) {
     // What is not the owner any more lets nobody begin.
     const Site& source = site(step.next.source);
-    const bool owns = source.copy.state == Copy::State::owner && source.copy.epoch == step.next.epoch;
+    const bool owns =
+        source.copy.state == Copy::State::owner && source.copy.epoch == step.next.epoch && accepts(source);
     if (!owns && !policy_.anyone_exports) return false;
     s.log = site(step.next.source).log;
     s.position = s.log.size();
+    s.put_back = false;
   }
   if (step.act == CopyAct::follow && step.next.source != s.copy.source)
     s.position = site(step.next.source).slots[s.name];
@@ -207,7 +217,7 @@ bool World::come_back(Site& s, const Record& r, const Copy& next) {
   s.agent.step = "comeback_keep";
   agent_at(s, rng_.between(20, 600) * kMillisecond, [this, &s, next, only] {
     if (only == OnlyHere::own_log || only == OnlyHere::perhaps)
-      for (const auto& entry : s.log) salvage_.insert(entry.id);
+      for (const auto& entry : s.log) s.salvage.insert(entry.id);
     s.agent.step = "comeback_repair";
     agent_at(s, rng_.between(100, 2'000) * kMillisecond, [this, &s, next] {
       s.agent.busy = false;
@@ -218,10 +228,12 @@ bool World::come_back(Site& s, const Record& r, const Copy& next) {
       const auto record = seen == nullptr ? decltype(seen->end()){} : seen->find(kResidency);
       const bool serves = seen != nullptr && record != seen->end() && record->second.value.mode == Mode::serving &&
                           record->second.value.owner == owner.name && record->second.value.epoch == next.epoch;
-      if (reached && serves && owner.copy.state == Copy::State::owner && owner.copy.epoch == next.epoch) {
+      if (reached && serves && accepts(owner) && owner.copy.state == Copy::State::owner &&
+          owner.copy.epoch == next.epoch) {
         s.log = owner.log;
         s.position = owner.slots[s.name] = s.log.size();
         s.copy = next;
+        s.put_back = false;
         ++outcome_.salvaged;
         tell(s.name + " is repaired");
         check_prefix(s, true);
@@ -276,6 +288,12 @@ void World::perform(Site& s, const Decision& d) {
       });
       return;
     }
+    case Act::ask:
+      if (s.copy.state == Copy::State::resync && s.copy.source == s.name && disks_.one_in(4)) {
+        tell(s.name + ": a person accepts: " + d.why);
+        s.agent.approvals.push_back(d.proposal);
+      }
+      return;
     default:
       return;
   }
@@ -304,6 +322,7 @@ void World::finish(Site& s, const std::string& key, std::string_view step, Micro
     effect();
     agent_at(s, kMillisecond, [this, &s, key, step] {
       s.done[key].insert(step);
+      s.last_done = {key, step};
       s.agent.busy = false;
       act(s);
     });
@@ -344,12 +363,18 @@ void World::drain(Site& s) {
   }
 }
 
+// From where a new epoch goes on: what is here of another's, or what is left of its own on a disk that was put back.
+std::optional<Position> World::begins_at(const Site& s) const {
+  const bool past = s.copy.state == Copy::State::resync && s.copy.source == s.name && !policy_.follow_the_past;
+  return s.copy.state == Copy::State::stopped || past ? s.copy.position : std::nullopt;
+}
+
 void World::open(Site& s) {
   const Stored<Record> seen = s.agent.view->authorities.at(kResidency);
   const Record& r = seen.value;
   const std::string key = fmt::format("{}/{}", r.switch_id, r.epoch);
   const bool asked = s.agent.persisted == key || policy_.trust_journal;
-  const auto step = next_open_step(still_done(s.done[key], r, asked), s.copy.state == Copy::State::owner);
+  const auto step = next_open_step(still_done(s.done[key], r, asked), s.copy.source == s.name);
   if (!step || !s.database || !s.commits) return;
   const Micros delay = rng_.between(1, 100) * kMillisecond;
   switch (*step) {
@@ -371,9 +396,7 @@ void World::open(Site& s) {
       s.agent.busy = true;
       s.agent.step = name_of(*step);
       tempt(s, 40 * kMillisecond);
-      s.agent.ride =
-          Swap{kResidency, seen.text,
-               serving_record(r, now_, s.copy.state == Copy::State::stopped ? s.copy.position : std::nullopt)};
+      s.agent.ride = Swap{kResidency, seen.text, serving_record(r, now_ + s.wall, begins_at(s))};
       return beat(s);
     default:
       return finish(s, key, name_of(*step), delay, [] {});
@@ -409,7 +432,8 @@ void World::vote(Site& s, bool persist, Epoch epoch, std::function<void(bool)> d
   };
   auto count = std::make_shared<Count>();
   const auto ask = [epoch, persist, owner = s.name](Site& o) {
-    const bool agrees = o.known_epoch < epoch || (o.known_epoch == epoch && o.known_owner == owner);
+    const bool known = o.known_epoch == epoch && o.known_owner == owner;
+    const bool agrees = known || (o.known_epoch < epoch && !(persist && o.full));
     if (agrees && persist) o.known_epoch = epoch, o.known_owner = owner;
     return agrees;
   };
@@ -422,12 +446,13 @@ void World::vote(Site& s, bool persist, Epoch epoch, std::function<void(bool)> d
   for (const auto& name : names_) {
     if (name == s.name) continue;
     Site& o = site(name);
-    send(s.name, name, s.slow + o.slow, [this, &s, &o, ask, counted] {
+    send(s.name, name, s.slow + o.slow, [this, &s, &o, ask, counted, process = s.incarnation] {
       if (!o.alive) return;
-      agent_at(o, 0, [this, &s, &o, ask, counted] {
+      agent_at(o, 0, [this, &s, &o, ask, counted, process] {
         const bool agrees = ask(o);
-        send(o.name, s.name, s.slow + o.slow,
-             [this, &s, agrees, counted] { agent_at(s, 0, [agrees, counted] { counted(agrees); }); });
+        send(o.name, s.name, s.slow + o.slow, [this, &s, agrees, counted, process] {
+          if (s.incarnation == process) agent_at(s, 0, [agrees, counted] { counted(agrees); });
+        });
       });
     });
   }

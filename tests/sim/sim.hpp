@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,8 @@ struct Policy {
   bool position_before_stop = false;   // a copy's position is taken while its workers still apply
   bool forget_epoch = false;           // a site loses its highest epoch with its agent
   bool adopted_frees_all = false;      // what a person named in an adopted record frees every region, not that one
+  bool serve_the_past = false;         // an owner opens on whatever disk it comes back with
+  bool follow_the_past = false;        // a copy follows an owner whose disk was put back, however far it is itself
   bool rpo_zero = false;               // see above
   bool uncover_late = false;           // commits go on without a standby before the record says so
   bool cover_early = false;            // the record names a standby before it has everything
@@ -55,9 +58,18 @@ struct Outcome {
   std::vector<std::string> story;     // when asked for
   std::map<std::string, int> visits;  // "step x fault" -> how often this seed hit it
   int writes = 0, openings = 0, salvaged = 0, restores = 0, adoptions = 0;
+  int disks = 0, lost = 0;  // disks that were lost or put back, and acknowledged writes that were nowhere else
+  int faults = 0;
   std::int64_t simulated_us = 0;
 };
 
-Outcome run(std::uint64_t seed, const Policy& policy = {}, bool tell = false);
+// Faults have numbers, in the order in which they are due. Those in `without` do not happen.
+using Faults = std::set<int>;
+
+Outcome run(std::uint64_t seed, const Policy& policy = {}, bool tell = false, const Faults& without = {});
+
+// Of a seed that breaks an invariant: the most faults that it does not take for that, so that leaving out any other one
+// as well breaks nothing. The story is of a seed that is the same otherwise, so it may break another invariant.
+Faults needless(std::uint64_t seed, const Policy& policy = {});
 
 }  // namespace domicile::sim

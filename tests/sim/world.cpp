@@ -7,8 +7,8 @@ namespace domicile::sim {
 
 constexpr Micros kFaults = 40 * kSecond, kHealing = 90 * kSecond;
 
-World::World(std::uint64_t seed, const Policy& policy, bool tell)
-    : policy_(policy), tell_(tell), rng_{seed}, glimpses_{~seed} {
+World::World(std::uint64_t seed, const Policy& policy, bool tell, const Faults& without)
+    : policy_(policy), tell_(tell), rng_{seed}, glimpses_{~seed}, disks_{seed + 2}, without_(without) {
   names_ = {"a", "b", "c"};
   if (rng_.one_in(3)) names_.push_back("v");
   for (const auto& name : names_) {
@@ -106,11 +106,13 @@ SwapOutcome World::apply(const std::optional<BeatRequest>& beat, const std::opti
 void World::ask_quorum(Site& s, std::optional<BeatRequest> beat, std::optional<Swap> swap, Answered done) {
   auto over = std::make_shared<bool>(false);
   send(s.name, kQuorum, s.slow,
-       [this, &s, beat = std::move(beat), swap = std::move(swap), over, done, asked = outcome_.restores] {
+       [this, &s, beat = std::move(beat), swap = std::move(swap), over, done, asked = outcome_.restores,
+        process = s.incarnation] {
          if (quorum_down_ || asked != outcome_.restores)
            return;  // the connection ended with the members that were restored
          auto answer = std::make_shared<SwapOutcome>(apply(beat, swap));
-         send(kQuorum, s.name, s.slow, [this, &s, answer, over, done] {
+         send(kQuorum, s.name, s.slow, [this, &s, answer, over, done, process] {
+           if (s.incarnation != process) return;  // an answer ends with the process that waited for it
            agent_at(s, 0, [answer, over, done] {
              if (!*over) *over = true, done(*answer);
            });
@@ -131,7 +133,7 @@ bool World::accepts(const Site& s) const {
 bool World::lease_set(Site& s, Epoch epoch, Micros end) {
   if (!s.database || !s.commits || (epoch < s.guard.epoch && !policy_.drop_epoch_check)) return false;
   if (epoch == s.guard.epoch && s.guard.state == GuardState::fenced && !policy_.extend_drained) return false;
-  const bool opens = s.guard.epoch != epoch || s.guard.state != GuardState::open;
+  const bool opens = s.guard.epoch != epoch || s.guard.state != GuardState::open || !writer_of_.contains(epoch);
   s.guard = {epoch, GuardState::open, end};
   if (!accepts(s)) return true;
   for (const auto& [name, other] : sites_)
@@ -141,17 +143,20 @@ bool World::lease_set(Site& s, Epoch epoch, Micros end) {
   if (opens) {
     ++outcome_.openings;
     if (epoch < highest_opened_) violated(fmt::format("epoch {} opened after {}", epoch, highest_opened_));
-    // Whoever opens a new epoch continues the last one. (After an adoption a person chose, and may have lost it.)
+    // Whoever opens a new epoch continues the last one. (After an adoption a person chose, and may have lost it; and a
+    // disk that was put back is no measure.)
     const auto last = writer_of_.find(highest_opened_);
     const bool adopted = record() != nullptr && record()->cause == Cause::adopted;
     if (epoch > highest_opened_ && last != writer_of_.end() && last->second != s.name && !adopted) {
       const Site& before = site(last->second);
       const bool prefix =
           s.log.size() <= before.log.size() && std::equal(s.log.begin(), s.log.end(), before.log.begin());
-      if (before.copy.state == Copy::State::owner && before.copy.epoch == highest_opened_ && !prefix)
+      if (before.copy.state == Copy::State::owner && before.copy.epoch == highest_opened_ && !before.put_back &&
+          !prefix)
         violated(fmt::format("{} opens epoch {} and is no prefix of {}'s epoch {}", s.name, epoch, before.name,
                              highest_opened_));
     }
+    s.put_back = false;  // from here on this is the history
     highest_opened_ = std::max(highest_opened_, epoch);
     check_acknowledged_here(s);
   }
@@ -177,6 +182,7 @@ void World::replicate(Site& s) {
   if (!source.database || source.frozen || cuts_.contains({source.name, s.name})) return;
   // PostgreSQL 15 forwards what it applied itself: a region that lost ownership must send nothing any more.
   if (source.copy.state != Copy::State::owner && !policy_.follower_serves_links) return;
+  if (s.position > source.log.size()) return;  // its log does not reach so far
   const Micros lag = 60 * kMillisecond + s.slow + source.slow;
   while (s.position < source.log.size() && source.log[s.position].at + lag <= now_)
     s.log.push_back(source.log[s.position++]);
@@ -234,6 +240,7 @@ void World::kill_agent(Site& s, bool database, Micros duration) {
   visit(s, "crash");
   s.alive = false;
   s.deferred.clear();
+  tear_journal(s);
   // A lease never outlives the boot that it was taken in; what was fenced stays so.
   if (database) {
     s.database = false;
@@ -261,13 +268,12 @@ void World::pause(Site& s, bool frozen, Micros duration) {
 // 0: crash of agent and database, 1: of the agent, 2: pause, 3: cut.
 void World::strike(Site& s, int kind, Micros duration) {
   if (kind <= 2) {
-    if (s.alive && !s.paused)
-      kind == 0   ? kill_agent(s, true, duration)
-      : kind == 1 ? kill_agent(s, false, duration)
-                  : pause(s, rng_.one_in(2), duration);
+    if (!s.alive || s.paused) return;
+    const bool frozen = kind == 2 && rng_.one_in(2);
+    if (!happens((kind == 2 ? "pause " : "crash ") + s.name)) return;
+    kind == 2 ? pause(s, frozen, duration) : kill_agent(s, kind == 0, duration);
     return;
   }
-  visit(s, "cut");
   std::set<std::pair<std::string, std::string>> mine;
   const bool out = !rng_.one_in(3), in = !rng_.one_in(3), all = rng_.one_in(2);
   auto others = names_;
@@ -277,6 +283,8 @@ void World::strike(Site& s, int kind, Micros duration) {
     if (out) mine.insert({s.name, other});
     if (in) mine.insert({other, s.name});
   }
+  if (!happens("cut " + s.name)) return;
+  visit(s, "cut");
   cuts_.insert(mine.begin(), mine.end());
   at(duration, [this, mine] {
     for (const auto& cut : mine) cuts_.erase(cut);
@@ -301,10 +309,13 @@ void World::fault() {
   if (kind <= 5) {
     strike(s, kind <= 2 ? kind : 3, duration);
   } else if (kind == 6) {
-    s.slow = rng_.between(100, 2'000) * kMillisecond;
+    const Micros slow = rng_.between(100, 2'000) * kMillisecond;
+    if (!happens("slow " + s.name)) return;
+    s.slow = slow;
     tell(s.name + " is slow");
     at(duration, [&s] { s.slow = 0; });
   } else if (kind == 7) {
+    if (!happens("no commits at " + s.name)) return;
     s.commits = false;
     tell(s.name + "'s database does not commit");
     at(duration + 8 * kSecond, [&s] { s.commits = true; });
@@ -313,13 +324,15 @@ void World::fault() {
     const bool quiet = record() == nullptr || record()->mode == Mode::serving;
     if (quiet || policy_.careless_restore) backups_.push_back({authority_, beats_});
   } else {
-    restore(backups_[rng_.next() % backups_.size()]);
+    const Backup& backup = backups_[rng_.next() % backups_.size()];
+    if (happens("restore of the quorum")) restore(backup);
   }
 }
 
 // All members are stopped for longer than any lease runs, as docs/state.md demands; then they hold what was saved.
 void World::restore(const Backup& backup) {
-  if (quorum_down_) return;
+  // Which markers were told is forgotten with it, so that a disk of the past would not be known for one.
+  if (quorum_down_ || std::ranges::any_of(sites_, [](const auto& entry) { return entry.second.put_back; })) return;
   const auto restored = [this, backup] {
     if (!policy_.careless_restore) stop_unreachable_agents();
     quorum_down_ = false;
@@ -347,14 +360,14 @@ void World::heal() {
   tell("everything heals");
   faults_ = false;
   cuts_.clear();
-  for (auto& [name, s] : sites_) s.slow = 0, s.commits = true;
+  for (auto& [name, s] : sites_) s.slow = 0, s.commits = true, s.full = false;
 }
 
 // ---- checks
 
 void World::check_prefix(const Site& s, bool whole) {
   const Site& source = sites_.at(s.copy.source);
-  if (source.copy.state != Copy::State::owner || source.copy.epoch != s.copy.epoch) return;
+  if (source.copy.state != Copy::State::owner || source.copy.epoch != s.copy.epoch || source.put_back) return;
   const std::size_t n = s.log.size();
   bool prefix = n == s.position && n <= source.log.size() && (n == 0 || s.log[n - 1] == source.log[n - 1]);
   if (prefix && whole) prefix = std::equal(s.log.begin(), s.log.end(), source.log.begin());
@@ -363,10 +376,13 @@ void World::check_prefix(const Site& s, bool whole) {
 }
 
 void World::check_nothing_lost() {
-  std::set<std::int64_t> kept = salvage_;
+  std::set<std::int64_t> kept;
   const Record* r = record();
   for (const auto& [name, s] : sites_) {
-    const bool kept_aside = s.copy.state == Copy::State::resync || s.copy.state == Copy::State::stopped;
+    kept.insert(s.salvage.begin(), s.salvage.end());
+    // What follows an epoch that has ended has not been overwritten yet.
+    const bool kept_aside = s.copy.state == Copy::State::resync || s.copy.state == Copy::State::stopped ||
+                            s.copy.source != r->owner || s.copy.epoch != r->epoch;
     if (name == r->owner || kept_aside || s.copy.state == Copy::State::owner)
       for (const auto& entry : s.log) kept.insert(entry.id);
   }
@@ -383,6 +399,10 @@ Outcome World::run() {
     replicate(s);
   }
   at(3 * kSecond, [this] { fault(); });
+  if (disks_fail()) {
+    at(2 * kSecond, [this] { snapshots(); });
+    at(5 * kSecond, [this] { disk_fault(); });
+  }
   at(kFaults, [this] { heal(); });
   operator_asks();
   operator_adopts();
@@ -409,6 +429,8 @@ Outcome World::run() {
   return outcome_;
 }
 
-Outcome run(std::uint64_t seed, const Policy& policy, bool tell) { return World(seed, policy, tell).run(); }
+Outcome run(std::uint64_t seed, const Policy& policy, bool tell, const Faults& without) {
+  return World(seed, policy, tell, without).run();
+}
 
 }  // namespace domicile::sim

@@ -6,6 +6,7 @@
 #include <queue>
 #include <set>
 
+#include "core/authority/carry.hpp"
 #include "core/authority/copy.hpp"
 #include "core/authority/decision.hpp"
 #include "core/authority/switch_steps.hpp"
@@ -57,8 +58,11 @@ struct Agent {
   std::optional<Micros> cannot_write_since, cannot_open_since;
   std::optional<bool> most_advanced;
   std::optional<Swap> ride;
-  Micros asked = 0;     // the own clock before what `view` shows was asked for
-  Micros stood_at = 0;  // and when the copy here had stopped
+  Micros asked = 0;                       // the own clock before what `view` shows was asked for
+  Micros stood_at = 0;                    // and when the copy here had stopped
+  std::optional<Marker> marker;           // the last that this process has committed
+  std::map<std::string, Marker> carried;  // what its own beat named before it has
+  std::vector<Proposal> approvals;
   bool beating = false, busy = false;
   std::optional<std::size_t> waits_since;  // how long the log was when its commits began to wait for whom they do
   std::string persisted;                   // the switch whose epochs this process has persisted
@@ -71,17 +75,23 @@ struct Site {
   bool voter = false;
   double rate = 1;
   Micros offset = 0;
+  Micros wall = 0;  // how far its wall clock is off
   // its disk
   Epoch known_epoch = 0;
   std::string known_owner;
   Copy copy;
   std::map<std::string, std::set<std::string>> done;  // by switch id and epoch
+  std::pair<std::string, std::string> last_done;      // perhaps not on the disk yet
+  std::set<std::int64_t> salvage;                     // kept from copies that were overwritten
+  bool full = false;                                  // nothing more can be kept on it
   // its database
   std::vector<Entry> log;
   std::size_t position = 0;                  // how much of copy.source's log is applied here
   std::map<std::string, std::size_t> slots;  // where the link to each other site begins
   Guard guard;
-  std::set<std::string> wait_for;                             // with rpo 0: commits wait for all of these
+  std::optional<Marker> row;       // the last marker that was committed in this database
+  bool put_back = false;           // holds less than once, and nobody has been made equal since
+  std::set<std::string> wait_for;  // with rpo 0: commits wait for all of these
   std::vector<std::pair<std::int64_t, std::size_t>> waiting;  // commits that do, and how long the log is with each
   std::map<std::string, std::pair<std::size_t, Micros>> confirmed;  // by receiver: how much, and when (own clock)
   bool database = true, commits = true;
@@ -97,7 +107,7 @@ struct Site {
 
 class World {
  public:
-  World(std::uint64_t seed, const Policy& policy, bool tell);
+  World(std::uint64_t seed, const Policy& policy, bool tell, const Faults& without = {});
   Outcome run();
 
  private:
@@ -135,6 +145,7 @@ class World {
   void reopen(Site& site);
   void drain(Site& site);
   void open(Site& site);
+  std::optional<Position> begins_at(const Site& site) const;
   void compare_positions(Site& site);
   void finish(Site& site, const std::string& key, std::string_view step, Micros delay, Fn effect);
   void vote(Site& site, bool persist, Epoch epoch, std::function<void(bool)> done);
@@ -169,6 +180,24 @@ class World {
   void restore(const Backup& backup);
   void stop_unreachable_agents();
   void heal();
+  // disks and wall clocks: disks.cpp
+  struct Image {
+    std::vector<Entry> log;
+    std::size_t position = 0;
+    std::map<std::string, std::size_t> slots;
+    Guard guard;
+    std::optional<Marker> row;
+  };
+  bool disks_fail() const;
+  bool happens(const std::string& fault);  // counts it; false: it is left out
+  void snapshots();
+  void disk_fault();
+  void lose_disk(Site& site);
+  void put_back(Site& site, const Image& image);
+  void account_for(const Site& site, const std::vector<Entry>& left);
+  void tear_journal(Site& site);
+  void note_marker(Site& site);
+  void judge_own_history(Site& site, const Record& record);
   void check_prefix(const Site& site, bool whole);
   void check_nothing_lost();
 
@@ -183,7 +212,8 @@ class World {
   };
   Policy policy_;
   bool tell_;
-  Rng rng_, glimpses_;
+  Rng rng_, glimpses_, disks_;
+  Faults without_;
   Outcome outcome_;
   Timing timing_;
   Rules rules_{kResidency, "a", {"b", "c"}, 10 * kSecond, true, 0};
@@ -202,7 +232,7 @@ class World {
   // what the checks remember
   std::vector<std::int64_t> acknowledged_;
   std::vector<std::int64_t> promised_;  // with rpo 0: acknowledged, and in nobody's hands since
-  std::set<std::int64_t> salvage_;
+  std::map<std::string, std::vector<Image>> images_;
   std::map<Epoch, std::string> writer_of_;
   Epoch highest_opened_ = 0;
 };

@@ -10,6 +10,7 @@
 #include "engines/postgres/links/slots.hpp"
 #include "engines/postgres/links/subscription.hpp"
 #include "engines/postgres/provision/provision.hpp"
+#include "engines/postgres/store/standbys.hpp"
 #include "engines/postgres/store/store.hpp"
 #include "engines/postgres/tenants.hpp"
 #include "postgres_server.hpp"
@@ -260,6 +261,23 @@ TEST_P(AgentRights, SufficeForEveryCallOfTheStore) {
   }));
   // Let go of each other, or neither server ends.
   ASSERT_OK(at_a->stop_inbound(back, true));
+}
+
+// A commit of somebody else may wait already while the agent finds out whether commits do, and keep its row's lock.
+TEST_P(AgentRights, SufficeToMakeCommitsWaitWhateverOthersHoldLocked) {
+  StoreSettings settings{"us-east-1", agent(a_), {}, std::make_shared<const topology::Topology>(topology_)};
+  const auto standbys = make_standbys(settings);
+  auto holder = a_.open("postgres", "domicile_agent");
+  ASSERT_OK(holder.exec("BEGIN"));
+  ASSERT_OK(
+      holder.exec("INSERT INTO domicile.pulse (\"only\", at) VALUES (true, now()) ON CONFLICT (\"only\") DO "
+                  "UPDATE SET at = EXCLUDED.at"));
+  const std::vector<std::string> links{"domicile_us_us_east_1_eu_central_1"};
+  ASSERT_OK(standbys->wait_for(links));
+  EXPECT_EQ(standbys->look().value().names, links);
+  ASSERT_OK(standbys->wait_for({}));
+  EXPECT_EQ(standbys->look().value().names, std::vector<std::string>{});
+  ASSERT_OK(holder.exec("ROLLBACK"));
 }
 
 TEST_P(AgentRights, SufficeToProveACopyAgainstItsSource) {

@@ -138,6 +138,9 @@ OnlyHere only_here(const Copy& copy, const Record& record, const std::string& re
   if (copy.source == region) return OnlyHere::own_log;
   const auto later = opened_since(copy, record);
   if (later && record.owner == copy.source && went_on(*later, copy.source)) return OnlyHere::as_source;
+  // An owner whose disk was put back may have lost what it had of this copy's epoch as well.
+  for (std::size_t i = 1; later && i < later->size(); ++i)
+    if ((*later)[i].base && (*later)[i].owner == (*later)[i - 1].owner) return OnlyHere::perhaps;
   const auto handover = handover_of(copy, record);
   const bool known = handover && handover->at && copy.position && copy.position->comparable_with(*handover->at);
   return known && copy.position->lsn <= handover->at->lsn ? OnlyHere::nothing : OnlyHere::perhaps;
@@ -161,12 +164,22 @@ std::string not_on_this_disk(const std::optional<Position>& handover, const Posi
 std::string behind_own_marker(const std::optional<Marker>& told, const std::optional<Marker>& here, Epoch epoch) {
   if (!told || told->epoch != epoch) return "";  // nothing is known to have been acknowledged in it
   const auto at = lsn_text(told->lsn);
-  if (!here || here->epoch != epoch)
+  if (here && here->epoch > epoch) return "";  // of a later owner: the record is behind
+  if (!here || here->epoch < epoch)
     return fmt::format("this database holds no marker of epoch {}, which was written here up to {}", epoch, at);
   // The marker's row was written before the position that is told of it was read, and every later one after that.
   if (here->clock_us == told->clock_us || here->lsn >= told->lsn) return "";
   return fmt::format("this disk is an older image, of {}: epoch {} was written here up to {}", lsn_text(here->lsn),
                      epoch, at);
+}
+
+std::optional<Epoch> own_last_epoch(const Record& record, const std::string& region) {
+  if (record.history.empty() || record.history.back().owner != region) return {};
+  return record.history.back().epoch;
+}
+
+bool is_past(const Copy& copy, const Record& record, const std::string& region) {
+  return copy.state == Copy::State::resync && copy.source == region && copy.epoch == own_last_epoch(record, region);
 }
 
 std::string not_promotable(const Copy& copy, const Record& record) {

@@ -82,6 +82,10 @@ std::string not_on_this_disk(const std::optional<Position>& handover, const Posi
 // told. `here`: the marker that the database holds now. Asked before whoever owns by the record opens again; an owner
 // that did not would serve the past, and take whatever it had acknowledged since from the standbys that have it.
 std::string behind_own_marker(const std::optional<Marker>& told, const std::optional<Marker>& here, Epoch epoch);
+// The epoch to ask that of: the last that anybody opened, if `region` did.
+std::optional<Epoch> own_last_epoch(const Record& record, const std::string& region);
+// A copy that was found to be so: this region's own of that epoch, in resync.
+bool is_past(const Copy& copy, const Record& record, const std::string& region);
 
 // Why this copy must not become the owner's, or empty: it must be a prefix of the last epoch that anybody opened and,
 // where the record moves with a fence, hold everything up to it. Ask it before any takeover, and again after the

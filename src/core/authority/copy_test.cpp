@@ -202,6 +202,7 @@ TEST(BehindOwnMarker, NamesWhatTheDatabaseLacksOfWhatWasTold) {
   EXPECT_EQ(behind_own_marker(marker(0x20, 4, 9), {}, 5), "") << "of an epoch that has ended";
   EXPECT_EQ(behind_own_marker(marker(0x20, 5, 9), marker(0x1f, 5, 9), 5), "") << "the very one";
   EXPECT_EQ(behind_own_marker(marker(0x20, 5, 9), marker(0x20, 5, 3), 5), "") << "a later one, by a clock set back";
+  EXPECT_EQ(behind_own_marker(marker(0x20, 5, 9), marker(0x10, 6, 8), 5), "") << "another one has written since";
   EXPECT_EQ(behind_own_marker(marker(0x20, 5, 9), marker(0x10, 5, 8), 5),
             "this disk is an older image, of 0/10: epoch 5 was written here up to 0/20");
   const auto without = "this database holds no marker of epoch 5, which was written here up to 0/20";
@@ -229,6 +230,8 @@ TEST(OnlyHere, IsWhatMustBeKeptBeforeACopyIsOverwritten) {
   const Record put_back = serving("a", 5, {{4, "a", {}}, {5, "a", {}, at(90)}});
   EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(91)), put_back, "c"), OnlyHere::perhaps);
   EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(90)), put_back, "c"), OnlyHere::nothing);
+  const Record later = serving("b", 6, {{4, "a", {}}, {5, "b", {}, at(90)}, {6, "b", {}, Position{"2", 1, 3}}});
+  EXPECT_EQ(only_here(copy(State::resync, "a", 4, at(90)), later, "c"), OnlyHere::perhaps) << "b lost what it had";
 }
 
 // us-east owns; eu-west's copy lives through a rollback, a planned switch that it saw whole, and a loss.

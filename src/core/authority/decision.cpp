@@ -145,8 +145,8 @@ Decision give_up(const Question& q, const Stored<Record>& seen, const std::strin
   return swap_to(q, seen, next, why + ": giving it up");
 }
 
-// Given up by an owner whose database lacks what it had acknowledged. Standbys that have it go first; where none may or
-// can, a person says that it is to go on with what is here.
+// Given up by an owner whose database lacks what it had acknowledged, or not opened by whoever was to take it over.
+// Standbys that have it go first; where none may or can, a person says that it is to go on with what is here.
 Decision own_past(const Question& q, const Stored<Record>& seen) {
   const Micros turn = q.observed.sights.at(q.rules.residency).first_seen + q.timing.ttl + q.timing.margin;
   if (q.now < turn + q.timing.patience)
@@ -227,6 +227,7 @@ Decision decide_moving(const Question& q, const Stored<Record>& seen) {
   if (q.now < end) return wait_until(end, "moving to " + record.to);
   const std::string why = record.to + " did not open it in time";
   const bool ours = record.owner == q.local.region;
+  if (ours && !q.local.behind.empty()) return own_past(q, seen);
   // The owner's way back: after a fence nobody else holds more than it does, and nobody opened since.
   if (ours && q.local.can_write && !q.local.resync) return go_back(q, seen, Cause::rollback, why);
   if (ours) return nothing(why + (q.local.resync ? "; " + barred(q.local) : "; the database here does not commit"));

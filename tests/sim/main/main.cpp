@@ -23,42 +23,60 @@ using domicile::sim::run;
 struct Options {
   std::uint64_t seeds = 1'000, start = 1;
   std::optional<std::uint64_t> replay;
+  domicile::sim::Faults without;
 };
 
 struct Sum {
   std::map<std::string, int> visits;
   std::vector<std::pair<std::uint64_t, std::string>> violations;
   double simulated_s = 0;
-  long writes = 0, openings = 0, repaired = 0, restores = 0, adoptions = 0;
+  long writes = 0, openings = 0, repaired = 0, restores = 0, adoptions = 0, disks = 0, lost = 0;
 
   void add(std::uint64_t seed, const Outcome& o) {
     for (const auto& [where, times] : o.visits) visits[where] += times;
     if (!o.violation.empty()) violations.emplace_back(seed, o.violation);
     simulated_s += static_cast<double>(o.simulated_us) / 1e6;
     writes += o.writes, openings += o.openings, repaired += o.salvaged, restores += o.restores,
-        adoptions += o.adoptions;
+        adoptions += o.adoptions, disks += o.disks, lost += o.lost;
   }
   void add(const Sum& more) {
     for (const auto& [where, times] : more.visits) visits[where] += times;
     violations.insert(violations.end(), more.violations.begin(), more.violations.end());
     simulated_s += more.simulated_s;
     writes += more.writes, openings += more.openings, repaired += more.repaired, restores += more.restores,
-        adoptions += more.adoptions;
+        adoptions += more.adoptions, disks += more.disks, lost += more.lost;
   }
 };
 
 constexpr const char* kUsage =
-    "usage: sim [--seeds N] [--start S] | sim --replay SEED\n"
+    "usage: sim [--seeds N] [--start S] | sim --replay SEED [--without N,N...]\n"
     "  --seeds N      how many (1000)\n"
     "  --start S      the first one (1)\n"
     "  --replay SEED  tells the story of one, the same on every machine\n"
+    "  --without N,N  without these of its faults\n"
     "exit code: 0 every invariant held, 4 one was broken, 64 usage\n";
+
+std::optional<domicile::sim::Faults> faults_of(const char* text) {
+  domicile::sim::Faults out;
+  for (char* end = nullptr;; text = end + 1) {
+    const auto number = std::strtol(text, &end, 10);
+    if (end == text || number <= 0 || (*end != ',' && *end != 0)) return {};
+    out.insert(static_cast<int>(number));
+    if (*end == 0) return out;
+  }
+}
 
 std::optional<Options> options_of(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; i += 2) {
     const std::string_view name = argv[i];
     if (i + 1 >= argc) return {};
+    if (name == "--without") {
+      const auto numbers = faults_of(argv[i + 1]);
+      if (!numbers) return {};
+      options.without = *numbers;
+      continue;
+    }
     char* end = nullptr;
     const auto value = std::strtoull(argv[i + 1], &end, 10);
     if (*end != 0 || value == 0) return {};
@@ -81,8 +99,16 @@ Sum some(const Options& options, unsigned first, unsigned step) {
   return sum;
 }
 
-void tell(std::uint64_t seed) {
-  for (const auto& line : run(seed, {}, true).story) fmt::print("{}\n", line);
+void tell(std::uint64_t seed, const domicile::sim::Faults& without) {
+  for (const auto& line : run(seed, {}, true, without).story) fmt::print("{}\n", line);
+}
+
+void tell_shrunk(std::uint64_t seed) {
+  const auto without = domicile::sim::needless(seed);
+  const auto all = static_cast<std::size_t>(run(seed).faults);
+  fmt::print("seed {} with {} of its {} faults:\n", seed, all - std::min(all, without.size()), all);
+  tell(seed, without);
+  fmt::print("again: sim --replay {}{}{}\n", seed, without.empty() ? "" : " --without ", fmt::join(without, ","));
 }
 
 // A row a step, a column a fault; the rarest of them.
@@ -119,8 +145,8 @@ int main(int argc, char** argv) {
     return help ? 0 : 64;
   }
   if (options->replay) {
-    tell(*options->replay);
-    return run(*options->replay).violation.empty() ? 0 : 4;
+    tell(*options->replay, options->without);
+    return run(*options->replay, {}, false, options->without).violation.empty() ? 0 : 4;
   }
   const auto begun = domicile::monotonic_now();
   const unsigned workers = std::max(1U, std::thread::hardware_concurrency());
@@ -132,12 +158,13 @@ int main(int argc, char** argv) {
   const double took = static_cast<double>(domicile::monotonic_now() - begun) / 1e6;
   const int least = table(sum.visits);
   for (const auto& [seed, violation] : sum.violations) fmt::print("seed {}: {}\n", seed, violation);
-  if (!sum.violations.empty()) tell(sum.violations.front().first);
+  if (!sum.violations.empty()) tell_shrunk(sum.violations.front().first);
   fmt::print(
-      "{} writes, {} openings, {} repaired copies, {} restores of the quorum, {} adoptions; {:.0f} seeds/s on {} "
-      "processors\n",
-      sum.writes, sum.openings, sum.repaired, sum.restores, sum.adoptions, static_cast<double>(options->seeds) / took,
-      workers);
+      "{} writes, {} openings, {} repaired copies, {} restores of the quorum, {} adoptions, {} disks lost or put back "
+      "and "
+      "{} writes with them; {:.0f} seeds/s on {} processors\n",
+      sum.writes, sum.openings, sum.repaired, sum.restores, sum.adoptions, sum.disks, sum.lost,
+      static_cast<double>(options->seeds) / took, workers);
   fmt::print("{{\"seeds\":{},\"violations\":{},\"coverage_min\":{},\"sim_to_real\":{:.0f}}}\n", options->seeds,
              sum.violations.size(), least, sum.simulated_s / took);
   return sum.violations.empty() ? 0 : 4;

@@ -62,7 +62,11 @@ class PostgresStandbys final : public replication::Standbys {
       CHECK_OK(put(links));
       return senders_obey(links);
     }();
-    if (!done && connection_->alive()) (void)put(*before);
+    if (!done) {
+      connection_.reset();  // it may stand in a transaction that failed, where no command does anything any more
+      CHECK_OK(connect());
+      CHECK_OK(put(*before));
+    }
     return done;
   }
 
@@ -125,12 +129,12 @@ class PostgresStandbys final : public replication::Standbys {
     });
   }
 
-  // Under the list with nobody's name: a commit that had to be called back has waited.
+  // Under the list with nobody's name: a commit that had to be called back has waited. It writes no row: another
+  // session's commit may wait already, holding its row's lock until this list has gone.
   Result<void> commits_wait() {
     return until("commits do not wait for standbys yet", [&]() -> Result<bool> {
       CHECK_OK(connection_->exec(
-          "BEGIN; INSERT INTO domicile.pulse (\"only\", at) VALUES (true, pg_catalog.now()) ON CONFLICT (\"only\") DO "
-          "UPDATE SET at = EXCLUDED.at; SET LOCAL synchronous_commit = on"));
+          "BEGIN; SELECT pg_catalog.pg_logical_emit_message(true, 'domicile', ''); SET LOCAL synchronous_commit = on"));
       // No statement_timeout ends this wait (PostgreSQL 15 disables it before the commit); a cancel request does.
       const auto committed = connection_->exec("COMMIT", monotonic_now() + kProbed);
       if (committed) return false;
