@@ -33,7 +33,7 @@ struct Policy {
   bool beat_is_forever = false;        // the guard never looks at the lease's end
   bool forget_salvage = false;         // a copy is overwritten before what only it has is kept
   bool base_is_enough = false;         // a receiver follows after any takeover, wherever it stood
-  bool anyone_exports = false;         // first rows come from a region that owned it once
+  bool anyone_exports = false;         // first rows come from a region that owned it once, or has not opened
   bool impatient = false;              // a life is taken for over after half of ttl
   bool no_rollback = false;            // a planned switch that cannot end is never rolled back
   bool drop_epoch_check = false;       // the guard takes a lease of an older epoch
