@@ -235,6 +235,8 @@ HttpReply Api::copy(const std::string& residency) const {
   return reply(json);
 }
 
+bool Api::serves(const std::string& residency) const { return setup_.beat->seen().get()->leases.contains(residency); }
+
 HttpReply Api::first_rows(const HttpCall& call, const std::string& rest) {
   if (setup_.exports == nullptr) return reply({{"what", "a voter has no rows"}}, 404);
   const auto slash = rest.find('/');
@@ -250,7 +252,7 @@ HttpReply Api::first_rows(const HttpCall& call, const std::string& rest) {
     const auto loop = setup_.residencies.find(residency);
     const auto record = loop == setup_.residencies.end() ? std::nullopt : loop->second->seen().get()->record;
     if (!record || record->value.owner != setup_.config->region || record->value.mode != authority::Mode::serving ||
-        !setup_.beat->seen().get()->leases.contains(residency))
+        !serves(residency))
       return reply({{"what", fmt::format("{} does not serve {} now", setup_.config->region, residency)}}, 409);
   }
   if (what.empty()) return setup_.exports->session(residency, call.peer_name, call.body);
@@ -284,8 +286,7 @@ HttpReply Api::link(const HttpCall& call, const std::string& residency) {
   const std::lock_guard lock(store_mutex_);
   const auto lost = store_->lost_to_receiver({residency, from->second, to->second});
   // Not open, its database may be another one than was told of (behind_own_marker): it proves nothing about a copy.
-  const bool open = setup_.beat->seen().get()->leases.contains(residency);
-  return lost ? reply({{"lost", *lost}, {"open", open}}) : refuse(lost.error());
+  return lost ? reply({{"lost", *lost}, {"open", serves(residency)}}) : refuse(lost.error());
 }
 
 PrecheckSetup Api::precheck_setup() const { return {setup_.config->region, setup_.peers, setup_.make_store}; }

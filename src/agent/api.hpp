@@ -90,6 +90,7 @@ class Api {
   HttpReply look(const HttpCall& call);
   HttpReply copy(const std::string& residency) const;
   HttpReply first_rows(const HttpCall& call, const std::string& rest);
+  bool serves(const std::string& residency) const;  // its lease is open here
   HttpReply schemas(const HttpCall& call, const std::string& residency);
   HttpReply link(const HttpCall& call, const std::string& residency);
   HttpReply check_switch(const HttpCall& call);

@@ -48,10 +48,7 @@ void LinkLoop::look_at(const topology::Residency& residency) {
       differs != drift->schema_differs.end() && !differs->second.empty() && health->trouble.empty())
     health->trouble = "the schema differs from " + copy.source + "'s: " + differs->second;
   const auto quorum = setup_.quorum->get();
-  std::optional<authority::Marker> committed;
-  if (const auto beat = quorum->view.beats.find(copy.source); beat != quorum->view.beats.end())
-    if (const auto marker = beat->second.value.markers.find(name); marker != beat->second.value.markers.end())
-      committed = marker->second;
+  const auto committed = authority::told_marker(quorum->view, copy.source, name);
   const auto& lease = setup_.topology->lease;
   last_[name] = {copy.source, *health,
                  lag_of(*health, committed, monotonic_now() - quorum->sent_at, lease.ttl + lease.margin)};

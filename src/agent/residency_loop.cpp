@@ -276,10 +276,7 @@ bool ResidencyLoop::judge_own_history(const QuorumSeen& quorum) {
   if (!commits()) return false;
   const auto held = setup_.store->held(residency);
   if (!held) return trouble("cannot see what the database here holds", held.error()), false;
-  std::optional<authority::Marker> told;
-  if (const auto beat = quorum.view.beats.find(setup_.region); beat != quorum.view.beats.end())
-    if (const auto marker = beat->second.value.markers.find(residency); marker != beat->second.value.markers.end())
-      told = marker->second;
+  const auto told = authority::told_marker(quorum.view, setup_.region, residency);
   const auto why = authority::behind_own_marker(told, held->marker, *epoch);
   if (why.empty()) return true;
   const auto kept = setup_.disk->persist_copy(residency, {Copy::State::resync, setup_.region, *epoch, held->at, why});

@@ -254,11 +254,8 @@ Result<std::string> SwitchActor::persist_epochs(const Record& record) {
 Result<std::string> SwitchActor::swap_serving(const Record& record) {
   if (!TRY(wait_for(setup_.limits.standbys, [&]() -> Result<bool> { return setup_.commits_wait(); })))
     return fail(Kind::unavailable, "commits here do not wait for a standby yet", "domicile status says why");
-  const auto copy = setup_.disk->copy(setup_.residency);
-  // From where it goes on: what it had of another's epoch, or what is left of its own on a disk that was put back.
-  using enum authority::Copy::State;
-  const bool begins = copy.state == stopped || (copy.state == resync && copy.source == setup_.region);
-  const auto next = authority::serving_record(record.value, wall_now(), begins ? copy.position : std::nullopt);
+  const auto begins = authority::begins_at(setup_.disk->copy(setup_.residency), setup_.region);
+  const auto next = authority::serving_record(record.value, wall_now(), begins);
   if (next.cause == authority::Cause::broken_glass) return serve_by_glass(next);
   Ride ride{{setup_.residency, record.text, next}};
   auto answer = ride.answer->get_future();

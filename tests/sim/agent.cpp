@@ -363,12 +363,6 @@ void World::drain(Site& s) {
   }
 }
 
-// From where a new epoch goes on: what is here of another's, or what is left of its own on a disk that was put back.
-std::optional<Position> World::begins_at(const Site& s) const {
-  const bool past = s.copy.state == Copy::State::resync && s.copy.source == s.name && !policy_.follow_the_past;
-  return s.copy.state == Copy::State::stopped || past ? s.copy.position : std::nullopt;
-}
-
 void World::open(Site& s) {
   const Stored<Record> seen = s.agent.view->authorities.at(kResidency);
   const Record& r = seen.value;
@@ -377,6 +371,8 @@ void World::open(Site& s) {
   const auto step = next_open_step(still_done(s.done[key], r, asked), s.copy.source == s.name);
   if (!step || !s.database || !s.commits) return;
   const Micros delay = rng_.between(1, 100) * kMillisecond;
+  auto begin = begins_at(s.copy, s.name);
+  if (policy_.follow_the_past && s.copy.state == Copy::State::resync) begin.reset();
   switch (*step) {
     case OpenStep::advance_slots:
       return finish(s, key, name_of(*step), delay, [this, &s] {
@@ -396,7 +392,7 @@ void World::open(Site& s) {
       s.agent.busy = true;
       s.agent.step = name_of(*step);
       tempt(s, 40 * kMillisecond);
-      s.agent.ride = Swap{kResidency, seen.text, serving_record(r, now_ + s.wall, begins_at(s))};
+      s.agent.ride = Swap{kResidency, seen.text, serving_record(r, now_ + s.wall, begin)};
       return beat(s);
     default:
       return finish(s, key, name_of(*step), delay, [] {});

@@ -44,12 +44,10 @@ void World::disk_fault() {
     // the whole disk only. Nothing tells a receiver, or whoever has given its epoch up with a fence, that its database
     // alone was put back (docs/simulation.md).
     const bool whole = kind == 2, owns = record() != nullptr && record()->owner == s.name;
-    const auto beat = beats_.find(s.name);
-    const auto told = beat == beats_.end() ? std::map<std::string, Marker>{} : beat->second.value.markers;
-    const auto marker = told.find(kResidency);
-    const bool open = owns && record()->mode == Mode::serving && marker != told.end();
+    const auto told = told_marker(view(), s.name, kResidency);
+    const bool open = owns && record()->mode == Mode::serving && told;
     const auto lacks = [&](const std::optional<Marker>& row) {
-      return open && !behind_own_marker(marker->second, row, record()->epoch).empty();
+      return open && !behind_own_marker(told, row, record()->epoch).empty();
     };
     // Of several disasters at once only those that leave a trace: not while the quorum is put back as well, and not in
     // the instant in which an epoch is opened and nothing told of it yet.
@@ -67,22 +65,21 @@ void World::disk_fault() {
 }
 
 // An acknowledged write that was nowhere else is lost with the disk, which the accounting says.
-void World::account_for(const Site& s, const std::vector<Entry>& left) {
+void World::account_for(const std::string& site, const std::set<std::int64_t>& gone) {
   std::set<std::int64_t> elsewhere;
-  for (const auto& entry : left) elsewhere.insert(entry.id);
   for (const auto& [name, other] : sites_) {
-    if (name == s.name) continue;
+    if (name == site) continue;
     elsewhere.insert(other.salvage.begin(), other.salvage.end());
     for (const auto& entry : other.log) elsewhere.insert(entry.id);
   }
-  std::set<std::int64_t> gone = left.empty() ? s.salvage : std::set<std::int64_t>{};
-  for (const auto& entry : s.log) gone.insert(entry.id);
   const auto lost = std::erase_if(acknowledged_, [&](auto id) { return gone.contains(id) && !elsewhere.contains(id); });
   outcome_.lost += static_cast<int>(lost);
 }
 
 void World::lose_disk(Site& s) {
-  account_for(s, {});
+  auto gone = s.salvage;
+  for (const auto& entry : s.log) gone.insert(entry.id);
+  account_for(s.name, gone);
   s.log.clear();
   s.position = 0;
   s.slots.clear();
@@ -98,7 +95,10 @@ void World::lose_disk(Site& s) {
 
 void World::put_back(Site& s, const Image& image) {
   const bool other = image.log != s.log;
-  account_for(s, image.log.empty() ? std::vector<Entry>{{0, 0}} : image.log);
+  std::set<std::int64_t> gone;
+  for (const auto& entry : s.log) gone.insert(entry.id);
+  for (const auto& entry : image.log) gone.erase(entry.id);
+  account_for(s.name, gone);
   s.log = image.log, s.position = image.position, s.slots = image.slots, s.guard = image.guard, s.row = image.row;
   if (s.guard.state == GuardState::open) s.guard.state = GuardState::closed;
   s.put_back = s.put_back || other;
@@ -122,32 +122,12 @@ void World::judge_own_history(Site& s, const Record& r) {
   const Agent& a = s.agent;
   const auto epoch = own_last_epoch(r, s.name);
   if (policy_.serve_the_past || a.opened == epoch || !s.database) return;
-  std::optional<Marker> told;
-  if (const auto beat = a.view->beats.find(s.name); beat != a.view->beats.end())
-    if (const auto marker = beat->second.value.markers.find(kResidency); marker != beat->second.value.markers.end())
-      told = marker->second;
+  const auto told = told_marker(*a.view, s.name, kResidency);
   const auto why = behind_own_marker(told, s.row, *epoch);
   if (why.empty() || s.copy.state == Copy::State::resync) return;
   s.copy = {Copy::State::resync, s.name, *epoch, Position{s.row ? s.name : s.name + " anew", 1, s.row ? s.row->lsn : 0},
             why};
   tell(s.name + "'s own history: " + why);
-}
-
-Faults needless(std::uint64_t seed, const Policy& policy) {
-  const int faults = run(seed, policy).faults;
-  Faults out;
-  for (bool found = true; found;) {
-    found = false;
-    for (int number = 1; number <= faults; ++number) {
-      if (out.contains(number)) continue;
-      out.insert(number);
-      if (run(seed, policy, false, out).violation.empty())
-        out.erase(number);
-      else
-        found = true;
-    }
-  }
-  return out;
 }
 
 }  // namespace domicile::sim

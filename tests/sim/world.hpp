@@ -145,7 +145,6 @@ class World {
   void reopen(Site& site);
   void drain(Site& site);
   void open(Site& site);
-  std::optional<Position> begins_at(const Site& site) const;
   void compare_positions(Site& site);
   void finish(Site& site, const std::string& key, std::string_view step, Micros delay, Fn effect);
   void vote(Site& site, bool persist, Epoch epoch, std::function<void(bool)> done);
@@ -194,7 +193,7 @@ class World {
   void disk_fault();
   void lose_disk(Site& site);
   void put_back(Site& site, const Image& image);
-  void account_for(const Site& site, const std::vector<Entry>& left);
+  void account_for(const std::string& site, const std::set<std::int64_t>& gone);
   void tear_journal(Site& site);
   void note_marker(Site& site);
   void judge_own_history(Site& site, const Record& record);

@@ -178,6 +178,11 @@ std::optional<Epoch> own_last_epoch(const Record& record, const std::string& reg
   return record.history.back().epoch;
 }
 
+std::optional<Position> begins_at(const Copy& copy, const std::string& region) {
+  const bool put_back = copy.state == Copy::State::resync && copy.source == region;
+  return put_back || copy.state == Copy::State::stopped ? copy.position : std::nullopt;
+}
+
 bool is_past(const Copy& copy, const Record& record, const std::string& region) {
   return copy.state == Copy::State::resync && copy.source == region && copy.epoch == own_last_epoch(record, region);
 }

@@ -84,6 +84,9 @@ std::string not_on_this_disk(const std::optional<Position>& handover, const Posi
 std::string behind_own_marker(const std::optional<Marker>& told, const std::optional<Marker>& here, Epoch epoch);
 // The epoch to ask that of: the last that anybody opened, if `region` did.
 std::optional<Epoch> own_last_epoch(const Record& record, const std::string& region);
+// From where an epoch that is opened on this copy goes on, for its record's `base`: what is here of another's history,
+// or what is left of its own on a disk that was put back. Empty: all of its own.
+std::optional<Position> begins_at(const Copy& copy, const std::string& region);
 // A copy that was found to be so: this region's own of that epoch, in resync.
 bool is_past(const Copy& copy, const Record& record, const std::string& region);
 

@@ -9,4 +9,12 @@ std::optional<std::string> beat_text(const View& view, const std::string& region
   return {};
 }
 
+std::optional<Marker> told_marker(const View& view, const std::string& region, const std::string& residency) {
+  const auto beat = view.beats.find(region);
+  if (beat == view.beats.end()) return {};
+  const auto marker = beat->second.value.markers.find(residency);
+  if (marker == beat->second.value.markers.end()) return {};
+  return marker->second;
+}
+
 }  // namespace domicile::authority

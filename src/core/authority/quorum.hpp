@@ -28,6 +28,9 @@ struct View {
   std::map<std::string, Unreadable> unreadable;       // by key
 };
 
+// The marker of a residency that the last beat of `region` names.
+std::optional<Marker> told_marker(const View& view, const std::string& region, const std::string& residency);
+
 // Replaces authority/<residency>, if it and (where given) a region's beat still have the texts that were read.
 struct Swap {
   std::string residency;
