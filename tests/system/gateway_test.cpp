@@ -113,6 +113,39 @@ TEST_F(Gateway, ARequestThatTheNewOwnerSendsBackBecauseItDoesNotKnowYetIsTriedAg
   }
 }
 
+// A request that was sent back waits 250 ms for its next try. An authority that comes in the same turn of the loop as
+// that try must not be taken for the end of its 15 s.
+TEST_F(Gateway, ARequestThatWasSentBackWaitsOnWhenAnAuthorityComesTogetherWithItsNextTry) {
+  auto& row = us_.authority.rows[0];
+  row.owner = eu_.name, row.epoch = 2, row.forward = eu_.config.forward, row.lease_end = 0;
+  put(us_);
+  ASSERT_TRUE(obeyed(us_));
+  std::jthread client([&] {
+    const Answer answer = ask(us_, {.host = kUs, .method = "POST", .body = "abc", .plain = true});
+    EXPECT_EQ(answer.body, "eu-central-1 POST 3") << answer.status << answer.headers;
+  });
+  const auto sent_back = [&] { return eu_.state().decisions()["misdirected_421"]; };
+  const auto signal_workers = [&](int signal) {
+    for (const pid_t worker : children_of(us_.nginx->pid())) kill(worker, signal);
+  };
+  ASSERT_TRUE(eventually([&] { return sent_back() > 0; }));
+  ASSERT_TRUE(eventually([&] {
+    signal_workers(SIGSTOP);
+    if (held(us_) == 1) return true;
+    signal_workers(SIGCONT);
+    return false;
+  }));
+  put(us_);
+  const Micros over = monotonic_now() + 300 * kMillisecond;
+  ASSERT_TRUE(eventually([&] { return monotonic_now() > over; }));
+  const auto before = sent_back();
+  signal_workers(SIGCONT);
+  ASSERT_TRUE(eventually([&] { return sent_back() > before + 1; })) << "it was not tried again";
+  auto& there = eu_.authority.rows[0];
+  there.owner = eu_.name, there.epoch = 2, there.lease_end = boottime_now() + 600 * kSecond;
+  put(eu_);
+}
+
 TEST_F(Gateway, WritesInFlightAreCountedAndALateSuccessIsNotTold) {
   Answer answer;
   {

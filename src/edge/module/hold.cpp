@@ -72,7 +72,8 @@ void run_again(Context* context) {
 
 void on_timer(ngx_event_t* event) {
   auto* context = static_cast<Context*>(event->data);
-  if (context->sent_back == generation() && left_of(context) > 0)
+  // Only its own time ends it: a new authority may be there already and its release still to come.
+  if (left_of(context) > 0)
     context->sent_back = 0;
   else
     context->expired = true;
