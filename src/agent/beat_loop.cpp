@@ -54,6 +54,7 @@ void BeatLoop::run(const std::stop_token& stop) {
         allowed[allow->residency] = *allow->epoch;
       else
         allowed.erase(allow->residency);
+      if (!allow->glass) ends_.erase(allow->residency);
     }
     life_.begin_pass();
     beat_once();
@@ -125,6 +126,7 @@ void BeatLoop::beat_once() {
   if (ride) {
     request.ride = ride->swap;
     allowed_[ride->swap.residency] = ride->swap.next.epoch;
+    ends_.erase(ride->swap.residency);  // that of an older lease says nothing about this one
   }
   View view;
   setup_.stall.reach("beat.before_send");
@@ -215,10 +217,12 @@ void BeatLoop::extend_leases(const View& view, const Clocks& clocks, const std::
     const auto stored = view.authorities.find(residency);
     if (stored == view.authorities.end()) continue;
     const auto& record = stored->second.value;
-    if (record.owner != setup_.region || record.mode != Mode::serving || record.epoch != epoch) continue;
-    // One that cannot be extended now still runs to its end, and the gateway may serve by it.
+    if (record.owner != setup_.region || record.mode == Mode::moving || record.epoch != epoch) continue;
+    // One that is not extended now still runs to its end, and the gateway may serve by it: while it drains, what has
+    // begun ends and reads go on until the fence.
     if (const auto had = held.find(residency); had != held.end() && had->second.epoch == epoch)
       last_.leases.insert(*had);
+    if (record.mode != Mode::serving) continue;
     authority::Local local;
     if (const auto known = before.find(residency); known != before.end())
       local.known_epoch = known->second.epoch, local.known_owner = known->second.owner;

@@ -75,16 +75,20 @@ void GatewayLoop::look_at_moves(GatewaySeen& next) {
 }
 
 void GatewayLoop::write_authority() {
+  // Before the leases: a record is told once its lease is there, and never the other way round.
+  std::vector<std::shared_ptr<const ResidencySeen>> records;
+  for (const auto& residency : setup_.topology->residencies)
+    records.push_back(setup_.residencies.at(residency.name.str())->get());
   const auto quorum = setup_.quorum->get();
   snapshot::AuthoritySnapshot snap;
   snap.region = setup_.region;
   snap.policy_hash = setup_.policy_hash.substr(0, snapshot::kNameSize - 1);
   snap.boot_id = host_boot_id();
   GatewaySeen next;
-  for (const auto& residency : setup_.topology->residencies) {
-    const auto seen = setup_.residencies.at(residency.name.str())->get();
-    snap.rows.push_back(row_of(residency, *seen, *quorum));
-    if (seen->record) next.record_texts[residency.name.str()] = seen->record->text;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const auto& residency = setup_.topology->residencies[i];
+    snap.rows.push_back(row_of(residency, *records[i], *quorum));
+    if (records[i]->record) next.record_texts[residency.name.str()] = records[i]->record->text;
   }
   look_at_moves(next);
   snap.moves = moves_;

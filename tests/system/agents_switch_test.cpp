@@ -175,7 +175,7 @@ TEST_F(AgentsSwitch, ABeatWhoseAnswerWasLostExtendsNothingByReadingAgain) {
   const bool lost = regions_->reached(kUs, "beat.unknown_outcome");
   for (const auto& region : Regions::all()) regions_->etcd().resume(region);
   ASSERT_TRUE(lost) << told();
-  ASSERT_TRUE(eventually([&] { return !regions_->guard(kUs, "us").lease_runs; }));
+  ASSERT_TRUE(regions_->lease_ended(kUs, "us"));
   const auto end = regions_->guard(kUs, "us").end;
   regions_->stop_at(kUs, "beat.before_send");  // before the next one, which may earn a lease of its own
   let_go(kUs, "beat.unknown_outcome");

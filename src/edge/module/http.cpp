@@ -205,6 +205,7 @@ ngx_int_t on_request(ngx_http_request_t* r) {
     case sn::Action::forward: {
       count(decision.action);
       context->unreachable = false;
+      context->forwarded_by = generation();
       if (winds_down_now(context)) wind_down(r);
       ngx_str_t name = literal("@domicile_forward");
       ngx_http_named_location(r, &name);

@@ -42,13 +42,13 @@ ngx_int_t on_no_answer(ngx_http_request_t* r) {
   if (context == nullptr || upstream == nullptr) return 503;
   const bool forwarded = context->action == sn::Action::forward;
   if (forwarded && upstream->headers_in.status_n == NGX_HTTP_MISDIRECTED_REQUEST) {
-    context->sent_back = generation();
+    context->sent_back = context->forwarded_by;
     return decide_anew(r);
   }
   // Before the first byte of the request is tried, nginx has connected and shaken hands.
   if (!upstream->request_sent) {
     if (!forwarded) return tell(r, context, sn::Action::unavailable_503, sn::Reason::application_unreachable);
-    context->sent_back = generation();
+    context->sent_back = context->forwarded_by;
     context->unreachable = true;
     return decide_anew(r);
   }

@@ -26,7 +26,8 @@ struct Context {
   ngx_http_request_t* request;
   ngx_event_t timer;
   std::size_t held_size;
-  std::uint64_t sent_back;                // the generation at which the owner that we know sent it back
+  std::uint64_t forwarded_by;             // the generation that named whom it was forwarded to
+  std::uint64_t sent_back;                // the generation by which the owner that we know sent it back
   std::uint64_t held_since;               // the change after which it was held
   ngx_msec_t hold_end;                    // 0: it was never held
   std::atomic<std::uint32_t>* in_flight;  // counted there while not null

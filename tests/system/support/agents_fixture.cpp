@@ -291,6 +291,14 @@ void Regions::start_region(const std::string& region) {
   if (sites_.at(region).gateway) gateway(region).start();
 }
 
+void Regions::make_anew(const std::string& region) {
+  fs::remove_all(state_folder(region));
+  must(make_directories(state_folder(region), 0700));
+  database(region).make_anew();
+  database(region).start();
+  must(database(region).connect().exec(kSchema));
+}
+
 void Regions::touch(const std::string& region, const std::string& file) {
   must(write_file(sites_.at(region).folder / "stall" / file, ""));
 }
@@ -334,10 +342,10 @@ Result<Json> Regions::post(const std::string& region, const std::string& path, c
 
 Json Regions::status(const std::string& region, const std::string& residency) {
   const Json all = get(region, "/v1/status");
-  if (!all.is_object()) return {};
+  if (!all.is_object()) return Json::object();
   for (const auto& one : all["residencies"])
     if (one["residency"] == residency) return one;
-  return {};
+  return Json::object();
 }
 
 Outcome Regions::cli(std::vector<std::string> words, Micros timeout) {
@@ -428,6 +436,15 @@ Regions::Guard Regions::guard(const std::string& region, const std::string& resi
   if (!rows || rows->empty()) return {};
   return {rows->text(0, 0), rows->integer_or(0, 1, 0), rows->truth(0, 2) && rows->at(0, 0) == "open",
           rows->integer_or(0, 3, 0)};
+}
+
+bool Regions::lease_ended(const std::string& region, const std::string& residency, Micros timeout) {
+  return eventually(
+      [&] {
+        const auto seen = guard(region, residency);
+        return !seen.state.empty() && !seen.lease_runs;
+      },
+      timeout);
 }
 
 std::string Regions::insert_sql(const std::string& residency, std::int64_t row) {

@@ -77,6 +77,8 @@ class Regions {
   void pause_region(const std::string& region);
   void resume_region(const std::string& region);
   void start_region(const std::string& region);  // after kill_region
+  // After kill_region: its database is started empty but for the application's tables, its state folder is empty.
+  void make_anew(const std::string& region);
   void pause_database(const std::string& region) { signal_database(region, SIGSTOP); }
   void resume_database(const std::string& region) { signal_database(region, SIGCONT); }
   void kill_database(const std::string& region);  // all its processes, at once
@@ -94,7 +96,8 @@ class Regions {
   Result<Json> post(const std::string& region, const std::string& path, const Json& body);
   // True once every loop of the region's agent has gone round so many times more.
   bool passes_on(const std::string& region, int count, Micros timeout = kPatient);
-  Json status(const std::string& region, const std::string& residency);  // one residency's part of /v1/status
+  // One residency's part of /v1/status; an empty object when the agent does not answer.
+  Json status(const std::string& region, const std::string& residency);
   Outcome cli(std::vector<std::string> words, Micros timeout = 60 * kSecond);
   Result<Json> order_switch(const std::string& residency, const std::string& to);
   fs::path socket(const std::string& region) const { return sites_.at(region).folder / "agent.sock"; }
@@ -117,7 +120,9 @@ class Regions {
     bool lease_runs = false;
     Micros end = 0;  // of the lease, by the database's own clock
   };
-  Guard guard(const std::string& region, const std::string& residency);
+  Guard guard(const std::string& region, const std::string& residency);  // an empty state: it did not answer
+  // True once its database says that no lease runs.
+  bool lease_ended(const std::string& region, const std::string& residency, Micros timeout = kPatient);
 
   // Writes one row as the application does, in its own short session. "" when it was acknowledged, else the SQLSTATE,
   // or "lost" when the server did not answer.

@@ -36,13 +36,22 @@ PostgresCluster::PostgresCluster(PostgresOptions options) : options_(std::move(o
     if (uid_ != 0 && chown(copy.c_str(), uid_, gid_) != 0) throw std::runtime_error("cannot give away " + name);
   }
   if (!preload.empty()) options_.settings.push_back("shared_preload_libraries=" + preload);
+  make_data();
+  if (options_.started) start();
+}
+
+void PostgresCluster::make_data() {
   const auto made = run(command({kBin + "initdb", "-D", data().string(), "-U", "admin", "-A", "trust", "--no-sync",
                                  "--no-instructions", "--locale=C", "-E", "UTF8"}),
                         60 * kSecond);
   if (!made || made->exit_code != 0) throw std::runtime_error("initdb: " + (made ? made->err : one_line(made.error())));
   if (!options_.hba.empty() && !write_file(data() / "pg_hba.conf", options_.hba, 0644))
     throw std::runtime_error("cannot write pg_hba.conf");
-  if (options_.started) start();
+}
+
+void PostgresCluster::make_anew() {
+  fs::remove_all(data());
+  make_data();
 }
 
 PostgresCluster::~PostgresCluster() { stop(); }

@@ -36,9 +36,10 @@ class PostgresCluster {
   PostgresCluster(const PostgresCluster&) = delete;
   PostgresCluster& operator=(const PostgresCluster&) = delete;
 
-  void start();  // returns once it answers
-  void stop();   // immediate shutdown
-  void kill();   // SIGKILL to the postmaster; start() waits until its orphans have gone
+  void start();      // returns once it answers
+  void stop();       // immediate shutdown
+  void kill();       // SIGKILL to the postmaster; start() waits until its orphans have gone
+  void make_anew();  // a new and empty cluster in the place of a stopped one
   pid_t pid() const { return server_ ? server_->pid() : -1; }  // the postmaster's
   bool running() { return server_ && server_->running(); }
   std::string conninfo(const std::string& user = "admin", const std::string& database = "postgres") const;
@@ -50,6 +51,7 @@ class PostgresCluster {
 
  private:
   Command command(std::vector<std::string> argv) const;
+  void make_data();
   PostgresOptions options_;
   TempDir dir_;
   uid_t uid_ = 0;  // 0: ours
