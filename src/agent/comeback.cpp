@@ -50,7 +50,7 @@ Result<Comeback::Surplus> Comeback::judge_receiver(const std::string& residency,
   const auto* rules = topology::residency_of(*setup_.store.topology, residency);
   if (rules != nullptr &&
       topology::form_at(*setup_.store.topology, *rules, setup_.config->region) == topology::Form::full)
-    return Surplus::by_comparison;
+    return how_it_differs(residency, copy);
   // Without its personal columns a row is no salvage. It waits for the region that wrote it, if that may come back.
   const auto told = setup_.peers->call(copy.source, "GET", "/v1/copies/" + residency, Json(), 2 * kSecond);
   if (told && TRY(member<authority::Epoch>(*told, "epoch")) > copy.epoch) return Surplus::none;
@@ -61,6 +61,18 @@ Result<Comeback::Surplus> Comeback::judge_receiver(const std::string& residency,
       fmt::format("this reduced copy holds rows of {} that its next owner never got; it waits until {} has come "
                   "back and kept them",
                   copy.source, copy.source));
+}
+
+// A database that has got as far as this copy stopped is the one that stopped there, and what differs it got from its
+// source. Anything else may be an older image: then the owner's rows are newer, and nothing here says which.
+Result<Comeback::Surplus> Comeback::how_it_differs(const std::string& residency, const Copy& copy) const {
+  const auto store = postgres::make_store(setup_.store);
+  const auto held = TRY(store->held(residency));
+  if (!held.marker) return Surplus::none;  // empty: nothing of the residency was ever written to it
+  const auto health = TRY(store->copy_health({residency, copy.source, setup_.config->region}));
+  const bool there = copy.position && health.position && copy.position->comparable_with(*health.position) &&
+                     health.position->lsn >= copy.position->lsn;
+  return there ? Surplus::by_comparison : Surplus::or_older;
 }
 
 // Has the source less than this copy got from it, or is it another database?
@@ -81,11 +93,18 @@ Result<Comeback::Surplus> Comeback::keep_by_log(const std::string& residency, co
   if (TRY(postgres::salvage_kept(sql, residency, copy.epoch))) return Surplus::none;
   const auto handover = authority::handover_of(copy, record);
   const auto here = TRY(postgres::links::own_position(sql));
+  const auto held = TRY(postgres::make_store(setup_.store)->held(residency));
   SalvageRun run{residency, copy.epoch, handover ? handover->to : ""};
   const auto at = handover ? handover->at : std::nullopt;
   if (at && at->comparable_with(here)) run.base = at->lsn;
   run.upto = here.lsn;
-  run.lost = authority::not_on_this_disk(at, copy.position.value_or(here));
+  const auto disk = authority::own_disk(copy, handover, here, held.marker);
+  run.lost = disk.lost;
+  if (!held.marker) {
+    run.note = "the database here is empty: nothing of the residency was ever written to it";
+    CHECK_OK(keep(sql, run, {}, record.owner));
+    return Surplus::none;
+  }
 
   // The slot to the next owner holds just what that one never got: it may stand behind `base` where nothing of the
   // residency lay between. Any other holds as much where its receiver got no further.
@@ -103,11 +122,11 @@ Result<Comeback::Surplus> Comeback::keep_by_log(const std::string& residency, co
     CHECK_OK(keep(sql, run, salvage::condense(found->changes), record.owner));
     return Surplus::none;
   }
-  return Surplus::by_comparison;
+  return disk.whole ? Surplus::by_comparison : Surplus::or_older;
 }
 
 Result<void> Comeback::keep(const Sql& sql, const SalvageRun& run, const std::vector<salvage::Entry>& found,
-                            const std::string& owner) const {
+                            const std::string& owner, bool doubtful) const {
   std::vector<salvage::Entry> entries;
   std::vector<postgres::Since> since;
   if (!found.empty()) {
@@ -119,6 +138,7 @@ Result<void> Comeback::keep(const Sql& sql, const SalvageRun& run, const std::ve
       if (found[i].net == salvage::Net::removed && answers[i].made) continue;
       entries.push_back(found[i]);
       since.push_back(answers[i]);
+      if (doubtful) since.back().changed = true;
     }
   }
   CHECK_OK(postgres::keep_salvage(sql, run, entries, since));
@@ -132,6 +152,7 @@ Result<void> Comeback::keep(const Sql& sql, const SalvageRun& run, const std::ve
 // No log tells what this copy alone was told: what differs from the owner's rows is kept as it is here. Of a row that
 // the owner changed since, this may be no more than its older state: then it is a conflict, and a person decides.
 Result<void> Comeback::keep_differing(const std::string& residency, const Copy& copy, const Record& record,
+                                      Surplus surplus,
                                       const std::vector<postgres::links::DifferingRows>& tables) const {
   auto connection = TRY(postgres::open_session(setup_.store, "domicile-salvage"));
   const Sql sql(connection);
@@ -141,12 +162,18 @@ Result<void> Comeback::keep_differing(const std::string& residency, const Copy& 
   const auto here = TRY(postgres::links::own_position(sql));
   const bool owned = copy.source == setup_.config->region;
   run.upto = owned ? here.lsn : copy.position ? copy.position->lsn : 0;
-  run.lost = owned && handover ? authority::not_on_this_disk(handover->at, copy.position.value_or(here)) : "";
-  run.note = "no slot has kept the log: found by comparing rows with the owner's";
+  if (owned) {
+    const auto held = TRY(postgres::make_store(setup_.store)->held(residency));
+    run.lost = authority::own_disk(copy, handover, here, held.marker).lost;
+  }
+  const bool doubtful = surplus == Surplus::or_older;
+  run.note = fmt::format("no slot has kept the log: found by comparing rows with the owner's{}",
+                         doubtful ? "; this database may be older than they are, so that each is a conflict" : "");
   std::vector<salvage::Entry> entries;
   for (const auto& table : tables) {
     if (table.table.qualified() == residency::marker_table().qualified()) continue;
     for (const auto& row : table.rows) {
+      if (!row.ours && !run.lost.empty()) continue;  // an older disk lacks what came later: nobody removed it here
       const auto net = !row.ours ? salvage::Net::removed : row.theirs ? salvage::Net::updated : salvage::Net::inserted;
       salvage::Entry entry{{table.table.qualified(), {}}, net};
       for (std::size_t i = 0; i < table.key_columns.size(); ++i) entry.key.columns[table.key_columns[i]] = row.key[i];
@@ -157,23 +184,23 @@ Result<void> Comeback::keep_differing(const std::string& residency, const Copy& 
       entries.push_back(std::move(entry));
     }
   }
-  return keep(sql, run, entries, record.owner);
+  return keep(sql, run, entries, record.owner, doubtful);
 }
 
 Result<void> Comeback::repair(const std::string& residency, const Copy& copy, const Record& record,
                               Surplus surplus) const {
   const Micros begun = monotonic_now();
-  // With `by_comparison` their log is of no use; else what they held is kept. From here on they are those of a region
-  // that may own it again.
+  // Where rows are compared their log is of no use; else what they held is kept. From here on they are those of a
+  // region that may own it again.
   CHECK_OK(postgres::make_store(setup_.store)->withdraw_slots(residency));
   postgres::links::RepairOptions options;
   options.before_whole = [&](const std::string& why) -> Result<void> {
     setup_.events->add("copy.whole", why + ": everything is deleted here and copied anew", residency, record.epoch);
     return {};
   };
-  if (surplus == Surplus::by_comparison)
+  if (surplus != Surplus::none)
     options.before_change = [&](const std::vector<postgres::links::DifferingRows>& tables) {
-      return keep_differing(residency, copy, record, tables);
+      return keep_differing(residency, copy, record, surplus, tables);
     };
   const auto brought = TRY(repair_copy(*setup_.config, setup_.store, {residency, record.owner, setup_.config->region},
                                        setup_.log, std::move(options)));

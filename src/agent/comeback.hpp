@@ -32,17 +32,20 @@ class Comeback {
   // What must be kept, and how it can be found.
   enum class Surplus {
     none,           // this copy holds nothing that the owner never had, or it is kept already
-    by_comparison,  // whatever differs from the owner's rows may be it
+    by_comparison,  // whatever differs from the owner's rows is it
+    or_older,       // whatever differs may be it, or be no more than what the owner had once
   };
   Result<Surplus> keep_by_log(const std::string& residency, const authority::Copy& copy,
                               const authority::Record& record) const;
   Result<Surplus> judge_receiver(const std::string& residency, const authority::Copy& copy,
                                  const authority::Record& record, authority::OnlyHere only) const;
   Result<bool> gone_back(const std::string& residency, const authority::Copy& copy) const;
+  Result<Surplus> how_it_differs(const std::string& residency, const authority::Copy& copy) const;
+  // `doubtful`: nothing of it is taken for missing at the owner.
   Result<void> keep(const Sql& sql, const postgres::SalvageRun& run, const std::vector<salvage::Entry>& found,
-                    const std::string& owner) const;
+                    const std::string& owner, bool doubtful = false) const;
   Result<void> keep_differing(const std::string& residency, const authority::Copy& copy,
-                              const authority::Record& record,
+                              const authority::Record& record, Surplus surplus,
                               const std::vector<postgres::links::DifferingRows>& tables) const;
   Result<void> repair(const std::string& residency, const authority::Copy& copy, const authority::Record& record,
                       Surplus surplus) const;

@@ -32,7 +32,9 @@ class RemoteSource final : public postgres::links::CopySource {
         repair_(repair) {}
 
   Result<CopySession> session() override {
-    const Json json = TRY(post("", {{"repair", repair_}}));
+    const auto answer = post("", {{"repair", repair_}});
+    taken_ = !answer && answer.error().kind == Kind::conflict;
+    const Json json = TRY(answer);
     CopySession session;
     session.id = TRY(member<std::string>(json, "session"));
     session.position.system_id = TRY(member<std::string>(json, "system"));
@@ -68,6 +70,7 @@ class RemoteSource final : public postgres::links::CopySource {
     return {};
   }
   std::int64_t bytes() const { return bytes_; }
+  bool taken() const { return taken_; }  // its slot carries this link already
 
  private:
   static Json question(const std::string& session, const MappedTable& table, const Parts& parts) {
@@ -92,7 +95,7 @@ class RemoteSource final : public postgres::links::CopySource {
 
   HttpClient client_;
   std::string url_;
-  bool repair_;
+  bool repair_, taken_ = false;
   std::int64_t bytes_ = 0;  // of questions and answers, both ways
 };
 
@@ -213,16 +216,19 @@ postgres::links::ImportOptions import_options(const replication::LinkName& inbou
 
 }  // namespace
 
-Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings,
+Result<bool> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings,
                               const replication::LinkName& inbound, const Log& log) {
   const auto address = TRY(link_address(config, settings, inbound));
   auto connection = TRY(postgres::open_session(settings, "domicile-first-rows"));
   const auto link = postgres::link_spec(*settings.topology, inbound);
   RemoteSource source(config, inbound, false);
   const postgres::links::Sql sql(connection);
-  TRY(postgres::links::import_first_rows(sql, link, source, import_options(inbound, log)));
+  const auto brought = postgres::links::import_first_rows(sql, link, source, import_options(inbound, log));
+  if (source.taken()) return false;
+  TRY(brought);
   CHECK_OK(postgres::links::ensure_subscription(sql, link, address));
-  return postgres::links::enable_subscription(sql, link);
+  CHECK_OK(postgres::links::enable_subscription(sql, link));
+  return true;
 }
 
 Result<Repair> repair_copy(const AgentConfig& config, const postgres::StoreSettings& settings,

@@ -55,8 +55,8 @@ Result<Repair> repair_copy(const AgentConfig& config, const postgres::StoreSetti
                            postgres::links::RepairOptions options);
 
 // Brings the first rows of `inbound` from its source's agent; returns when every table is journaled complete and the
-// link streams.
-Result<void> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings,
+// link streams. False: the source's slot carries this link already, so that something was here once.
+Result<bool> bring_first_rows(const AgentConfig& config, const postgres::StoreSettings& settings,
                               const replication::LinkName& inbound, const Log& log);
 
 }  // namespace domicile::agent

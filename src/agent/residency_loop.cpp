@@ -66,16 +66,15 @@ void ResidencyLoop::take(const Record& record) {
 }
 
 // The freshest of: what the quorum said, what this region did since, what a peer said since.
-void ResidencyLoop::look() {
-  const auto quorum = setup_.beat->seen().get();
-  const auto stored = quorum->view.authorities.find(setup_.rules.residency);
-  if (stored != quorum->view.authorities.end()) {
-    const bool later = quorum->sent_at > record_at_;
+void ResidencyLoop::look(const QuorumSeen& quorum) {
+  const auto stored = quorum.view.authorities.find(setup_.rules.residency);
+  if (stored != quorum.view.authorities.end()) {
+    const bool later = quorum.sent_at > record_at_;
     if (!record_ || later || newer(stored->second.value, record_->value)) {
       record_ = stored->second;
-      if (later) record_at_ = quorum->sent_at;
+      if (later) record_at_ = quorum.sent_at;
     }
-  } else if (quorum->sent_at > record_at_) {
+  } else if (quorum.sent_at > record_at_) {
     record_.reset();
   }
   while (const auto text = hints.take()) {
@@ -171,8 +170,8 @@ void ResidencyLoop::run(const std::stop_token& stop) {
   std::uint64_t rung = 0;
   while (!stop.stop_requested()) {
     life_.begin_pass();
-    look();
     const auto quorum = setup_.beat->seen().get();
+    look(*quorum);
     Micros next = monotonic_now() + kLook;
     order_glass(*quorum);
     if (setup_.store && tend_glass(*quorum)) {
@@ -431,13 +430,22 @@ void ResidencyLoop::tend_copy() {
       case CopyAct::mark_resync:
         return {};
       case CopyAct::first_rows:
-        bring("the first rows are here, following " + step.next.source, step.next,
-              [this, inbound](const std::stop_token& stop) { return setup_.bring_first_rows(inbound, stop); });
+        bring("the first rows are here, following " + step.next.source,
+              [this, inbound, next = step.next](const std::stop_token& stop) -> Result<Copy> {
+                if (TRY(setup_.bring_first_rows(inbound, stop))) return next;
+                return Copy{Copy::State::resync,
+                            "",
+                            next.epoch,
+                            {},
+                            "this site remembers nothing, and its link's slot at " + next.source + " has been used"};
+              });
         return {};
       case CopyAct::repair:
-        bring(step.why, step.next, [this, copy, record = record_->value](const std::stop_token& stop) {
-          return setup_.come_back(setup_.rules.residency, copy, record, stop);
-        });
+        bring(step.why,
+              [this, copy, next = step.next, record = record_->value](const std::stop_token& stop) -> Result<Copy> {
+                CHECK_OK(setup_.come_back(setup_.rules.residency, copy, record, stop));
+                return next;
+              });
         return {};
     }
     return {};
@@ -450,15 +458,16 @@ void ResidencyLoop::tend_copy() {
                      record_->value.epoch);
 }
 
-void ResidencyLoop::bring(const std::string& brought, const Copy& done,
-                          const std::function<Result<void>(const std::stop_token&)>& work) {
+void ResidencyLoop::bring(const std::string& brought, const std::function<Result<Copy>(const std::stop_token&)>& work) {
   if (monotonic_now() < bring_at_) return;
   bringing_now_ = true;
-  bringing_ = std::jthread([this, brought, done, work](const std::stop_token& stop) {
-    const auto worked = work(stop);
-    const auto kept = worked ? setup_.disk->persist_copy(setup_.rules.residency, done) : worked;
+  bringing_ = std::jthread([this, brought, work](const std::stop_token& stop) {
+    const auto copy = work(stop);
+    const auto kept = copy ? setup_.disk->persist_copy(setup_.rules.residency, *copy)
+                           : Result<void>(tl::unexpected<Error>(copy.error()));
     if (kept) {
-      setup_.events->add("copy.following", brought, setup_.rules.residency, done.epoch);
+      setup_.events->add(fmt::format("copy.{}", authority::name_of(copy->state)),
+                         copy->why.empty() ? brought : copy->why, setup_.rules.residency, copy->epoch);
     } else {
       bring_at_ = monotonic_now() + kBringAgain;
       setup_.log.warn("copy.not_brought", "the rows of this copy could not be brought",

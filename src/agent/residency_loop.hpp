@@ -8,8 +8,9 @@
 
 namespace domicile::agent {
 
-// Brings the first rows of an inbound link; returns when every table is journaled complete.
-using BringFirstRows = std::function<Result<void>(const replication::LinkName&, const std::stop_token&)>;
+// Brings the first rows of an inbound link; returns when every table is journaled complete. False: its source has a
+// used slot for it, so that something was here once.
+using BringFirstRows = std::function<Result<bool>(const replication::LinkName&, const std::stop_token&)>;
 
 // Brings a copy that is `resync` back; returns when the link from the record's owner streams.
 using ComeBack = std::function<Result<void>(const std::string& residency, const authority::Copy&,
@@ -73,7 +74,7 @@ class ResidencyLoop {
 
  private:
   using Record = authority::Stored<authority::Record>;
-  void look();
+  void look(const QuorumSeen& quorum);
   void take(const Record& record);
   authority::Local local_state(const QuorumSeen& quorum) const;
   authority::Decision decide(const QuorumSeen& quorum);
@@ -85,9 +86,9 @@ class ResidencyLoop {
   void swap(const authority::Swap& swap, const std::string& why);
   void compare_positions();
   void tend_copy();
-  // Beside this loop, which must go on meanwhile; `done` is kept when it has worked, and `brought` told.
-  void bring(const std::string& brought, const authority::Copy& done,
-             const std::function<Result<void>(const std::stop_token&)>& work);
+  // Beside this loop, which must go on meanwhile; what the copy is then, as `work` returns it, is kept, and `brought`
+  // told.
+  void bring(const std::string& brought, const std::function<Result<authority::Copy>(const std::stop_token&)>& work);
   bool seen_since_standstill(const authority::Copy& copy);
   void follow_again(const authority::Copy& copy);
   void close_if_not_ours();

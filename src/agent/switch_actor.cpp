@@ -255,7 +255,8 @@ Result<std::string> SwitchActor::swap_serving(const Record& record) {
   if (!TRY(wait_for(setup_.limits.standbys, [&]() -> Result<bool> { return setup_.commits_wait(); })))
     return fail(Kind::unavailable, "commits here do not wait for a standby yet", "domicile status says why");
   const auto begins = authority::begins_at(setup_.disk->copy(setup_.residency), setup_.region);
-  const auto next = authority::serving_record(record.value, wall_now(), begins);
+  const auto told = authority::told_marker(setup_.beat->seen().get()->view, record.value.from, setup_.residency);
+  const auto next = authority::serving_record(record.value, wall_now(), begins, told);
   if (next.cause == authority::Cause::broken_glass) return serve_by_glass(next);
   Ride ride{{setup_.residency, record.text, next}};
   auto answer = ride.answer->get_future();

@@ -392,7 +392,8 @@ void World::open(Site& s) {
       s.agent.busy = true;
       s.agent.step = name_of(*step);
       tempt(s, 40 * kMillisecond);
-      s.agent.ride = Swap{kResidency, seen.text, serving_record(r, now_ + s.wall, begin)};
+      s.agent.ride = Swap{kResidency, seen.text,
+                          serving_record(r, now_ + s.wall, begin, told_marker(*s.agent.view, r.from, kResidency))};
       return beat(s);
     default:
       return finish(s, key, name_of(*step), delay, [] {});

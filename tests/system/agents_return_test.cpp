@@ -2,28 +2,11 @@
 // is made equal to the new owner's and follows, and a person decides about the rest.
 #include <gtest/gtest.h>
 
-#include "support/agents_fixture.hpp"
+#include "support/returned.hpp"
 #include "support/shared.hpp"
 
 namespace domicile::test {
 namespace {
-
-// Only eu-central-1 may take what is at home in us-east-1, eu-west-1 receives it.
-const char* const kOneStandby = R"(domicile: 1
-lease: {ttl: 4s, beat: 500ms, margin: 300ms, patience: 4s}
-regions:
-  us-east-1:    {jurisdiction: US}
-  eu-central-1: {jurisdiction: EU}
-  eu-west-1:    {jurisdiction: EU}
-residencies:
-  directory: {home: us-east-1, standby: [eu-central-1], holds: {US: full, EU: full}, calm: 0s}
-  us: {home: us-east-1,    standby: [eu-central-1], holds: {US: full, EU: full}, calm: 0s}
-  eu: {home: eu-central-1, standby: [eu-west-1], holds: {EU: full, US: reduced}, calm: 0s}
-data:
-  app.orders:
-    personal: [customer_name]
-    shared: [id]
-)";
 
 // Everything by which this database still holds the ended epochs of `us` and `directory`: slots with their positions,
 // publications with all that they let out, subscriptions.
@@ -48,46 +31,6 @@ std::string held_of_ended_epochs(Regions& regions, const std::string& region) {
     for (int i = 0; i < lines.size(); ++i) out += lines.text(i, 0) + "\n";
   }
   return out;
-}
-
-// Rows of app.orders in one region, as text.
-std::string orders(Regions& regions, const std::string& region) {
-  auto connection = regions.database(region).connect();
-  std::string out;
-  const auto rows =
-      must(connection.exec("SELECT concat_ws(' ', residency, id, tenant_id, customer_name) FROM app.orders WHERE "
-                           "residency = 'us' ORDER BY id"));
-  for (int i = 0; i < rows.size(); ++i) out += rows.text(i, 0) + "\n";
-  return out;
-}
-
-void run(Regions& regions, const std::string& region, const std::string& statement) {
-  auto connection = regions.database(region).connect();
-  must(connection.exec(statement));
-}
-
-Json salvage(Regions& regions, const std::string& region) {
-  const Json list = regions.get(region, "/v1/salvage");
-  Json out = Json::array();
-  if (list.is_object())
-    for (const Json& run : list["runs"])
-      if (run["residency"] == "us") out.push_back(run);
-  return out;
-}
-
-Json entries(Regions& regions, const std::string& region, int epoch = 1) {
-  return must(regions.post(region, "/v1/salvage/show", {{"residency", "us"}, {"epoch", epoch}, {"values", true}}));
-}
-
-// id of the row -> verdict
-std::map<std::string, std::string> verdicts(const Json& entries) {
-  std::map<std::string, std::string> out;
-  for (const Json& entry : entries) out[entry["key"]["id"]] = entry["verdict"];
-  return out;
-}
-
-bool back(Regions& regions, const std::string& region, const std::string& residency = "us") {
-  return eventually([&] { return regions.copy_state(region, residency) == "following"; });
 }
 
 // Rows 1 to 5 are everywhere. Then the home is lost with changes that nobody else has: rows 11 and 12 are new there, 1
@@ -422,76 +365,6 @@ TEST(AgentsReturnOdd, WhileTheSurvivorSwitchesItTouchesNothingAndThenFollowsTheN
   regions.let_go(kWest, "open.swap_serving");
   ASSERT_TRUE(regions.serves("us", kWest, 3)) << regions.told();
   expect_home_is_kept_and_follows(regions, kWest);
-}
-
-// The disk of us-east-1 is put back to the day before rows 11 and 12, while it is the owner by the record still: `us`
-// moves only when a person says so. `directory` has gone to eu-central-1 by itself.
-class AgentsPast : public testing::Test {
- protected:
-  static std::string topology() {
-    std::string out = kOneStandby;
-    const std::string us = "us: {home: us-east-1, ", times = "ttl: 4s, beat: 500ms, margin: 300ms, patience: 4s";
-    out.insert(out.find(us) + us.size(), "failover: approve, ");
-    return out.replace(out.find(times), times.size(), "ttl: 8s, beat: 500ms, margin: 300ms, patience: 8s");
-  }
-
-  void SetUp() override {
-    while (regions.next_row() < 1'000) {
-    }
-    for (int i = 1; i <= 3; ++i) ASSERT_EQ(regions.write(kUs, "us", i), "");
-    const auto data = regions.database(kUs).data(), image = data.parent_path() / "image";
-    const auto copy = [](const fs::path& from, const fs::path& to) {
-      const auto copied = must(domicile::run({{"cp", "-a", from.string(), to.string()}}, kPatient));
-      ASSERT_EQ(copied.exit_code, 0) << copied.err;
-    };
-    regions.pause_database(kUs);  // what a snapshot of the volume sees
-    copy(data, image);
-    regions.resume_database(kUs);
-    for (const int id : {11, 12}) ASSERT_EQ(regions.write(kUs, "us", id), "") << regions.told();
-    ASSERT_TRUE(eventually([&] { return orders(regions, kEu) == orders(regions, kUs); })) << regions.told();
-    const auto beats = regions.beats(kUs);
-    ASSERT_TRUE(eventually([&] { return regions.beats(kUs) >= beats + 3; })) << "so that its marker is told";
-    regions.kill_region(kUs);
-    fs::remove_all(data);
-    fs::rename(image, data);
-    regions.start_region(kUs);
-    ASSERT_TRUE(eventually([&] { return regions.copy_state(kUs, "us") == "resync"; })) << regions.told();
-    EXPECT_NE(regions.status(kUs, "us")["copy"].value("why", "").find("an older image"), std::string::npos);
-    ASSERT_TRUE(eventually([&] { return regions.record("us").mode == authority::Mode::draining; })) << regions.told();
-    EXPECT_EQ(regions.writable("us"), std::vector<std::string>{}) << regions.told();
-  }
-
-  void approve_at(const std::string& region) {
-    ASSERT_TRUE(eventually([&] { return regions.status(region, "us").value("proposal", "") == "us-2"; }))
-        << regions.told();
-    EXPECT_NE(regions.copy_state(kEu, "us"), "resync") << "what it has is not measured by a disk of the past";
-    must(regions.post(region, "/v1/approve", {{"proposal", "us-2"}, {"reason", "a story"}}));
-    ASSERT_TRUE(regions.serves("us", region, 2)) << regions.told();
-  }
-
-  Regions regions{RegionsOptions{.topology = topology(), .drift_period = "500ms"}};
-};
-
-TEST_F(AgentsPast, AStandbyThatHasWhatWasAcknowledgedIsLetInAndTheOldDiskFollowsIt) {
-  approve_at(kEu);
-  EXPECT_EQ(regions.missing(kEu, "us"), std::vector<std::int64_t>{}) << "nothing that was acknowledged is lost";
-  ASSERT_TRUE(back(regions, kUs)) << regions.told();
-  EXPECT_TRUE(eventually([&] { return orders(regions, kUs) == orders(regions, kEu); })) << orders(regions, kUs);
-  ASSERT_EQ(salvage(regions, kUs).size(), 1U) << regions.told();
-  EXPECT_NE(salvage(regions, kUs)[0].value("lost", "").find("an older image"), std::string::npos)
-      << salvage(regions, kUs);
-}
-
-TEST_F(AgentsPast, APersonMayGoOnWithItAndTheStandbyKeepsWhatItAloneHas) {
-  approve_at(kUs);
-  EXPECT_EQ(regions.record("us").cause, authority::Cause::adopted);
-  EXPECT_EQ(regions.missing(kUs, "us"), (std::vector<std::int64_t>{11, 12}));
-  ASSERT_TRUE(back(regions, kEu)) << regions.told();
-  EXPECT_TRUE(eventually([&] { return orders(regions, kUs) == orders(regions, kEu); })) << orders(regions, kEu);
-  // Nothing says whether the owner had removed them, so a person decides.
-  EXPECT_EQ(verdicts(entries(regions, kEu)),
-            (std::map<std::string, std::string>{{"11", "conflict"}, {"12", "conflict"}}))
-      << entries(regions, kEu);
 }
 
 }  // namespace

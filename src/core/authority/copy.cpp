@@ -109,6 +109,11 @@ CopyStep next_copy_step(const Copy& copy, const Record& record, const std::strin
               "repaired: equal to " + record.owner};
     case Copy::State::none:
       if (!opened_elsewhere || record.mode != Mode::serving) return keep;
+      // Its disks are gone. What it had written and nobody else got must be said before it is forgotten.
+      for (auto own = record.history.rbegin(); own != record.history.rend(); ++own)
+        if (own->owner == region)
+          return resync({Copy::State::none, region, own->epoch, {}},
+                        fmt::format("epoch {} was opened here, and this site remembers nothing of it", own->epoch));
       return {CopyAct::first_rows, Copy{Copy::State::following, record.owner, record.epoch, {}}, "nothing here yet"};
     case Copy::State::owner:
     case Copy::State::stopped:
@@ -131,7 +136,7 @@ std::optional<Handover> handover_of(const Copy& copy, const Record& record) {
   const auto later = opened_since(copy, record);
   if (!later || later->empty()) return {};
   const Opened& first = later->front();
-  return Handover{first.owner, first.fence ? first.fence : first.base};
+  return Handover{first.owner, first.fence ? first.fence : first.base, first.told};
 }
 
 OnlyHere only_here(const Copy& copy, const Record& record, const std::string& region) {
@@ -171,6 +176,18 @@ std::string behind_own_marker(const std::optional<Marker>& told, const std::opti
   if (here->clock_us == told->clock_us || here->lsn >= told->lsn) return "";
   return fmt::format("this disk is an older image, of {}: epoch {} was written here up to {}", lsn_text(here->lsn),
                      epoch, at);
+}
+
+OwnDisk own_disk(const Copy& copy, const std::optional<Handover>& handover, const Position& position,
+                 const std::optional<Marker>& marker) {
+  if (!handover) return {};
+  const auto told = handover->told && handover->told->epoch == copy.epoch ? handover->told : std::nullopt;
+  const std::string unlike = not_on_this_disk(handover->at, copy.position.value_or(position));
+  if (!unlike.empty())
+    return {unlike + (told ? fmt::format("; it was written up to {} at least", lsn_text(told->lsn)) : ""), false};
+  const std::string older = behind_own_marker(told, marker, copy.epoch);
+  if (!older.empty()) return {older + ": what lies between, and what followed until it was lost, is on no disk", false};
+  return {"", handover->at && told && marker && marker->epoch == copy.epoch};
 }
 
 std::optional<Epoch> own_last_epoch(const Record& record, const std::string& region) {

@@ -60,6 +60,7 @@ CopyStep next_copy_step(const Copy& copy, const Record& record, const std::strin
 struct Handover {
   std::string to;
   std::optional<Position> at;
+  std::optional<Marker> told = {};  // the last marker that the ended epoch's owner told, where nobody could ask it
   bool operator==(const Handover&) const = default;
 };
 std::optional<Handover> handover_of(const Copy& copy, const Record& record);
@@ -76,6 +77,15 @@ OnlyHere only_here(const Copy& copy, const Record& record, const std::string& re
 // words: it is another database, or an older image than the one from which the next owner got up to `handover`. Empty:
 // nothing.
 std::string not_on_this_disk(const std::optional<Position>& handover, const Position& here);
+
+// What a returning owner's disk still tells of the epoch that was ended without it.
+struct OwnDisk {
+  std::string lost;    // in words: what had been committed in the epoch and is not here; empty: nothing is known to be
+  bool whole = false;  // everything that was told of the epoch is here: where it differs, it was written here
+};
+// `position`: its database's own, `marker`: the last one of the residency that it holds.
+OwnDisk own_disk(const Copy& copy, const std::optional<Handover>& handover, const Position& position,
+                 const std::optional<Marker>& marker);
 
 // Why the database of `epoch`'s owner is not the one that was written in it, or is an older image of that one, in
 // words. Empty: it is. `told`: the last marker that the owner's own beat names, committed and on the disk before it was

@@ -57,6 +57,8 @@ const Row kRows[] = {
      State::following},
     {"nothing here, nobody serves", copy(State::none, "", 0), with_mode(serving("a", 4, kFour), Mode::moving),
      CopyAct::keep, State::none},
+    {"nothing here of what was opened here: its disks are gone", copy(State::none, "", 0),
+     serving("b", 6, {{4, "a", {}}, {5, "c", {}}, {6, "b", {}}}), CopyAct::mark_resync, State::resync},
     {"nothing here and we are the owner", copy(State::none, "", 0), serving("c", 4, {{4, "c", {}}}), CopyAct::keep,
      State::none},
 
@@ -194,6 +196,32 @@ TEST(NotOnThisDisk, NamesAnotherDatabaseAndAnOlderImage) {
             "this disk is an older image, of 0/10: what had been committed behind 0/20 is lost with the newer one");
   for (const Position& other : {Position{"2", 1, 900}, Position{"1", 2, 900}})
     EXPECT_NE(not_on_this_disk(at(0x20), other).find("committed behind 0/20 is lost"), std::string::npos);
+}
+
+TEST(OwnDisk, IsWholeOnlyWithAllThatWasToldOfTheEpoch) {
+  const auto marker = [](std::uint64_t lsn, Epoch epoch = 4) { return Marker{static_cast<Micros>(lsn), lsn, epoch}; };
+  const Copy own = copy(State::resync, "c", 4);
+  const Handover told{"b", at(0x20), marker(0x30)};
+  EXPECT_TRUE(own_disk(own, told, at(0x40), marker(0x30)).whole);
+  EXPECT_EQ(own_disk(own, told, at(0x40), marker(0x38)).lost, "") << "a later one was not told any more";
+  // It has what the next owner had, and a start has written behind the place: only the marker tells.
+  const auto older = own_disk(own, told, at(0x40), marker(0x28));
+  EXPECT_NE(older.lost.find("an older image, of 0/28: epoch 4 was written here up to 0/30"), std::string::npos)
+      << older.lost;
+  EXPECT_FALSE(older.whole);
+  EXPECT_NE(own_disk(own, told, at(0x10), marker(0x8))
+                .lost.find("behind 0/20 is lost with the newer one; it was written up to 0/30"),
+            std::string::npos);
+  EXPECT_NE(own_disk(own, told, Position{"2", 1, 0x99}, {}).lost.find("is not the one"), std::string::npos);
+  for (const auto& [name, handover, held] :
+       {std::tuple{"nobody had heard its markers", Handover{"b", at(0x20)}, marker(0x30)},
+        std::tuple{"of another epoch", Handover{"b", at(0x20), marker(0x30, 3)}, marker(0x30)},
+        std::tuple{"nobody knows how far the next owner was", Handover{"b", {}, marker(0x30)}, marker(0x30)},
+        std::tuple{"another one has written to it since", told, marker(0x30, 6)}}) {
+    EXPECT_FALSE(own_disk(own, handover, at(0x40), held).whole) << name;
+    EXPECT_EQ(own_disk(own, handover, at(0x40), held).lost, "") << name;
+  }
+  EXPECT_FALSE(own_disk(own, {}, at(0x40), marker(0x30)).whole);
 }
 
 TEST(BehindOwnMarker, NamesWhatTheDatabaseLacksOfWhatWasTold) {

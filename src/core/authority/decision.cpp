@@ -278,14 +278,17 @@ Decision decide(const Question& q) {
   return nothing("unknown mode");
 }
 
-Record serving_record(const Record& moving, Micros wall_now, const std::optional<Position>& base) {
+Record serving_record(const Record& moving, Micros wall_now, const std::optional<Position>& base,
+                      const std::optional<Marker>& told) {
   Record next = moving;
   next.owner = moving.to;
   next.mode = Mode::serving;
   if (moving.cause == Cause::automatic) next.automatic_at = wall_now;
   const bool taken_over = moving.cause == Cause::automatic || moving.cause == Cause::approved;
   const bool put_back = moving.cause == Cause::adopted && moving.owner == moving.to;  // what a person accepted
-  next.history.push_back({moving.epoch, moving.to, moving.fence, taken_over || put_back ? base : std::nullopt});
+  const bool of_the_last = told && !moving.history.empty() && told->epoch == moving.history.back().epoch;
+  next.history.push_back({moving.epoch, moving.to, moving.fence, taken_over || put_back ? base : std::nullopt,
+                          taken_over && of_the_last ? told : std::nullopt});
   if (next.history.size() > kHistory) next.history.erase(next.history.begin());
   next.fence.reset();
   return next;

@@ -95,8 +95,9 @@ Decision decide(const Question& question);
 std::string distrust(const Local& local, const std::string& residency, const View& view);
 
 // The record that opens `epoch` of `record` at its target; what a switch ends with. `base`: where the target's copy of
-// the last opened epoch stands; kept after a takeover.
-Record serving_record(const Record& moving, Micros wall_now, const std::optional<Position>& base = {});
+// the last opened epoch stands, `told`: the last marker that its owner's beat names. Both are kept after a takeover.
+Record serving_record(const Record& moving, Micros wall_now, const std::optional<Position>& base = {},
+                      const std::optional<Marker>& told = {});
 
 // A person asks for a planned switch: the draining record, or why not.
 Result<Record> planned_drain(const Record& record, const Rules& rules, const std::string& to, const std::string& id);

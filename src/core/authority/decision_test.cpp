@@ -498,6 +498,18 @@ TEST(ServingRecord, RemembersAfterATakeoverHowMuchTheNewOwnerHad) {
   }
 }
 
+TEST(ServingRecord, RemembersAfterATakeoverWhatTheLostOwnerHadTold) {
+  const Marker told{7, 95, 4};
+  Record moving{"a", 5, Mode::moving, "s", "a", "b", Cause::automatic};
+  moving.history = {{4, "a", {}}};
+  const Record taken = serving_record(moving, 99, {}, told);
+  EXPECT_EQ(taken.history.back().told, told);
+  EXPECT_EQ(*record_of(to_text(taken)), taken);
+  EXPECT_FALSE(serving_record(moving, 99, {}, Marker{7, 95, 3}).history.back().told) << "of an epoch before";
+  moving.cause = Cause::planned;
+  EXPECT_FALSE(serving_record(moving, 99, {}, told).history.back().told) << "its owner was asked";
+}
+
 TEST(ServingRecord, RemembersTheLastEpochsOnlyAndWhenItWentByItself) {
   Record moving{"a", 20, Mode::moving, "s", "a", "b", Cause::automatic};
   for (Epoch e = 12; e < 20; ++e) moving.history.push_back({e, "a", {}});

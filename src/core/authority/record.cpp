@@ -95,6 +95,18 @@ Result<Position> position_of(const Json& object) {
   return position;
 }
 
+Json json_of(const Marker& marker) {
+  return {{"clock_us", marker.clock_us}, {"lsn", lsn_text(marker.lsn)}, {"epoch", marker.epoch}};
+}
+
+Result<Marker> marker_of(const Json& object) {
+  Marker marker;
+  marker.clock_us = TRY(member<Micros>(object, "clock_us"));
+  marker.lsn = TRY(lsn_member(object));
+  marker.epoch = TRY(member<Epoch>(object, "epoch"));
+  return marker;
+}
+
 }  // namespace
 
 std::string to_text(const Record& record) {
@@ -103,6 +115,7 @@ std::string to_text(const Record& record) {
     Json entry{{"epoch", opened.epoch}, {"owner", opened.owner}};
     if (opened.fence) entry["fence"] = json_of(*opened.fence);
     if (opened.base) entry["base"] = json_of(*opened.base);
+    if (opened.told) entry["told"] = json_of(*opened.told);
     history.push_back(entry);
   }
   Json json{{"owner", record.owner},
@@ -144,6 +157,7 @@ Result<std::vector<Opened>> history_of(const Json& array) {
     opened.owner = TRY(member<std::string>(entry, "owner"));
     if (entry.contains("fence")) opened.fence = TRY(position_of(entry["fence"]));
     if (entry.contains("base")) opened.base = TRY(position_of(entry["base"]));
+    if (entry.contains("told")) opened.told = TRY(marker_of(entry["told"]));
     history.push_back(std::move(opened));
   }
   return history;
@@ -180,8 +194,7 @@ Result<Record> record_of(std::string_view text) {
 
 std::string to_text(const Beat& beat) {
   Json markers = Json::object();
-  for (const auto& [residency, marker] : beat.markers)
-    markers[residency] = {{"clock_us", marker.clock_us}, {"lsn", lsn_text(marker.lsn)}, {"epoch", marker.epoch}};
+  for (const auto& [residency, marker] : beat.markers) markers[residency] = json_of(marker);
   return dump({{"boot", beat.boot}, {"counter", beat.counter}, {"protocol", beat.protocol}, {"markers", markers}});
 }
 
@@ -193,12 +206,7 @@ Result<Beat> beat_of(std::string_view text) {
   beat.protocol = TRY(member_or<int>(json, "protocol", 1));
   const Json markers = TRY(member_or<Json>(json, "markers", Json::object()));
   if (!markers.is_object()) return fail(Kind::corrupt, "the beat's markers are no object");
-  for (const auto& [residency, value] : markers.items()) {
-    Marker& marker = beat.markers[residency];
-    marker.clock_us = TRY(member<Micros>(value, "clock_us"));
-    marker.lsn = TRY(lsn_member(value));
-    marker.epoch = TRY(member<Epoch>(value, "epoch"));
-  }
+  for (const auto& [residency, value] : markers.items()) beat.markers[residency] = TRY(marker_of(value));
   return beat;
 }
 

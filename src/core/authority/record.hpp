@@ -54,6 +54,13 @@ struct Position {
 std::string lsn_text(std::uint64_t lsn);  // 16/B374D848
 std::optional<std::uint64_t> lsn_of(std::string_view text);
 
+struct Marker {
+  Micros clock_us = 0;  // the owner's wall clock, committed with the marker's row
+  std::uint64_t lsn = 0;
+  Epoch epoch = 0;
+  bool operator==(const Marker&) const = default;
+};
+
 // An epoch that was really opened: somebody could write in it.
 struct Opened {
   Epoch epoch = 0;
@@ -63,6 +70,9 @@ struct Opened {
   // position has the same rows, and goes on with the new owner. Of the same owner again it says that its disk was put
   // back: whoever got further than this has what that one has not.
   std::optional<Position> base = {};
+  // After an unplanned one: the last marker that the lost owner's beat told of the epoch before it. It was on that
+  // one's disk, so a disk that comes back without it is not the one that was lost.
+  std::optional<Marker> told = {};
   bool operator==(const Opened&) const = default;
 };
 
@@ -94,13 +104,6 @@ struct Record {
 
 // The standby that has everything that was acknowledged in the record's epoch; empty: none is known to.
 std::string covered_by(const Record& record);
-
-struct Marker {
-  Micros clock_us = 0;  // the owner's wall clock, committed with the marker's row
-  std::uint64_t lsn = 0;
-  Epoch epoch = 0;
-  bool operator==(const Marker&) const = default;
-};
 
 struct Beat {
   std::string boot;                       // a random id of this start of the agent
