@@ -5,6 +5,12 @@
 #include "base/json.hpp"
 
 namespace domicile::gate {
+namespace {
+
+constexpr int kSpare = 8;  // sessions of a region beside those of its links
+
+}  // namespace
+
 Book::Book(fs::path state, std::vector<GateLink> links, Register transfers, Journal resumed, Log log)
     : state_(std::move(state)),
       links_(std::move(links)),
@@ -58,6 +64,20 @@ std::vector<std::string> Book::links_to(const std::string& region) const {
 const GateLink* Book::link(const std::string& name) const {
   const auto at = std::ranges::find_if(links_, [&](const GateLink& link) { return link.rule.link == name; });
   return at == links_.end() ? nullptr : &*at;
+}
+
+std::optional<Refused> Book::enter(const std::string& region, int most) {
+  if (most == 0) most = kSpare + 2 * static_cast<int>(links_to(region).size());
+  const std::lock_guard lock(mutex_);
+  int& open = sessions_[region];
+  if (open >= most) return Refused{Refusal::busy, fmt::format("{} has {} sessions open already", region, open)};
+  ++open;
+  return {};
+}
+
+void Book::leave(const std::string& region) {
+  const std::lock_guard lock(mutex_);
+  --sessions_[region];
 }
 
 std::optional<Refused> Book::take(const std::string& link, Lsn from) {
@@ -165,7 +185,11 @@ Result<void> Book::hold(const std::string& link, const Violation& violation) {
   log_.error(
       "gate.held", "a link was cut and stays cut until a person has looked: domicile link resume",
       {{Field::link, link}, {Field::code, std::string(name_of(violation.rule))}, {Field::reason, violation.what}});
-  return keep();
+  auto kept = keep();
+  if (!kept)
+    log_.error("gate.state", "that a link is held could not be written",
+               {{Field::link, link}, {Field::reason, one_line(kept.error())}});
+  return kept;
 }
 
 Result<void> Book::end_hold(const std::string& link) {

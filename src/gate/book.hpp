@@ -46,6 +46,10 @@ class Book {
   std::vector<std::string> links_to(const std::string& region) const;
   const GateLink* link(const std::string& name) const;
   const std::vector<GateLink>& links() const { return links_; }
+  // One more session of a region, until leave(). `busy` when it has `most` already; 0: two for each of its links, as
+  // one may not have ended when the next begins, and some for making subscriptions. So no region shuts another one out.
+  std::optional<Refused> enter(const std::string& region, int most);
+  void leave(const std::string& region);
   bool in_use(const std::string& link) const;
   // One session at a time streams a link. `held`, `busy`, or `message` when its subscriber says that it has more than
   // it was ever sent.
@@ -92,6 +96,7 @@ class Book {
   mutable std::mutex mutex_;  // all below
   std::map<std::string, Held> held_;
   std::map<std::string, bool> in_use_;
+  std::map<std::string, int> sessions_;  // by region
   std::map<std::string, Progress> progress_;
   std::map<std::string, Lsn> stops_;
 };

@@ -48,11 +48,11 @@ struct Gate::State {
   std::optional<TlsServer> tls;
   SessionSetup setup;
   Fd listener;
-  int port = 0, connections = 0;
+  int port = 0, strangers = 0;
   struct One {
     Fd client;
-    std::atomic<bool> done = false, known = false;
-    bool ending = false;  // it was closed from here and its thread has not noticed yet
+    std::atomic<bool> done = false;
+    std::atomic<Standing> standing = Standing::stranger;
     std::jthread thread;  // last: it uses the above
   };
   std::list<One> sessions;  // of the thread alone
@@ -68,29 +68,28 @@ void Gate::State::take_one() {
   if (!client) return;
   notice_death(client.get());
   sessions.remove_if([](const One& one) { return one.done.load(); });
-  if (std::ranges::count_if(sessions, [](const One& one) { return !one.ending; }) >= connections) {
-    book->deny("", name_of(Refusal::busy), fmt::format("{} connections are open", connections));
-    return;
-  }
   make_room();
   One& one = sessions.emplace_back();
   one.client = std::move(client);
   one.thread = std::jthread([this, &one](const std::stop_token& stop) {
-    run_session(setup, one.client.get(), stop, one.known);
+    run_session(setup, one.client.get(), stop, one.standing);
     ::shutdown(one.client.get(), SHUT_RDWR);  // the peer need not wait until it is removed
     one.done = true;
   });
 }
 
-// Whoever has not shown a certificate may not keep out those who would: the oldest of too many goes.
+// Whoever has not shown a certificate may not keep out those who would: the oldest of too many goes. It is waited for,
+// so that whoever connects again and again is served no faster than it can be told.
 void Gate::State::make_room() {
-  const auto stranger = [](const One& one) { return !one.known && !one.done && !one.ending; };
-  if (std::ranges::count_if(sessions, stranger) < connections / 4) return;
-  const auto oldest = std::ranges::find_if(sessions, stranger);
-  if (oldest == sessions.end()) return;  // it has ended meanwhile
-  book->deny("", name_of(Refusal::busy), "too many connections have not said who they are; the oldest is closed");
-  oldest->ending = true;
-  ::shutdown(oldest->client.get(), SHUT_RDWR);
+  const auto stranger = [](const One& one) { return one.standing == Standing::stranger && !one.done; };
+  if (std::ranges::count_if(sessions, stranger) < strangers) return;
+  for (auto one = sessions.begin(); one != sessions.end(); ++one) {
+    auto was = Standing::stranger;
+    if (one->done || !one->standing.compare_exchange_strong(was, Standing::evicted)) continue;
+    ::shutdown(one->client.get(), SHUT_RD);
+    sessions.erase(one);
+    return;
+  }
 }
 
 void Gate::State::run(const std::stop_token& stop) {
@@ -118,13 +117,14 @@ Result<std::unique_ptr<Gate>> Gate::start(GateConfig config, Log log) {
   state->tls = TRY(TlsServer::make(config.tls));
   state->setup = {&*state->tls,       state->book.get(),       std::move(config.upstream),
                   config.database,    std::move(config.peers), std::move(config.revoked),
-                  config.largest_row, std::move(log)};
+                  config.largest_row, config.patience,         config.per_peer,
+                  std::move(log)};
   state->listener = TRY(listen_on(config.host, config.port));
   sockaddr_in address{};
   socklen_t size = sizeof address;
   ::getsockname(state->listener.get(), reinterpret_cast<sockaddr*>(&address), &size);
   state->port = ntohs(address.sin_port);
-  state->connections = config.connections;
+  state->strangers = config.strangers;
   state->thread = std::jthread([raw = state.get()](const std::stop_token& stop) { raw->run(stop); });
   return std::unique_ptr<Gate>(new Gate(std::move(state)));
 }

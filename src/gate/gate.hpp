@@ -19,7 +19,9 @@ struct GateConfig {
   fs::path state;
   std::function<bool(const std::string& serial)> revoked = {};
   std::size_t largest_row = 256U << 20;
-  int connections = 64;  // at a time; the next one is refused
+  Micros patience = 10 * kSecond;  // with a peer, for each step before its stream
+  int per_peer = 0;                // sessions of one region at a time; 0: as many as its links need (Book::enter)
+  int strangers = 16;              // connections without a certificate yet; the oldest goes for the next one
 };
 
 class Gate {

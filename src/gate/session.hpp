@@ -18,10 +18,17 @@ struct SessionSetup {
   std::map<std::string, std::string> peers;  // common name of a certificate, which is a link's role -> its region
   std::function<bool(const std::string& serial)> revoked;
   std::size_t largest_row = 256U << 20;  // bytes; a larger one is refused, since it is judged as a whole
+  Micros patience = 10 * kSecond;        // with a peer, for each step before the stream
+  int per_peer = 0;                      // sessions of one region at a time; 0: see Book::enter
   Log log{2, Log::Format::text, Level::info, ""};
 };
 
-// Of a connected, non-blocking socket. `known` becomes true once the certificate has said which region it is.
-void run_session(const SessionSetup& setup, int client, const std::stop_token& stop, std::atomic<bool>& known);
+// A stranger may be evicted for another one by whoever took the connection; it then reads no more, and a session that
+// finds itself evicted says so and ends. A session is known once its certificate has said which region it is and that
+// region has not too many.
+enum class Standing { stranger, known, evicted };
+
+// Of a connected, non-blocking socket.
+void run_session(const SessionSetup& setup, int client, const std::stop_token& stop, std::atomic<Standing>& standing);
 
 }  // namespace domicile::gate

@@ -45,6 +45,8 @@ Result<std::size_t> Wire::write(std::string_view bytes) const {
   return ended();
 }
 
+bool Wire::pending() const { return tls_ != nullptr && SSL_pending(tls_) > 0; }
+
 Result<void> Wire::write_all(std::string_view bytes, Micros deadline) const {
   while (!bytes.empty()) {
     const std::size_t sent = TRY(write(bytes));

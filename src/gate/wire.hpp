@@ -17,6 +17,8 @@ class Wire {
   // Bytes moved; 0: nothing can be moved now. `unavailable`: the other side has ended or broken it.
   Result<std::size_t> read(char* into, std::size_t size) const;
   Result<std::size_t> write(std::string_view bytes) const;
+  // Bytes that TLS has taken off the socket and nobody has read: poll() does not tell of them.
+  bool pending() const;
   // Writes all of it, or fails at the deadline (CLOCK_MONOTONIC).
   Result<void> write_all(std::string_view bytes, Micros deadline) const;
   // Until one of `events` (POLLIN, POLLOUT) or the deadline; false at the deadline.

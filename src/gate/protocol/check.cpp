@@ -11,8 +11,9 @@ Violation violation(Rule rule, std::string what) { return {rule, std::move(what)
 }  // namespace
 
 std::string_view name_of(Rule rule) {
-  constexpr std::string_view names[] = {"message",  "kind",  "order",  "table",     "column",        "residency-column",
-                                        "relation", "shape", "binary", "residency", "old-residency", "truncate"};
+  constexpr std::string_view names[] = {"message",          "kind",     "order", "table",  "column",
+                                        "residency-column", "relation", "shape", "binary", "residency",
+                                        "old-residency",    "truncate", "size"};
   return names[static_cast<std::size_t>(rule)];
 }
 

@@ -39,6 +39,7 @@ enum class Rule {
   residency,         // a row of another residency, or of one that cannot be seen
   old_residency,     // the same of a row as it was before
   truncate,          // TRUNCATE
+  size,              // larger than the gate may keep in memory, and so not judged
 };
 std::string_view name_of(Rule rule);
 

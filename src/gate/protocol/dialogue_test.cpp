@@ -184,13 +184,19 @@ TEST(Frames, OfAServersErrorOnlyItsCodeIsTaken) {
     EXPECT_EQ(sqlstate_of_error(body), "XX000");
 }
 
-TEST(Feedback, ConfirmsNoMoreThanWasSent) {
+TEST(Feedback, ConfirmsNoMoreThanWasWrittenToTheSubscriber) {
   Feedback feedback;
   const StatusUpdate all{~0ULL, ~0ULL, ~0ULL, 5, true};
   EXPECT_EQ(feedback.clamped(all).flushed, 0u);
-  feedback.forwarded(WalData{100, 150, 0, "B"});
+  feedback.queued(150, 40);
+  feedback.queued(150, 60);
+  feedback.queued(200, 80);
+  EXPECT_EQ(feedback.clamped(all).flushed, 0u) << "it is on its way";
+  feedback.written(39);
+  EXPECT_EQ(feedback.clamped(all).flushed, 0u);
+  feedback.written(79);
   EXPECT_EQ(feedback.clamped(all).flushed, 150u);
-  feedback.forwarded(KeepAlive{200, 0, false});
+  feedback.written(80);
   EXPECT_EQ(feedback.clamped(all).written, 200u);
   EXPECT_EQ(feedback.clamped({120, 180, 110, 5, false}).flushed, 120u) << "nothing is flushed before it is written";
   EXPECT_EQ(feedback.clamped({120, 110, 100, 5, false}).applied, 100u);

@@ -2,6 +2,7 @@
 // rows that it never got.
 #pragma once
 #include <algorithm>
+#include <deque>
 
 #include "gate/protocol/frames.hpp"
 
@@ -9,19 +10,29 @@ namespace domicile::gate {
 
 class Feedback {
  public:
-  // Called for each frame once it has been forwarded. A subscriber without anything pending confirms the highest
-  // position of any frame, keep-alives included (send_feedback() of PostgreSQL's worker.c).
-  void forwarded(const WalData& data) { sent_ = std::max({sent_, data.start, data.end}); }
-  void forwarded(const KeepAlive& alive) { sent_ = std::max(sent_, alive.end); }
+  // What is on its way to the subscriber holds, up to its first `bytes` bytes, frames up to `position`. A subscriber
+  // without anything pending confirms the highest position of any frame, keep-alives included (send_feedback() of
+  // PostgreSQL's worker.c).
+  void queued(Lsn position, std::uint64_t bytes) {
+    if (position > (marks_.empty() ? sent_ : marks_.back().position)) marks_.push_back({position, bytes});
+  }
+  // So many of these bytes have been written.
+  void written(std::uint64_t bytes) {
+    for (; !marks_.empty() && marks_.front().bytes <= bytes; marks_.pop_front()) sent_ = marks_.front().position;
+  }
   StatusUpdate clamped(StatusUpdate update) const {
     update.written = std::min(update.written, sent_);
     update.flushed = std::min({update.flushed, update.written, sent_});
     update.applied = std::min({update.applied, update.written, sent_});
     return update;
   }
-  Lsn sent() const { return sent_; }
 
  private:
+  struct Mark {
+    Lsn position;
+    std::uint64_t bytes;
+  };
+  std::deque<Mark> marks_;  // both grow
   Lsn sent_ = 0;
 };
 

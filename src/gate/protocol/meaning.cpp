@@ -32,8 +32,10 @@ constexpr std::array kSession = std::to_array<Meaning>({
     {"size", "messages that are too long, cut short or not well formed",
      "look at who connects there: no PostgreSQL does that"},
     {"cancel", "a cancel request: nobody is told a key", "end the subscription at its own end"},
-    {"silent", "ten seconds without a word before the stream", "look at the network between the regions"},
-    {"busy", "a second stream of a link, or a connection too many; of those without a certificate the oldest is closed",
+    {"silent", "ten seconds without a whole message before the stream", "look at the network between the regions"},
+    {"busy",
+     "a second stream of a link, or more connections of one region than it needs; of those without a certificate the "
+     "oldest is closed",
      "wait: a dead stream is noticed within seconds; else look for a second subscription of the same link"},
     {"held", "a link that was cut and that nobody has looked at",
      "`domicile link list`; mend what let too much out, then `domicile link resume LINK --reason …`"},
@@ -61,6 +63,8 @@ constexpr std::array kRows = std::to_array<Meaning>({
      "`domicile plan`: the replica identity must hold the residency, and the guard must be there"},
     {"truncate", "TRUNCATE, which names no residency",
      "use DELETE with a residency; `domicile plan`: the guard is off"},
+    {"size", "a row larger than `largest_row_mb`, which cannot be judged as a whole",
+     "look at what wrote such a row; raise `largest_row_mb` of gate.yaml, start the gate again, and resume the link"},
 });
 
 const Meaning* named(std::span<const Meaning> rules, std::string_view name) {

@@ -12,8 +12,8 @@ TEST(Meaning, EveryRuleHasOneAndSaysWhatToDo) {
   ASSERT_EQ(session_rules().size(), static_cast<std::size_t>(Refusal::ended) + 1);
   for (int rule = 0; rule <= static_cast<int>(Refusal::ended); ++rule)
     EXPECT_NE(session_rule(name_of(static_cast<Refusal>(rule))), nullptr) << rule;
-  ASSERT_EQ(row_rules().size(), static_cast<std::size_t>(Rule::truncate) + 1);
-  for (int rule = 0; rule <= static_cast<int>(Rule::truncate); ++rule)
+  ASSERT_EQ(row_rules().size(), static_cast<std::size_t>(Rule::size) + 1);
+  for (int rule = 0; rule <= static_cast<int>(Rule::size); ++rule)
     EXPECT_NE(row_rule(name_of(static_cast<Rule>(rule))), nullptr) << rule;
   for (const auto rules : {session_rules(), row_rules()})
     for (const Meaning& each : rules) EXPECT_FALSE(each.refuses.empty() || each.advice.empty()) << each.rule;
