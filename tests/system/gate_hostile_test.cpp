@@ -1,18 +1,96 @@
 // A hostile peer with every right that its certificate gives gets nothing but its link.
-#include <arpa/inet.h>
-#include <sys/socket.h>
-
 #include <algorithm>
+#include <functional>
 
-#include "gate/protocol/pgoutput_bytes.hpp"
+#include "base/json.hpp"
 #include "support/gate_between.hpp"
+#include "support/hostile_peer.hpp"
 
 namespace domicile::gate {
 namespace {
 
-TEST_F(GateBetween, AHostilePeerWithItsCertificateGetsNothingButItsLink) {
-  must(source_.connect().exec("SELECT pg_create_logical_replication_slot('" + kLinkName + "', 'pgoutput')"));
-  must(source_.connect().exec("SELECT pg_create_logical_replication_slot('other', 'pgoutput')"));
+using bytes::number;
+using bytes::text;
+
+class GateHostile : public GateBetween {
+ protected:
+  GateHostile() {
+    auto db = source_.connect();
+    must(db.exec("SELECT pg_create_logical_replication_slot('" + kLinkName + "', 'pgoutput')"));
+    must(db.exec("SELECT pg_create_logical_replication_slot('other', 'pgoutput')"));
+  }
+  // Makes the attempt, which is refused by this rule; and the gate's log says so.
+  void refused(const std::string& story, const std::string& rule, const std::function<void()>& attempt) {
+    SCOPED_TRACE(story);
+    const std::size_t before = gate_->book().denials().all().size();
+    attempt();
+    ++attempts_;
+    ASSERT_TRUE(test::eventually([&] { return gate_->book().denials().all().size() > before; }));
+    const Denial denial = gate_->book().denials().all().at(before);
+    EXPECT_EQ(denial.rule, rule) << denial.what;
+    EXPECT_TRUE(test::eventually([&] { return logged(denial); }));
+  }
+  bool logged(const Denial& denial) const {
+    const std::string all = log();
+    const auto at = all.find('"' + denial.id + '"');
+    const auto end = all.find('\n', at);
+    if (end == all.npos) return false;
+    const auto begin = all.rfind('\n', at) + 1;
+    const Json line = must(parse_json(all.substr(begin, end - begin), "a line of the log"));
+    EXPECT_EQ(line.value("event", ""), "gate.refused");
+    EXPECT_EQ(line.value("code", ""), denial.rule);
+    EXPECT_EQ(line.value("reason", ""), denial.what);
+    EXPECT_EQ(line.value("peer", ""), denial.region.empty() ? "unknown" : denial.region);
+    return true;
+  }
+  std::string peer() const { return (certificates_ / "peer").string(); }
+  static std::string start_up(const std::string& more = "") {
+    return wish(kSession, text("user") + text(kRole) + text("database") + text("postgres") + text("replication") +
+                              text("database") + more + '\0');
+  }
+  // A session that may ask.
+  std::unique_ptr<InsideTls> begun() const {
+    auto out = std::make_unique<InsideTls>(port_, peer());
+    out->say(start_up());
+    EXPECT_EQ(out->until("Z"), 'Z');
+    return out;
+  }
+  // One whose link streams. PostgreSQL may need a moment to give up the slot of the last one.
+  std::unique_ptr<InsideTls> streaming() const {
+    auto out = begun();
+    EXPECT_TRUE(test::eventually([&] {
+      out->say(frame('Q', text("START_REPLICATION SLOT \"" + kLinkName + "\" LOGICAL 0/0 (proto_version '3', " +
+                               "publication_names '\"" + kLinkName + "\"')")));
+      return out->until("WZ") == 'W';
+    }));
+    return out;
+  }
+
+  void statements();
+  void doors();
+  void in_the_clear();
+  void before_a_session();
+  void in_a_session();
+  void in_a_stream();
+  void programs();
+
+  int attempts_ = 0;
+};
+
+TEST_F(GateHostile, APeerWithItsCertificateGetsNothingButItsLinkAndEachAttemptIsLogged) {
+  statements();
+  doors();
+  in_the_clear();
+  before_a_session();
+  in_a_session();
+  in_a_stream();
+  programs();
+  EXPECT_GE(attempts_, 60);
+  EXPECT_EQ(must(source_.connect().exec("SELECT count(*) FROM pg_replication_slots")).text(0, 0), "2");
+  EXPECT_TRUE(gate_->book().held().empty());
+}
+
+void GateHostile::statements() {
   const std::string start = "START_REPLICATION SLOT \"";
   const auto with = [&](const std::string& slot, const std::string& options) {
     return start + slot + "\" LOGICAL 0/0 (" + options + ")";
@@ -74,14 +152,16 @@ TEST_F(GateBetween, AHostilePeerWithItsCertificateGetsNothingButItsLink) {
       {"SELECT t.pubname FROM\n pg_catalog.pg_publication t WHERE\n t.pubname IN ('" + kLinkName + "') OR true--')",
        "publication"},
   };
-  for (const auto& attempt : attempts) {
-    const Session session(as("peer", "replication=database"));
-    ASSERT_TRUE(session.open()) << session.message();
-    EXPECT_EQ(session.ask(attempt.sql), "DM010") << attempt.sql;
-    EXPECT_EQ(last_rule(), attempt.rule) << attempt.sql;
-  }
-  EXPECT_GE(std::size(attempts), 50u);
+  for (const auto& attempt : attempts)
+    refused(attempt.sql, attempt.rule, [&] {
+      const Session session(as("peer", "replication=database"));
+      ASSERT_TRUE(session.open()) << session.message();
+      EXPECT_EQ(session.ask(attempt.sql), "DM010");
+      EXPECT_NE(session.message().find("refused by rule " + attempt.rule), std::string::npos) << session.message();
+    });
+}
 
+void GateHostile::doors() {
   const struct {
     std::string conninfo, rule;
   } doors[] = {
@@ -99,15 +179,234 @@ TEST_F(GateBetween, AHostilePeerWithItsCertificateGetsNothingButItsLink) {
        "tls"},
       {as("peer", "replication=database ssl_max_protocol_version=TLSv1.2"), "certificate"},
   };
-  for (const auto& door : doors) {
-    const std::size_t before = gate_->book().denials().all().size();
-    const Session session(door.conninfo);
-    // A client of TLS 1.3 learns from its first read that its certificate was refused.
-    EXPECT_TRUE(!session.open() || session.ask("IDENTIFY_SYSTEM") != "ok") << door.conninfo;
-    EXPECT_TRUE(test::eventually([&] { return gate_->book().denials().all().size() > before; })) << door.conninfo;
-    EXPECT_EQ(last_rule(), door.rule) << door.conninfo;
+  for (const auto& door : doors)
+    refused(door.conninfo, door.rule, [&] {
+      const Session session(door.conninfo);
+      // A client of TLS 1.3 learns from its first read that its certificate was refused.
+      EXPECT_TRUE(!session.open() || session.ask("IDENTIFY_SYSTEM") != "ok");
+    });
+}
+
+// What is not whole is left there.
+void GateHostile::in_the_clear() {
+  const struct {
+    std::string story, bytes, rule;
+  } cases[] = {
+      {"a cancel request", wish(kWantsEnd, number(1, 4) + number(2, 4)), "cancel"},
+      {"protocol 2", wish(2 << 16, std::string(20, '\0')), "size"},
+      {"HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "size"},
+      {"a length of nothing", number(0, 4), "size"},
+      {"a length of a gigabyte", number(1 << 30, 4), "size"},
+      {"TLS at once", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "size"},
+      {"a session behind the wish for TLS", wish(kWantsTls) + wish(kSession, text("user") + text("x") + '\0'), "tls"},
+      {"GSSAPI twice", wish(kWantsGssapi) + wish(kWantsGssapi), "tls"},
+      {"a start-up in the clear", wish(kSession, text("user") + text(kRole) + '\0'), "tls"},
+      {"half a first message", number(8, 4).substr(0, 3), "size"},
+      {"half a start-up", wish(kSession, text("user")).substr(0, 12), "size"},
+      {"half a handshake", wish(kWantsTls), "certificate"},
+  };
+  for (const auto& c : cases)
+    refused(c.story, c.rule, [&] {
+      const Raw raw(port_);
+      raw.say(c.bytes);
+      raw.leave();
+      (void)raw.rest();
+    });
+}
+
+void GateHostile::before_a_session() {
+  const struct {
+    std::string story, bytes, rule;
+  } cases[] = {
+      {"a cancel request", wish(kWantsEnd, number(1, 4) + number(2, 4)), "cancel"},
+      {"TLS inside of TLS", wish(kWantsTls), "startup"},
+      {"GSSAPI inside of TLS", wish(kWantsGssapi), "startup"},
+      {"protocol 2", wish(2 << 16, std::string(20, '\0')), "size"},
+      {"nobody's session", wish(kSession, std::string(1, '\0')), "startup"},
+      {"a protocol extension", start_up(text("_pq_.x") + text("1")), "startup"},
+      {"a start-up of a gigabyte", number(1 << 30, 4) + number(kSession, 4), "size"},
+      {"a start-up that is longer than any", start_up(text("options") + text(std::string(10'000, 'x'))), "size"},
+      {"a start-up without its end", wish(kSession, text("user") + kRole), "size"},
+      {"a start-up that is shorter than it says", start_up().substr(0, 30), "size"},
+      {"half a length", number(0, 2), "size"},
+  };
+  for (const auto& c : cases)
+    refused(c.story, c.rule, [&] {
+      InsideTls inside(port_, peer());
+      inside.say(c.bytes);
+      inside.leave();
+      inside.to_the_end();
+    });
+}
+
+void GateHostile::in_a_session() {
+  const std::string question = frame('Q', text("IDENTIFY_SYSTEM"));
+  const struct {
+    std::string story, bytes, rule;
+  } cases[] = {
+      {"Parse", frame('P', text("") + text("SELECT 1") + number(0, 2)), "message"},
+      {"Bind", frame('B', text("") + text("") + number(0, 6)), "message"},
+      {"Describe", frame('D', "S" + text("")), "message"},
+      {"Execute", frame('E', text("") + number(0, 4)), "message"},
+      {"Close", frame('C', "S" + text("")), "message"},
+      {"Flush", frame('H', ""), "message"},
+      {"Sync", frame('S', ""), "message"},
+      {"FunctionCall", frame('F', number(1598, 4) + number(0, 6)), "message"},
+      {"CopyData", frame('d', "x"), "message"},
+      {"CopyDone", frame('c', ""), "message"},
+      {"CopyFail", frame('f', text("no")), "message"},
+      {"a password", frame('p', text("secret")), "message"},
+      {"a start-up again", start_up(), "size"},
+      {"no type", frame('\0', ""), "message"},
+      {"nothing asked", frame('Q', ""), "size"},
+      {"an empty question", frame('Q', text("")), "statement"},
+      {"a question without its end", frame('Q', "IDENTIFY_SYSTEM"), "size"},
+      {"a question behind a zero", frame('Q', text("IDENTIFY_SYSTEM") + text("; SELECT 1")), "statement"},
+      {"a question longer than any", frame('Q', text(std::string(9000, ' '))), "size"},
+      {"a question of a gigabyte", "Q" + number(1 << 30, 4), "size"},
+      {"a length of nothing", "Q" + number(0, 4), "size"},
+      {"a negative length", "Q" + number(~0U, 4), "size"},
+      {"half a question", question.substr(0, 9), "size"},
+      {"half a length", question.substr(0, 3), "size"},
+  };
+  for (const auto& c : cases)
+    refused(c.story, c.rule, [&] {
+      const auto session = begun();
+      session->say(c.bytes);
+      session->leave();
+      session->to_the_end();
+    });
+}
+
+void GateHostile::in_a_stream() {
+  const struct {
+    std::string story, bytes, rule;
+  } cases[] = {
+      {"a question", frame('Q', text("IDENTIFY_SYSTEM")), "message"},
+      {"Parse", frame('P', text("") + text("SELECT 1") + number(0, 2)), "message"},
+      {"FunctionCall", frame('F', number(1598, 4) + number(0, 6)), "message"},
+      {"CopyFail", frame('f', text("no")), "message"},
+      {"a standby's feedback", frame('d', "h" + number(0, 8) + number(1, 4) + number(0, 4)), "message"},
+      {"rows", frame('d', "w" + number(0, 24) + "B"), "message"},
+      {"a status update that is too short", frame('d', "r" + number(0, 8)), "message"},
+      {"a status update that is too long", frame('d', "r" + std::string(34, '\0')), "message"},
+      {"a message of a gigabyte", "d" + number(1 << 30, 4), "size"},
+      {"a length of nothing", "d" + number(0, 4), "size"},
+  };
+  for (const auto& c : cases)
+    refused("in a stream: " + c.story, c.rule, [&] {
+      const auto session = streaming();
+      session->say(c.bytes);
+      session->to_the_end();
+    });
+}
+
+void GateHostile::programs() {
+  const struct {
+    std::vector<std::string> argv;
+    std::string rule;
+  } programs[] = {
+      {{"pg_basebackup", "-D", (state_.path() / "copy").string(), "-d", as("peer")}, "physical"},
+      {{"pg_receivewal", "-D", state_.path().string(), "-n", "-d", as("peer")}, "physical"},
+      {{"pg_recvlogical", "-d", as("peer"), "--slot", "mine", "--create-slot"}, "statement"},
+      {{"pg_recvlogical", "-n", "-d", as("peer"), "--slot", kLinkName, "--start", "-f", "-"}, "statement"},
+      {{"pg_dump", "-d", as("peer")}, "startup"},
+  };
+  for (const auto& program : programs)
+    refused(program.argv[0], program.rule, [&] {
+      auto argv = program.argv;
+      argv[0] = "/usr/lib/postgresql/15/bin/" + argv[0];
+      EXPECT_NE(must(run({argv}, 20 * kSecond)).exit_code, 0);
+    });
+}
+
+TEST_F(GateHostile, WhoeverIsNotWholeBeforeItsTimeIsOverIsRefused) {
+  gate_.reset();
+  patience_ = 3 * kSecond;
+  open();
+  const auto in_the_clear = [&](const std::string& bytes) {
+    const Raw raw(port_);
+    raw.say(bytes);
+    (void)raw.rest();
+  };
+  const auto inside = [&](const std::string& bytes) {
+    InsideTls peer_inside(port_, peer());
+    peer_inside.say(bytes);
+    peer_inside.to_the_end();
+  };
+  const auto asking = [&](const std::string& bytes) {
+    const auto session = begun();
+    session->say(bytes);
+    session->to_the_end();
+  };
+  const std::string question = frame('Q', text("IDENTIFY_SYSTEM"));
+  const struct {
+    std::string story;
+    std::function<void()> attempt;
+  } cases[] = {
+      {"nothing is said", [&] { in_the_clear(""); }},
+      {"half a first message", [&] { in_the_clear(number(8, 4)); }},
+      {"half a handshake",
+       [&] {
+         const Raw raw(port_);
+         raw.say(wish(kWantsTls));
+         EXPECT_EQ(raw.next(), 'S');
+         raw.say(std::string("\x16\x03\x01", 3));
+         (void)raw.rest();
+       }},
+      {"nothing inside of TLS", [&] { inside(""); }},
+      {"half a start-up", [&] { inside(start_up().substr(0, 20)); }},
+      {"nothing asked", [&] { asking(""); }},
+      {"half a question", [&] { asking(question.substr(0, 7)); }},
+      {"nothing behind an answer", [&] { asking(question); }},
+      {"a first message byte by byte",
+       [&] {
+         const Raw raw(port_);
+         const std::string slow = wish(kSession, std::string(5000, 'x'));
+         for (std::size_t said = 0; said < slow.size() && raw.hears(); ++said) {
+           raw.say(slow.substr(said, 1));
+           ::usleep(50'000);
+         }
+       }},
+  };
+  for (const auto& c : cases)
+    refused(c.story, "silent", [&] {
+      const Micros begun_at = monotonic_now();
+      c.attempt();
+      EXPECT_GE(monotonic_now() - begun_at, patience_);
+    });
+}
+
+TEST_F(GateHostile, ACrowdWithoutCertificatesKeepsNobodyOutAndItsOldestIsToldWhy) {
+  std::vector<std::unique_ptr<Raw>> crowd;
+  refused("too many", "busy", [&] {
+    for (int i = 0; i < 70; ++i) crowd.push_back(std::make_unique<Raw>(port_));
+  });
+  EXPECT_NE(crowd.front()->rest().find("refused by rule busy"), std::string::npos);
+  const Session session(as("peer", "replication=database"));
+  EXPECT_TRUE(session.open()) << session.message();
+}
+
+TEST_F(GateHostile, ARegionWithTooManySessionsIsToldSoAndKeepsNoOtherOut) {
+  gate_.reset();
+  per_peer_ = 3;
+  patience_ = test::kPatient;  // for those that ask nothing
+  open();
+  std::vector<std::unique_ptr<Session>> sessions;
+  for (int i = 0; i < per_peer_; ++i) {
+    sessions.push_back(std::make_unique<Session>(as("peer", "replication=database")));
+    ASSERT_TRUE(sessions.back()->open()) << sessions.back()->message();
   }
-  EXPECT_EQ(must(source_.connect().exec("SELECT count(*) FROM pg_replication_slots")).text(0, 0), "2");
+  refused("one more", "busy", [&] {
+    const Session more(as("peer", "replication=database"));
+    EXPECT_FALSE(more.open());
+    EXPECT_NE(more.message().find("refused by rule busy"), std::string::npos) << more.message();
+  });
+  EXPECT_EQ(gate_->book().denials().all().back().region, "eu-central-1");
+  const Session neighbour(as("neighbour", "replication=database user=" + kNeighbour));
+  EXPECT_TRUE(neighbour.open()) << neighbour.message();
+  sessions.pop_back();
+  EXPECT_TRUE(test::eventually([&] { return Session(as("peer", "replication=database")).open(); }));
 }
 
 TEST_F(GateBetween, ASubscriberThatSaysItHasMoreThanItWasSentIsRefusedOverARestartToo) {
@@ -142,85 +441,24 @@ TEST_F(GateBetween, OfAServersErrorThePeerLearnsTheCodeAlone) {
 }
 
 TEST_F(GateBetween, ARevokedCertificateIsRefused) {
-  const auto outcome = must(
-      run({{"openssl", "x509", "-noout", "-serial", "-in", (certificates_ / "revoked.pem").string()}}, 10 * kSecond));
-  revoked_ = outcome.out.substr(7, outcome.out.find('\n') - 7);
+  revoke("revoked");
   EXPECT_FALSE(Session(as("revoked", "replication=database")).open());
   EXPECT_EQ(last_rule(), "certificate");
   EXPECT_TRUE(Session(as("peer", "replication=database")).open());
 }
 
-TEST_F(GateBetween, ProgramsOfPostgresGetNothing) {
-  const std::vector<std::vector<std::string>> programs = {
-      {"pg_basebackup", "-D", (state_.path() / "copy").string(), "-d", as("peer")},
-      {"pg_receivewal", "-D", state_.path().string(), "-d", as("peer")},
-      {"pg_recvlogical", "-d", as("peer"), "--slot", "mine", "--create-slot"},
-      {"pg_recvlogical", "-d", as("peer"), "--slot", kLinkName, "--start", "-f", "-"},
-      {"pg_dump", "-d", as("peer")},
-  };
-  for (auto argv : programs) {
-    argv[0] = "/usr/lib/postgresql/15/bin/" + argv[0];
-    const std::size_t before = gate_->book().denials().all().size();
-    const auto outcome = must(run({argv}, 20 * kSecond));
-    EXPECT_NE(outcome.exit_code, 0) << argv[0];
-    EXPECT_GT(gate_->book().denials().all().size(), before) << argv[0];
-  }
-}
-
-// Bytes that no client of PostgreSQL sends.
-struct Raw {
-  Fd fd{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  explicit Raw(int port) {
-    sockaddr_in to{};
-    to.sin_family = AF_INET, to.sin_port = htons(static_cast<std::uint16_t>(port));
-    ::inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
-    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) throw std::runtime_error("no gate");
-  }
-  void say(const std::string& bytes) const { (void)!::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL); }
-  std::string rest() const {  // until it is closed
-    std::string all;
-    char buffer[4096];
-    for (ssize_t n = 0; (n = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;)
-      all.append(buffer, static_cast<std::size_t>(n));
-    return all;
-  }
-};
-
-TEST_F(GateBetween, WhatIsNoSessionIsRefusedInTheClear) {
-  using bytes::number;
-  using bytes::text;
-  const auto first = [](const std::string& body) { return number(body.size() + 4, 4) + body; };
-  const std::string tls = first(number(80877103, 4));
-  const struct {
-    std::string story, bytes, rule;
-  } cases[] = {
-      {"a cancel request", first(number(80877102, 4) + number(1, 4) + number(2, 4)), "cancel"},
-      {"protocol 2", first(number(2 << 16, 4) + std::string(20, '\0')), "size"},
-      {"HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "size"},
-      {"a length of nothing", number(0, 4), "size"},
-      {"a length of a gigabyte", number(1 << 30, 4), "size"},
-      {"TLS at once", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "size"},
-      {"a session behind the wish for TLS", tls + first(number(3 << 16, 4) + text("user") + text("x") + '\0'), "tls"},
-      {"GSSAPI twice", first(number(80877104, 4)) + first(number(80877104, 4)), "tls"},
-      {"a start-up in the clear", first(number(3 << 16, 4) + text("user") + text(kRole) + '\0'), "tls"},
-  };
-  for (const auto& c : cases) {
-    const Raw raw(port_);
-    raw.say(c.bytes);
-    (void)raw.rest();
-    EXPECT_TRUE(test::eventually([&] { return last_rule() == c.rule; })) << c.story << ": " << last_rule();
-  }
-  // Half open: it says nothing, and nobody waits for it.
-  const Raw silent(port_);
-  EXPECT_TRUE(Session(as("peer", "replication=database")).open());
-  // However many of them there are.
-  std::vector<std::unique_ptr<Raw>> crowd;
-  for (int i = 0; i < 70; ++i) crowd.push_back(std::make_unique<Raw>(port_));
-  EXPECT_TRUE(Session(as("peer", "replication=database")).open());
-  EXPECT_TRUE(test::eventually([&] {
-    const auto all = gate_->book().denials().all();
-    return std::ranges::any_of(all, [](const Denial& denial) { return denial.rule == "busy"; });
-  }));
+TEST_F(GateBetween, ACertificateThatIsRevokedMeanwhileEndsItsStream) {
+  bring_up();
+  write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 't', 1)");
+  ASSERT_TRUE(caught_up());
+  revoke("peer");
+  ASSERT_TRUE(test::eventually(
+      [&] { return log().find("was revoked while " + kLinkName + " streamed") != std::string::npos; }));
+  write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 't', 2)");
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
+  revoke("nobody");
+  ASSERT_TRUE(caught_up_again());
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "2");
 }
 
 }  // namespace

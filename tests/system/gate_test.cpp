@@ -104,6 +104,32 @@ TEST_F(GateBetween, ARowOfAnotherResidencyIsCutEvenWithTheRightColumns) {
   EXPECT_EQ(log().find("canary"), std::string::npos);
 }
 
+TEST_F(GateBetween, ARowThatIsTooLargeToBeJudgedCutsTheLinkAndIsNotLost) {
+  ASSERT_NO_FATAL_FAILURE(bring_up_and_stop());
+  gate_.reset();
+  largest_row_ = 1U << 20;
+  open();
+  must(target_.connect().exec("ALTER SUBSCRIPTION " + kLinkName + " ENABLE"));
+  write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', repeat('x', 2000000), 2)");
+  ASSERT_TRUE(test::eventually([&] { return !gate_->book().held().empty(); }));
+  EXPECT_EQ(gate_->book().held()[0].rule, "size");
+  ASSERT_TRUE(test::eventually([&] { return last_rule() == "held"; }));
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
+
+  gate_.reset();
+  largest_row_ = 256U << 20;
+  open();
+  must(gate_->book().resume(kLinkName, "somebody", "raised largest_row_mb", false));
+  ASSERT_TRUE(caught_up_again());
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "2");
+  // PostgreSQL's end is no violation.
+  const auto said = log().size();
+  must(source_.connect().exec("SELECT pg_terminate_backend(pid) FROM pg_stat_replication"));
+  ASSERT_TRUE(test::eventually([&] { return log().find("gate.ended", said) != std::string::npos; }));
+  EXPECT_TRUE(gate_->book().held().empty());
+  ASSERT_TRUE(caught_up_again());
+}
+
 TEST_F(GateBetween, ALinkStopsAtAnExactPlaceAndGoesOnFromThere) {
   bring_up();
   write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 't', 1)");

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <libpq-fe.h>
 
+#include <mutex>
+
 #include "base/temp_dir.hpp"
 #include "engines/postgres/links/copy.hpp"
 #include "engines/postgres/links/marker.hpp"
@@ -26,7 +28,8 @@ T must(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
-inline const std::string kLinkName = "domicile_us_us_east_1_eu_central_1", kRole = "domicile_link_eu_central_1";
+inline const std::string kLinkName = "domicile_us_us_east_1_eu_central_1", kRole = "domicile_link_eu_central_1",
+                         kNeighbour = "domicile_link_eu_west_1";
 inline const LinkSpec kLink{"us",
                             "us-east-1",
                             "eu-central-1",
@@ -53,6 +56,7 @@ struct Certificates {
     must(authority.issue(dir.path() / "peer", {kRole, {}, {}}));
     must(authority.issue(dir.path() / "nobody", {"nobody", {}, {}}));
     must(authority.issue(dir.path() / "revoked", {kRole, {}, {}}));
+    must(authority.issue(dir.path() / "neighbour", {kNeighbour, {}, {}}));
     must(strange.issue(dir.path() / "strange_peer", {kRole, {}, {}}));
   }
   fs::path operator/(const std::string& name) const { return dir.path() / name; }
@@ -103,10 +107,16 @@ class GateBetween : public testing::Test {
     config.tls = {certificates_ / "ca.pem", certificates_ / "gate.pem", certificates_ / "gate.key"};
     config.upstream = source_.conninfo("domicile_gate");
     config.database = "postgres";
-    config.peers = {{kRole, "eu-central-1"}};
+    config.peers = {{kRole, "eu-central-1"}, {kNeighbour, "eu-west-1"}};
     config.links = {gate_link()};
     config.state = state_.path() / "gate";
-    config.revoked = [this](const std::string& serial) { return serial == revoked_; };
+    config.revoked = [this](const std::string& serial) {
+      const std::lock_guard lock(revoked_mutex_);
+      return serial == revoked_;
+    };
+    config.largest_row = largest_row_;
+    config.patience = patience_;
+    config.per_peer = per_peer_;
     gate_ = must(Gate::start(std::move(config), Log(log_.get(), Log::Format::json, Level::debug, "us-east-1")));
     port_ = gate_->port();
   }
@@ -166,6 +176,12 @@ class GateBetween : public testing::Test {
       return must(postgres::links::wait_applied(target, kLink, position, 500 * kMillisecond));
     });
   }
+  void revoke(const std::string& who) {
+    const auto outcome = must(run(
+        {{"openssl", "x509", "-noout", "-serial", "-in", (certificates_ / (who + ".pem")).string()}}, 10 * kSecond));
+    const std::lock_guard lock(revoked_mutex_);
+    revoked_ = outcome.out.substr(7, outcome.out.find('\n') - 7);
+  }
   std::string log() const { return must(read_file(state_.path() / "log")); }
   std::string last_rule() const {
     const auto all = gate_->book().denials().all();
@@ -177,7 +193,11 @@ class GateBetween : public testing::Test {
   Target target_;
   TempDir state_;
   Fd log_{::open((state_.path() / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
+  std::mutex revoked_mutex_;
   std::string revoked_;
+  std::size_t largest_row_ = 256U << 20;  // of the next open(), as what follows
+  Micros patience_ = 10 * kSecond;
+  int per_peer_ = 0;
   int port_ = 0;
   std::unique_ptr<Gate> gate_;
 };
