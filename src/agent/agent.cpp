@@ -249,7 +249,9 @@ class Daemon {
                                         copies_);
     if (!config_.gate_socket.empty())
       gate_ = std::make_unique<GateLoop>(
-          GateSetup{config_.region, config_.gate_socket.string(), residency_boards_, make_store(), log_}, gate_seen_);
+          GateSetup{config_.region, config_.gate_socket.string(), residency::policy_hash(*topology_), residency_boards_,
+                    make_store(), log_},
+          gate_seen_);
     MovesSetup moves{&config_, topology_.get(), store_, residency_boards_, &moves_seen_};
     if (config_.gateway) moves.gateway = &gateway_seen_, moves.tenants = &tenants_seen_;
     moves.events = &events_;

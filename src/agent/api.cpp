@@ -589,6 +589,7 @@ Json Api::gate_json() const {
                      {"stopped", link.stopped},
                      {"lag_ms", link.lag ? Json(*link.lag / 1000) : Json()}});
   return {{"trouble", seen->at == 0 && seen->trouble.empty() ? "it was not asked yet" : seen->trouble},
+          {"policy", seen->policy.empty() ? Json() : Json(seen->policy)},
           {"links", links}};
 }
 

@@ -85,6 +85,7 @@ using StandbysSeen = std::map<std::string, StandbySeen>;
 struct GateSeen {
   Micros at = 0;  // monotonic, of the last answer; 0: it never answered
   std::vector<GateLinkSeen> links;
+  std::string policy;              // the hash of what it judges by; empty: not told
   Json transfers = Json::array();  // the register's pages
   std::string trouble;             // why it did not answer just now
 };

@@ -58,6 +58,13 @@ Result<std::vector<GateLinkSeen>> GateClient::links() const {
   return out;
 }
 
+Result<std::string> GateClient::policy() const {
+  const auto json = TRY(parse_json(TRY(ask({"GET", "/v1/policy", {}, "", kSecond})), "the gate's policy"));
+  auto policy = TRY(member<std::string>(json, "policy"));
+  if (policy.empty()) return fail(Kind::corrupt, "the gate's policy is empty");
+  return policy;
+}
+
 Result<Json> GateClient::transfers() const {
   return parse_json(TRY(ask({"GET", "/v1/transfers", {}, "", kSecond})), "the gate's register");
 }

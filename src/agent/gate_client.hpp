@@ -32,6 +32,8 @@ class GateClient {
   // The slot of a link that waits for a fresh one is gone.
   Result<void> released(const std::string& link) const;
   Result<std::vector<GateLinkSeen>> links() const;
+  // The hash of the topology that it judges by; never empty.
+  Result<std::string> policy() const;
   // The register: [{link, table, form, rows, bytes, …}].
   Result<Json> transfers() const;
 

@@ -42,10 +42,16 @@ void GateLoop::look() {
   const GateClient gate(setup_.socket);
   GateSeen seen = *board_.get();
   auto links = gate.links();
-  seen.trouble = links ? "" : one_line(links.error());
+  const auto policy = links ? gate.policy() : Result<std::string>(tl::unexpect, links.error());
+  seen.trouble = policy ? "" : one_line(policy.error());
+  seen.policy = policy.value_or("");
   if (seen.trouble != trouble_ && !seen.trouble.empty())
     setup_.log.warn("gate.trouble", "the gate does not answer", {{Field::reason, seen.trouble}});
   trouble_ = seen.trouble;
+  if (!seen.policy.empty() && seen.policy != setup_.policy && seen.policy != foreign_)
+    setup_.log.error("gate.policy", "the gate judges by another topology than this agent: reload the gate",
+                     {{Field::detail, fmt::format("{} instead of {}", seen.policy, setup_.policy)}});
+  foreign_ = seen.policy == setup_.policy ? "" : seen.policy;
   if (links) {
     for (auto& link : *links) {
       if (link.stopped) let_go(gate, link);

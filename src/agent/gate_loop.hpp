@@ -12,7 +12,7 @@
 namespace domicile::agent {
 
 struct GateSetup {
-  std::string region, socket;
+  std::string region, socket, policy;  // policy: the hash of this agent's topology
   std::map<std::string, const Published<ResidencySeen>*> residencies;
   std::unique_ptr<replication::Store> store;
   Log log{2, Log::Format::text, Level::info, ""};
@@ -33,7 +33,7 @@ class GateLoop {
   GateSetup setup_;
   LoopLife life_;
   Published<GateSeen>& board_;
-  std::string trouble_;
+  std::string trouble_, foreign_;                     // as of the last look; foreign: a policy that is not ours
   std::map<std::string, std::string> slot_troubles_;  // by link
 };
 

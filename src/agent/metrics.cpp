@@ -125,10 +125,13 @@ void add_standby(Page& page, const std::string& name, const StandbySeen& seen) {
            page.of(name), seen.cover.proven.empty() ? 0 : 1);
 }
 
-void add_gate(Page& page, const GateSeen& gate) {
+void add_gate(Page& page, const GateSeen& gate, const std::string& policy) {
   page.set("domicile_gate_answered", "1 when this region's gate answers", page.none(),
            gate.at != 0 && gate.trouble.empty() ? 1 : 0);
   if (gate.at == 0) return;
+  if (!gate.policy.empty())
+    page.set("domicile_gate_policy_same", "1 when the gate judges by the same topology as the agent", page.none(),
+             gate.policy == policy ? 1 : 0);
   for (const auto& link : gate.links) {
     page.set("domicile_gate_link_held", "1 when a link was cut and nobody has looked yet", page.none().link(link.link),
              link.held.empty() ? 0 : 1);
@@ -180,7 +183,7 @@ std::string render_metrics(const MetricsInput& input) {
   if (input.markers != nullptr)
     page.set("domicile_database_commits", "1 when the database here commits", page.none(),
              input.markers->get()->trouble.empty() ? 1 : 0);
-  if (input.gate != nullptr) add_gate(page, *input.gate->get());
+  if (input.gate != nullptr) add_gate(page, *input.gate->get(), residency::policy_hash(*input.topology));
   if (input.standbys != nullptr)
     for (const auto& [name, seen] : *input.standbys->get()) add_standby(page, name, seen);
   if (input.drift != nullptr) add_drift(page, *input.drift->get());

@@ -48,6 +48,7 @@ TEST(Metrics, NoLabelHoldsWhatTheTopologyDoesNotDeclare) {
   GateSeen gate_seen;
   gate_seen.at = monotonic_now();
   gate_seen.trouble = personal;
+  gate_seen.policy = personal;
   gate_seen.links = {{.link = personal, .residency = personal, .to = personal, .held = personal, .lag = kSecond},
                      {.link = "domicile_us_us_1_us_2", .residency = "us", .to = "us-2", .held = personal}};
   gate_seen.transfers = {{{"link", personal}, {"table", personal}, {"form", personal}, {"rows", 1}, {"bytes", 2}},
@@ -78,6 +79,7 @@ TEST(Metrics, NoLabelHoldsWhatTheTopologyDoesNotDeclare) {
   EXPECT_NE(text.find(R"(domicile_life_age_seconds{region="us-1",peer="unknown"})"), std::string::npos) << text;
   EXPECT_NE(text.find(R"(domicile_gate_link_held{region="us-1",link="domicile_us_us_1_us_2"} 1)"), std::string::npos)
       << text;
+  EXPECT_NE(text.find(R"(domicile_gate_policy_same{region="us-1"} 0)"), std::string::npos) << text;
   EXPECT_NE(
       text.find(
           R"(domicile_transferred_rows{region="us-1",form="full",link="domicile_us_us_1_us_2",table="app.orders"} 7)"),

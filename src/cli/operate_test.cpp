@@ -190,6 +190,11 @@ TEST(Status, WhatIsUnsafeIsSaidAndIsTheExitCode) {
          s["drift"]["found"] = {{{"object", "app.orders"}, {"what", "column 'note' is not mapped"}, {"fix", "map it"}}};
        },
        "drift: app.orders: column 'note' is not mapped; map it"},
+      {"the gate was not reloaded",
+       [](Json& s) {
+         s["gate"] = {{"trouble", ""}, {"policy", "77aa00112233445566"}, {"links", Json::array()}};
+       },
+       "the gate here judges by policy 77aa00112233, the agent by 3f2ab6c0d1e4: what is personal now may still go out"},
       {"the glass is broken",
        [](Json& s) {
          s["residencies"][1]["glass"] = {
@@ -249,8 +254,11 @@ TEST(Status, WhatIsUnsafeIsSaidAndIsTheExitCode) {
     EXPECT_EQ(answer.exit, 5) << each.story;
     EXPECT_NE(answer.out.find(each.said), std::string::npos) << each.story << "\n" << answer.out;
   }
-  agent.answers["GET /v1/status"].second = changed([](Json& s) { s["residencies"][0]["lag_ms"] = 10'000; });
-  EXPECT_EQ(ran({"status"}, agent).exit, 0) << "within the budget";
+  agent.answers["GET /v1/status"].second = changed([](Json& s) {
+    s["residencies"][0]["lag_ms"] = 10'000;
+    s["gate"] = {{"trouble", ""}, {"policy", s["policy"]}, {"links", Json::array()}};
+  });
+  EXPECT_EQ(ran({"status"}, agent).exit, 0) << "within the budget, and the gate's policy is the agent's";
 }
 
 TEST(Status, WhatWaitsNamesTheCommand) {

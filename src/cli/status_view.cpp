@@ -206,6 +206,12 @@ void unsafe_gate(const Json& status, std::vector<std::string>& out) {
   const Json& gate = child_at(status, "gate");
   if (const auto trouble = text_at(gate, "trouble"); !trouble.empty())
     out.push_back("the gate here does not answer, nothing goes out: " + trouble);
+  const auto gates = text_at(gate, "policy"), agents = text_at(status, "policy");
+  if (!gates.empty() && gates != agents)
+    out.push_back(
+        fmt::format("the gate here judges by policy {}, the agent by {}: what is personal now may still go out; give "
+                    "both the same topology.yaml, then systemctl reload domicile-gate (the agent: restart)",
+                    gates.substr(0, 12), agents.substr(0, 12)));
   if (const Json& links = child_at(gate, "links"); links.is_array())
     for (const Json& link : links)
       if (const auto held = text_at(link, "held"); !held.empty())

@@ -136,8 +136,9 @@ Result<Json> first_rows(Gate& gate, std::string_view rest, const std::string& li
 
 }  // namespace
 
-HttpReply answer(Gate& gate, const Log& log, const HttpCall& call) {
+HttpReply answer(Gate& gate, const std::string& policy, const Log& log, const HttpCall& call) {
   if (call.method == "GET" && call.path == "/healthz") return reply({{"ok", true}});
+  if (call.method == "GET" && call.path == "/v1/policy") return reply({{"policy", policy}});
   if (call.method == "GET" && call.path == "/v1/links") return reply(links(gate));
   if (call.method == "GET" && call.path == "/v1/transfers") return reply(transfers(gate));
   if (call.method == "GET" && call.path == "/v1/denials") return reply(denials(gate));

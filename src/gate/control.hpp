@@ -1,6 +1,7 @@
 // The gate's control API, on a Unix socket: whoever may open it operates this gate.
 //
 //   GET  /healthz              200
+//   GET  /v1/policy            {policy}: the hash of the topology that this gate judges by
 //   GET  /v1/links             [{link, to, form, tables, held: {rule, what, at_us, fresh_slot} or null,
 //                               stops_at: LSN or null, progress: {sent, confirmed, epoch, marker_us,
 //                               confirmed_marker_us, lag_ms} or null}]
@@ -22,6 +23,7 @@
 
 namespace domicile::gate {
 
-HttpReply answer(Gate& gate, const Log& log, const HttpCall& call);
+// `policy`: the hash of what the gate obeys.
+HttpReply answer(Gate& gate, const std::string& policy, const Log& log, const HttpCall& call);
 
 }  // namespace domicile::gate

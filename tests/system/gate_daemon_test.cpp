@@ -1,16 +1,13 @@
 // The gate as an operator starts it, and asks it.
 #include <csignal>
 
+#include "base/http_client.hpp"
 #include "support/gate_between.hpp"
 
 namespace domicile::gate {
 namespace {
 
-class GateDaemon : public GateBetween {
- protected:
-  GateDaemon() {
-    gate_.reset();
-    must(write_file(folder_ / "topology.yaml", R"(domicile: 1
+constexpr const char* kTopology = R"(domicile: 1
 regions:
   us-east-1: {jurisdiction: US}
   us-west-2: {jurisdiction: US}
@@ -23,7 +20,13 @@ residencies:
   eu: {home: eu-central-1, standby: [eu-west-1], holds: {EU: full, US: reduced}}
 data:
   app.orders: {tenant: tenant, residency: residency, personal: [email], shared: [id, amount]}
-)"));
+)";
+
+class GateDaemon : public GateBetween {
+ protected:
+  GateDaemon() {
+    gate_.reset();
+    must(write_file(folder_ / "topology.yaml", kTopology));
     must(write_file(
         folder_ / "gate.yaml",
         fmt::format("region: us-east-1\ntopology: {0}/topology.yaml\nstate: {0}/gate\nsocket: {0}/gate.sock\nlisten: "
@@ -76,6 +79,50 @@ TEST_F(GateDaemon, ListsItsLinksCountsAndLetsAPersonResume) {
   EXPECT_NE(said().find("gate.resumed"), std::string::npos);
   EXPECT_EQ(said().find("canary"), std::string::npos);
   EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
+}
+
+TEST_F(GateDaemon, AReloadNarrowsWhatGoesOutAndAFileThatCannotBeObeyedChangesNothing) {
+  const auto reload = [&](Process& daemon, const std::string& topology) {
+    must(write_file(folder_ / "topology.yaml", topology));
+    daemon.signal(SIGHUP);
+  };
+  HttpClient client({}, (folder_ / "gate.sock").string());
+  const auto policy = [&]() -> std::string {
+    const auto told = client.send({.url = "http://gate/v1/policy", .timeout = kSecond});
+    return told ? told->body : "";
+  };
+  std::string wide = kTopology;
+  wide.replace(wide.find("personal: [email], shared: [id, amount]"), 39, "shared: [id, amount, email]");
+  must(write_file(folder_ / "topology.yaml", wide));
+  write("ALTER PUBLICATION " + kLinkName + " SET TABLE app.orders WHERE (residency = 'us'), domicile.marker WHERE " +
+        "(residency = 'us')");
+  Process daemon = start();
+  const auto before = policy();
+  ASSERT_NE(before.find("policy"), std::string::npos);
+  bring_up();
+  write("INSERT INTO app.orders (residency, tenant, amount, email) VALUES ('us', 't', 1, 'shared@example.org')");
+  ASSERT_TRUE(caught_up());
+
+  reload(daemon, std::string(kTopology) + "  app.orders: {}\n");
+  ASSERT_TRUE(test::eventually([&] { return said().find("gate.reload") != std::string::npos; })) << said();
+  EXPECT_EQ(policy(), before);
+  EXPECT_EQ(ask({"link", "list"}).exit_code, 0);
+
+  reload(daemon, kTopology);
+  ASSERT_TRUE(test::eventually([&] {
+    const auto now = policy();
+    return !now.empty() && now != before;
+  })) << said();
+  write("INSERT INTO app.orders (residency, tenant, amount, email) VALUES ('us', 't', 2, 'canary@example.org')");
+  auto target = target_.connect();
+  ASSERT_TRUE(test::eventually([&] {
+    (void)postgres::links::enable_subscription(target, kLink);  // a lost connection may have turned it off
+    return ask({"link", "list"}).exit_code == 4;
+  })) << said();
+  EXPECT_NE(ask({"link", "list"}).out.find("rule column"), std::string::npos);
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
+  daemon.signal(SIGTERM);
+  EXPECT_EQ(daemon.wait(), 0) << said();
 }
 
 // The id in the message that a peer was told.

@@ -141,6 +141,23 @@ TEST_F(Operation, WhatSomebodyChangesBehindTheAgentsBacksIsMendedOrTold) {
   EXPECT_EQ(scalar(kHome, counts), before) << "no slot and no publication went";
 }
 
+TEST_F(Operation, AGateThatJudgesByAnotherTopologyTurnsTheStatusRedUntilItIsReloaded) {
+  const auto red = [&] {
+    return sites_->cli(kHome, {"status"}).out.find("unsafe: the gate here judges by policy ") != std::string::npos;
+  };
+  ASSERT_TRUE(eventually([&] { return !red(); }));
+  const auto own = must(read_file(sites_->topology_file()));
+  auto older = own;
+  older.replace(older.find("personal: [customer_email], shared: [id]"), 40, "shared: [id, customer_email]");
+  ASSERT_TRUE(write_file(sites_->topology_file(), older));
+  sites_->gate(kHome).signal(SIGHUP);
+  EXPECT_TRUE(eventually(red)) << sites_->gate(kHome).log();
+  EXPECT_EQ(sites_->cli(kHome, {"status"}).exit_code, 5);
+  ASSERT_TRUE(write_file(sites_->topology_file(), own));
+  sites_->gate(kHome).signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] { return !red(); })) << sites_->gate(kHome).log();
+}
+
 TEST_F(Operation, ARevokedCertificateIsRefusedWithinAMinute) {
   EXPECT_EQ(sites_->call(kHome, "GET", "/v1/status", {}, "operate").status, 200);
   const auto serial =

@@ -113,6 +113,7 @@ class OperatedSites {
   fs::path log(const std::string& site) const { return folder(site) / "agent.log"; }
   std::string socket(const std::string& site) const { return (folder(site) / "agent.sock").string(); }
   std::string api(const std::string& site) const { return fmt::format("https://127.0.0.1:{}", ports_.at(site)); }
+  SiteGate& gate(const std::string& region) { return *gates_.at(region); }
   fs::path topology_file() const { return dir_.path() / "topology.yaml"; }
 
   EtcdCluster etcd;
