@@ -157,7 +157,7 @@ HttpReply FirstRowsExports::rows(const std::string& residency, const std::string
     const std::lock_guard lock(held->mutex);
     if (!held->exporter) return false;
     const auto& table = asked.table;
-    GatedRows out(gate_, link, table.qualified(), write);
+    GatedRows out(gate_, link, table.qualified(), table.columns, write);
     const auto read =
         held->exporter->read(asked.session, table, asked.parts, [&](std::string_view lines) { return out.add(lines); });
     const auto done = read ? out.flush() : read;

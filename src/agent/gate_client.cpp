@@ -15,8 +15,11 @@ Result<std::string> GateClient::ask(HttpRequest request) const {
               fmt::format("the gate answered {} {}", response->status, what), "domicile link list");
 }
 
-Result<void> GateClient::pass(const std::string& link, const std::string& table, std::string_view lines) const {
-  TRY(ask({"POST", fmt::format("/v1/first-rows/{}/{}", link, table), {}, std::string(lines), 30 * kSecond}));
+Result<void> GateClient::pass(const std::string& link, const std::string& table,
+                              const std::vector<std::string>& columns, std::string_view lines) const {
+  std::string piece = dump(Json(columns)) + "\n";
+  piece += lines;
+  TRY(ask({"POST", fmt::format("/v1/first-rows/{}/{}", link, table), {}, std::move(piece), 30 * kSecond}));
   return {};
 }
 

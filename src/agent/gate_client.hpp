@@ -23,9 +23,10 @@ struct GateLinkSeen {
 class GateClient {
  public:
   explicit GateClient(std::string socket) : socket_(std::move(socket)) {}
-  // Whole lines of COPY's text format of one table: judged, and counted as gone. `refused` when they may not go; from
-  // then on the link is held.
-  Result<void> pass(const std::string& link, const std::string& table, std::string_view lines) const;
+  // Whole lines of COPY's text format of one table, and which columns stand in them: judged, and counted as gone.
+  // `refused` when they may not go; from then on the link is held.
+  Result<void> pass(const std::string& link, const std::string& table, const std::vector<std::string>& columns,
+                    std::string_view lines) const;
   // Nothing leaves by the link behind the first transaction that ends at `lsn` or later; go() ends that.
   Result<void> stop(const std::string& link, const std::string& lsn) const;
   Result<void> go(const std::string& link) const;

@@ -220,7 +220,7 @@ HttpReply MoveCalls::rows(const Json& body, const std::string& peer) {
     if (table == rows->tables().end()) return fail(Kind::refused, name + " is no table that tenants have");
     const auto link = residency::link_name(move.from, setup_.store.region, peer);
     return [this, rows, table = &*table, move, buckets, link](const std::function<bool(std::string_view)>& write) {
-      GatedRows out(GateClient(setup_.config->gate_socket.string()), link, table->qualified(), write);
+      GatedRows out(GateClient(setup_.config->gate_socket.string()), link, table->qualified(), table->carried, write);
       const auto read =
           rows->read(*table, move.from, move.tenant, buckets, [&](std::string_view lines) { return out.add(lines); });
       const auto done = read ? out.flush() : read;

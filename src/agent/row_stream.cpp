@@ -12,7 +12,7 @@ Result<void> GatedRows::add(std::string_view lines) {
 
 Result<void> GatedRows::flush() {
   if (piece_.empty()) return {};
-  CHECK_OK(gate_.pass(link_, table_, piece_));  // before any of it leaves
+  CHECK_OK(gate_.pass(link_, table_, columns_, piece_));  // before any of it leaves
   if (!write_(piece_)) return fail(Kind::unavailable, "the importing agent is gone");
   piece_.clear();
   return {};

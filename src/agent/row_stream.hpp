@@ -13,15 +13,21 @@ using Lines = std::function<Result<void>(std::string_view)>;
 // The sending side: nothing is written that the gate has not judged and counted.
 class GatedRows {
  public:
-  // `write`: false when the other agent is gone.
-  GatedRows(GateClient gate, std::string link, std::string table, std::function<bool(std::string_view)> write)
-      : gate_(std::move(gate)), link_(std::move(link)), table_(std::move(table)), write_(std::move(write)) {}
+  // `columns`: what stands in the rows, in this order. `write`: false when the other agent is gone.
+  GatedRows(GateClient gate, std::string link, std::string table, std::vector<std::string> columns,
+            std::function<bool(std::string_view)> write)
+      : gate_(std::move(gate)),
+        link_(std::move(link)),
+        table_(std::move(table)),
+        columns_(std::move(columns)),
+        write_(std::move(write)) {}
   Result<void> add(std::string_view lines);
   Result<void> flush();  // once at the end
 
  private:
   GateClient gate_;
   std::string link_, table_;
+  std::vector<std::string> columns_;
   std::function<bool(std::string_view)> write_;
   std::string piece_;
 };

@@ -359,7 +359,7 @@ HttpReply SalvageCalls::rows(const Json& body, const std::string& peer) const {
     const auto link = residency::link_name(which.residency, setup_.config->region, peer);
     return
         [this, entries = std::move(entries), table = *table, link](const std::function<bool(std::string_view)>& write) {
-          GatedRows out(GateClient(setup_.config->gate_socket.string()), link, table.qualified(), write);
+          GatedRows out(GateClient(setup_.config->gate_socket.string()), link, table.qualified(), table.columns, write);
           const auto done = [&]() -> Result<void> {
             for (const auto& kept : entries) {
               if (kept.entry.key.table != table.qualified()) continue;

@@ -141,27 +141,41 @@ std::optional<Lsn> Book::stops_at(const std::string& link) const {
   return at == stops_.end() ? std::nullopt : std::optional(at->second);
 }
 
-Result<std::uint64_t> Book::pass(const std::string& name, std::string_view table, std::string_view lines) {
+Result<Book::Carried> Book::carried(const std::string& name, std::string_view table) const {
   const GateLink* link = this->link(name);
   if (link == nullptr) return fail(Kind::refused, name + " is no link of this gate", "", "table");
   const auto& tables = link->rule.tables;
   const auto at = std::ranges::find_if(tables, [&](const LinkTable& each) { return each.qualified() == table; });
   if (at == tables.end())
     return fail(Kind::refused, fmt::format("link {} does not carry table {}", name, table), "", "table");
+  const std::lock_guard lock(mutex_);
+  if (held_.contains(name)) return fail(Kind::refused, name + " is held until a person has looked", "", "held");
+  return Carried{link, &*at};
+}
+
+Error Book::cut(const std::string& link, const Violation& violation) {
+  if (auto held = hold(link, violation); !held) return held.error();
+  return {Kind::refused, fmt::format("{} was cut by rule {}: {}", link, name_of(violation.rule), violation.what), "",
+          std::string(name_of(violation.rule))};
+}
+
+Result<void> Book::match(const std::string& name, std::string_view table, const std::vector<std::string>& columns) {
+  const auto carried = TRY(this->carried(name, table));
+  const auto wrong = judge_columns(*carried.table, columns);
+  return wrong ? tl::unexpected<Error>(cut(name, *wrong)) : Result<void>();
+}
+
+Result<std::uint64_t> Book::pass(const std::string& name, std::string_view table, std::string_view lines) {
+  const auto carried = TRY(this->carried(name, table));
   {
     const std::lock_guard lock(mutex_);
-    if (held_.contains(name)) return fail(Kind::refused, name + " is held until a person has looked", "", "held");
     // A copy begins anew, at its slot's place, which no stream of this gate has reached.
     progress_.erase(name);
     transfers_.set_sent(name, 0);
   }
-  const auto judged = judge_rows(link->rule.residency, *at, lines);
-  if (const auto* wrong = std::get_if<Violation>(&judged)) {
-    CHECK_OK(hold(name, *wrong));
-    return fail(Kind::refused, fmt::format("{} was cut by rule {}: {}", name, name_of(wrong->rule), wrong->what), "",
-                std::string(name_of(wrong->rule)));
-  }
-  auto* place = transfers_.place(name, at->qualified(), link->form);
+  const auto judged = judge_rows(carried.link->rule.residency, *carried.table, lines);
+  if (const auto* wrong = std::get_if<Violation>(&judged)) return tl::unexpected<Error>(cut(name, *wrong));
+  auto* place = transfers_.place(name, carried.table->qualified(), carried.link->form);
   if (place == nullptr) return fail(Kind::unavailable, "the transfer register is full");
   const auto rows = std::get<std::uint64_t>(judged);
   Register::count(*place, rows, lines.size(), 0, wall_now());

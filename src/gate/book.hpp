@@ -64,8 +64,11 @@ class Book {
   Result<void> go(const std::string& link);
   std::optional<Lsn> stops_at(const std::string& link) const;
 
-  // First rows of a link: judged, and counted as gone; their number. `refused` when the link is held, or is from now
-  // on.
+  // The columns of first rows that are to come, as their sender names them. `refused` when they are not those that the
+  // link lets out, and then it is held.
+  Result<void> match(const std::string& link, std::string_view table, const std::vector<std::string>& columns);
+  // First rows of a link, in the columns that matched: judged, and counted as gone; their number. `refused` when the
+  // link is held, or is from now on.
   Result<std::uint64_t> pass(const std::string& link, std::string_view table, std::string_view lines);
 
   // From here on nothing of the link passes. Fails when that cannot be kept on the disk; it is held all the same.
@@ -83,8 +86,15 @@ class Book {
 
  private:
   Book(fs::path state, std::vector<GateLink> links, Register transfers, Journal resumed, Log log);
-  Result<void> keep() const;                       // the lock is held
-  Result<void> end_hold(const std::string& link);  // the lock is held
+  struct Carried {
+    const GateLink* link;
+    const LinkTable* table;
+  };
+  // `refused` when there is none, or it is held.
+  Result<Carried> carried(const std::string& link, std::string_view table) const;
+  Error cut(const std::string& link, const Violation& violation);  // holds it
+  Result<void> keep() const;                                       // the lock is held
+  Result<void> end_hold(const std::string& link);                  // the lock is held
   Result<void> remember_sent();
 
   fs::path state_;

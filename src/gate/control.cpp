@@ -1,5 +1,7 @@
 #include "gate/control.hpp"
 
+#include <algorithm>
+
 #include "base/json.hpp"
 #include "core/authority/record.hpp"
 
@@ -127,11 +129,23 @@ Result<Json> go(Gate& gate, const std::string& body) {
   return Json{{"link", link}};
 }
 
+Result<std::vector<std::string>> columns_in(std::string_view line) {
+  const auto list = parse_json(line, "the columns");
+  if (!list || !list->is_array() || !std::ranges::all_of(*list, [](const Json& name) { return name.is_string(); }))
+    return fail(Kind::invalid_input, "the first line is no JSON list of the rows' columns");
+  return list->get<std::vector<std::string>>();
+}
+
 // LINK/SCHEMA.TABLE
-Result<Json> first_rows(Gate& gate, std::string_view rest, const std::string& lines) {
-  const auto slash = rest.find('/');
+Result<Json> first_rows(Gate& gate, std::string_view rest, std::string_view piece) {
+  const auto slash = rest.find('/'), end = piece.find('\n');
   if (slash == std::string_view::npos) return fail(Kind::invalid_input, "write LINK/SCHEMA.TABLE");
-  return Json{{"rows", TRY(gate.book().pass(std::string(rest.substr(0, slash)), rest.substr(slash + 1), lines))}};
+  const std::string link(rest.substr(0, slash));
+  const auto table = rest.substr(slash + 1);
+  const auto columns = TRY(columns_in(piece.substr(0, end)));
+  CHECK_OK(gate.book().match(link, table, columns));
+  piece.remove_prefix(end == std::string_view::npos ? piece.size() : end + 1);
+  return Json{{"rows", TRY(gate.book().pass(link, table, piece))}};
 }
 
 }  // namespace

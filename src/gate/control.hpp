@@ -11,9 +11,9 @@
 //                              fresh_slot it stays held until
 //   POST /v1/links/released    {link}: its slot is gone, the next one begins after what was unlawful; 409 when it does
 //                              not wait for that
-//   POST /v1/first-rows/LINK/SCHEMA.TABLE   whole lines of COPY's text format: judged, and counted as gone; 403 when
-//   they
-//                              may not go, and then the link is held
+//   POST /v1/first-rows/LINK/SCHEMA.TABLE   a line with the rows' columns as a JSON list, then the rows as whole lines
+//                              of COPY's text format: judged, and counted as gone; 403 when they may not go, and then
+//                              the link is held
 //   GET  /v1/transfers         [{link, table, form, rows, bytes, first_at_us, last_at_us, position}]
 //   GET  /v1/denials           [{id, region, rule, what, at_us}], the last thousand, oldest first
 //   GET  /v1/denials/ID        one of them; 404 when it is not among them

@@ -1,4 +1,5 @@
 // The gate between two real PostgreSQL: subscriptions stream through it, and what its rules forbid never arrives.
+#include "gate/control.hpp"
 #include "support/gate_between.hpp"
 
 namespace domicile::gate {
@@ -190,6 +191,23 @@ TEST_F(GateBetween, FirstRowsAreJudgedCountedAndCutTheLinkLikeAnyOther) {
   ASSERT_EQ(gate_->book().held().size(), 1u);
   EXPECT_EQ(gate_->book().pass(kLinkName, "app.orders", "us\tt\t1\t5\n").error().id, "held");
   EXPECT_EQ(gate_->book().transfers().all().at(0).rows, 2u);
+}
+
+// As many columns, and the place of one has another one's values: their count alone would not tell.
+TEST_F(GateBetween, FirstRowsOfAnotherColumnAreRefusedBeforeAnyIsRead) {
+  const auto post = [&](const std::string& piece) {
+    return answer(*gate_, "", Log(-1, Log::Format::text, Level::error, ""),
+                  {.method = "POST", .path = "/v1/first-rows/" + kLinkName + "/app.orders", .body = piece});
+  };
+  EXPECT_EQ(post("us\tt\t1\t5\n").status, 400) << "nobody says what stands in it";
+  EXPECT_TRUE(gate_->book().held().empty());
+  EXPECT_EQ(post("[\"residency\",\"tenant\",\"id\",\"amount\"]\nus\tt\t1\t5\n").body, "{\"rows\":1}");
+  const auto wrong = post("[\"residency\",\"tenant\",\"id\",\"email\"]\nus\tt\t1\tcanary\n");
+  EXPECT_EQ(wrong.status, 403) << wrong.body;
+  EXPECT_NE(wrong.body.find("\"column\""), std::string::npos) << wrong.body;
+  EXPECT_EQ(wrong.body.find("canary"), std::string::npos) << wrong.body;
+  ASSERT_EQ(gate_->book().held().size(), 1u);
+  EXPECT_EQ(gate_->book().transfers().all().at(0).rows, 1u);
 }
 
 }  // namespace

@@ -4,6 +4,15 @@
 
 namespace domicile::gate {
 
+std::optional<Violation> judge_columns(const LinkTable& table, const std::vector<std::string>& columns) {
+  for (const auto& column : columns)
+    if (std::ranges::find(table.columns, column) == table.columns.end())
+      return Violation{Rule::column, fmt::format("column {} of {} may not leave", column, table.qualified())};
+  if (columns != table.columns)
+    return Violation{Rule::shape, fmt::format("rows of {} have their columns in other places", table.qualified())};
+  return {};
+}
+
 // A tab or newline inside a value is escaped (COPY, "Text Format"), so both are what they look like. Names of
 // residencies hold nothing that would be escaped.
 std::variant<std::uint64_t, Violation> judge_rows(const std::string& residency, const LinkTable& table,

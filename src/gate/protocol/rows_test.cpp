@@ -34,6 +34,23 @@ TEST(FirstRows, PassWhenEachIsOfTheResidencyAndHasTheLinksColumns) {
   EXPECT_EQ(verdict({"app", "orders", "residency", {"id"}}, "1\n"), "residency-column");
 }
 
+TEST(FirstRows, OfOtherColumnsThanTheLinksAreRefusedThoughTheyAreAsMany) {
+  const std::pair<std::vector<std::string>, std::string_view> cases[] = {
+      {{"tenant_id", "residency", "id"}, ""},
+      {{"tenant_id", "residency", "email"}, "column"},
+      {{"email", "residency", "id"}, "column"},
+      {{"tenant_id", "residency", "id", "email"}, "column"},
+      {{"id", "residency", "tenant_id"}, "shape"},
+      {{"tenant_id", "residency"}, "shape"},
+      {{"tenant_id", "residency", "id", "id"}, "shape"},
+      {{}, "shape"},
+  };
+  for (const auto& [columns, want] : cases) {
+    const auto wrong = judge_columns(kOrders, columns);
+    EXPECT_EQ(wrong ? name_of(wrong->rule) : "", want) << columns.size();
+  }
+}
+
 TEST(FirstRows, AViolationNeverNamesAValue) {
   const auto judged = judge_rows("us", kOrders, "canary\tcanary\tcanary\n");
   EXPECT_EQ(std::get<Violation>(judged).what.find("canary"), std::string::npos);
