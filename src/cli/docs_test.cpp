@@ -12,6 +12,7 @@
 #include "base/file.hpp"
 #include "base/temp_dir.hpp"
 #include "cli/denial_words.hpp"
+#include "core/desired/desired.hpp"
 #include "core/topology/codes.hpp"
 #include "core/topology/parse.hpp"
 #include "gate/config.hpp"
@@ -113,6 +114,33 @@ TEST(DenialPages, SayWhatTheCommandSays) {
   expect_rows("docs/gate.md", gate::row_rules(), "\n| `{}` | {} | {} |\n", "| rule | does not fit |");
   expect_rows("docs/guard.md", cli::guard_codes(), "\n| {} | {} | {} |\n", "| SQLSTATE | refused because |");
   expect_rows("docs/gateway.md", cli::gateway_reasons(), "\n| `{}` | {} | {} |\n", "| reason | refused because |");
+}
+
+TEST(PostgresPage, ItsTableHasTheRolesThatApplyMakesAndTheirAttributes) {
+  const auto topology = topology::load(text_of("examples/two-regions/topology.yaml"), "topology.yaml");
+  ASSERT_TRUE(topology);
+  std::map<std::string, std::string> made, told;
+  for (const auto& region : topology->regions)
+    for (const auto& [name, role] : desired::desired_state({*topology, region.name.str()}, {}).roles)
+      made[name.starts_with(desired::link_role("")) ? desired::link_role("<peer>") : name] =
+          fmt::format("{} {}", role.login ? "LOGIN" : "NOLOGIN", role.replication ? "REPLICATION" : "NOREPLICATION");
+  const std::string page = text_of("docs/postgres.md");
+  const std::regex row("\\n\\| `(domicile_[a-z_<>]+)` \\| ([A-Z ]+) \\|");
+  for (auto it = std::sregex_iterator(page.begin(), page.end(), row); it != std::sregex_iterator(); ++it)
+    told[(*it)[1]] = (*it)[2];
+  EXPECT_EQ(made.size(), 3u);
+  EXPECT_EQ(told, made);
+}
+
+// docs/leaks.md: what is in their memory would lie in a core dump.
+TEST(Units, NoneOfOursLeavesACoreDump) {
+  int units = 0;
+  for (const auto& entry : fs::directory_iterator(kRoot / "deploy"))
+    if (entry.path().extension() == ".service") {
+      ++units;
+      EXPECT_NE(text_of(fs::relative(entry.path(), kRoot)).find("\nLimitCORE=0\n"), std::string::npos) << entry.path();
+    }
+  EXPECT_EQ(units, 3);
 }
 
 TEST(Readme, ItsAgentYamlIsOneThatStarts) {
