@@ -559,11 +559,17 @@ Json Api::drift_json() const {
   if (setup_.drift == nullptr) return {};
   const auto seen = setup_.drift->get();
   if (seen->at == 0) return {};
-  Json list = Json::array();
-  for (const auto* part : {&seen->drift, &seen->lasting})
-    for (const auto& drift : *part)
-      list.push_back({{"object", drift.object}, {"what", drift.what}, {"fix", drift.fix}});
-  return {{"seen_ms_ago", (monotonic_now() - seen->at) / 1000}, {"trouble", seen->trouble}, {"found", list}};
+  const auto list = [](std::initializer_list<const std::vector<Drift>*> parts) {
+    Json out = Json::array();
+    for (const auto* part : parts)
+      for (const auto& drift : *part)
+        out.push_back({{"object", drift.object}, {"what", drift.what}, {"fix", drift.fix}});
+    return out;
+  };
+  return {{"seen_ms_ago", (monotonic_now() - seen->at) / 1000},
+          {"trouble", seen->trouble},
+          {"found", list({&seen->drift, &seen->lasting})},
+          {"warned", list({&seen->warned})}};
 }
 
 // Salvaged rows that nobody has decided about.

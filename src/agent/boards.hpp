@@ -46,6 +46,7 @@ struct Drift {
 struct DriftSeen {
   Micros at = 0;               // monotonic, of the last whole look; 0: never
   std::vector<Drift> drift;    // as of the last look
+  std::vector<Drift> warned;   // as of the last look: nothing is wrong yet
   std::vector<Drift> lasting;  // what was mended and may have left something behind; until the agent ends
   std::map<std::string, std::string> schema_differs;  // by residency: first table that is another one at the owner
   std::string trouble;                                // of the last look

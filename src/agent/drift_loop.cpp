@@ -86,6 +86,11 @@ Result<std::vector<Drift>> DriftLoop::look() {
   last_.subscriptions = examined.seen.subscriptions;
   last_.slots = examined.seen.slots;
   last_.salvage = TRY(postgres::open_salvage(*connection_));
+  last_.warned.clear();
+  for (const auto& finding : desired::warnings_of(examined.findings)) {
+    last_.warned.push_back(drift_of(finding));
+    last_.warned.back().fix = finding.advice;
+  }
   std::vector<Drift> out;
   for (const auto& step : mend.report) out.push_back(drift_of(step));
   for (const auto& step : mend.now) out.push_back(drift_of(step));  // came up between two looks

@@ -268,6 +268,17 @@ TEST(Status, WhatWaitsNamesTheCommand) {
             std::string::npos);
 }
 
+TEST(Status, WhoMightTakeRowsPastTheGateIsNamedAndIsNoAlarm) {
+  FakeAgent agent;
+  agent.answers["GET /v1/status"].second = changed([](Json& s) {
+    s["drift"]["warned"] = {{{"object", "standby1"}, {"what", "a physical slot [DOM-P019]"}, {"fix", "drop it"}}};
+  });
+  const Ran answer = ran({"status"}, agent);
+  EXPECT_EQ(answer.exit, 0) << answer.out;
+  EXPECT_NE(answer.out.find("warns:  standby1: a physical slot [DOM-P019]; drop it\n"), std::string::npos)
+      << answer.out;
+}
+
 TEST(Status, AnOlderAgentThatLeavesThingsOutIsShown) {
   FakeAgent agent;
   agent.answers["GET /v1/status"].second =

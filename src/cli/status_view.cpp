@@ -283,6 +283,14 @@ std::vector<std::string> unsafe_now(const Json& status) {
   return out;
 }
 
+std::vector<std::string> warned_now(const Json& status) {
+  std::vector<std::string> out;
+  if (const Json& warned = child_at(child_at(status, "drift"), "warned"); warned.is_array())
+    for (const Json& each : warned)
+      out.push_back(fmt::format("{}: {}; {}", text_at(each, "object"), text_at(each, "what"), text_at(each, "fix")));
+  return out;
+}
+
 std::vector<std::string> notes_of(const Json& status) {
   std::vector<std::string> out;
   for (const Json& residency : residencies_of(status))
@@ -381,11 +389,12 @@ std::string status_text(const Json& status, const Look& look) {
                     why_cell(each)});
   }
   out += "\n" + columns_text(rows, look);
-  const auto notes = notes_of(status), late = late_drills(status);
+  const auto notes = notes_of(status), late = late_drills(status), warned = warned_now(status);
   if (const auto drills = drills_text(status, look); !drills.empty()) out += "\n" + drills;
-  if (!unsafe.empty() || !notes.empty() || !late.empty()) out += "\n";
+  if (!unsafe.empty() || !notes.empty() || !late.empty() || !warned.empty()) out += "\n";
   for (const auto& each : unsafe) out += painted(look, "31", "unsafe: " + each) + "\n";
   for (const auto& each : late) out += painted(look, "31", "late:   " + each) + "\n";
+  for (const auto& each : warned) out += painted(look, "33", "warns:  " + each) + "\n";
   for (const auto& each : notes) out += painted(look, "33", "waits:  " + each) + "\n";
   return out;
 }

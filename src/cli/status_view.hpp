@@ -27,6 +27,8 @@ struct Look {
 std::vector<std::string> unsafe_now(const Json& status);
 // Sentences about what a person may want to do or know, and what is not unsafe by itself.
 std::vector<std::string> notes_of(const Json& status);
+// Sentences about who might take rows past the gate: nothing is wrong yet.
+std::vector<std::string> warned_now(const Json& status);
 // Drills that were not held for longer than they may: red, and not unsafe by themselves.
 std::vector<std::string> late_drills(const Json& status);
 std::string status_text(const Json& status, const Look& look);

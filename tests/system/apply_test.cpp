@@ -323,6 +323,12 @@ TEST_P(Apply, WhatCouldCarryRowsOutIsNamedAndRefusedUntilItIsAcceptedInWriting) 
       {"SELECT pg_catalog.lo_create(4711)", "SELECT pg_catalog.lo_unlink(4711)", "DOM-P023 pg_largeobject", ""},
       {"SELECT pg_catalog.pg_create_logical_replication_slot('cdc', 'test_decoding')",
        "SELECT pg_catalog.pg_drop_replication_slot('cdc')", "DOM-P017 cdc", ""},
+      {"SELECT pg_catalog.pg_create_logical_replication_slot('cdc', 'pgoutput')",
+       "SELECT pg_catalog.pg_drop_replication_slot('cdc')", "", "DOM-P019 cdc"},
+      {"SELECT pg_catalog.pg_create_physical_replication_slot('standby1')",
+       "SELECT pg_catalog.pg_drop_replication_slot('standby1')", "", "DOM-P019 standby1"},
+      {"CREATE ROLE \"back-up\" LOGIN REPLICATION; CREATE ROLE chief SUPERUSER REPLICATION",
+       "DROP ROLE \"back-up\"; DROP ROLE chief", "", "DOM-P018 back-up"},
       {"GRANT SELECT (amount) ON app.orders TO PUBLIC", "REVOKE SELECT (amount) ON app.orders FROM PUBLIC",
        "DOM-P052 app.orders", ""},
   };
@@ -348,9 +354,15 @@ TEST_P(Apply, WhatCouldCarryRowsOutIsNamedAndRefusedUntilItIsAcceptedInWriting) 
     auto accepting = topology_;
     for (const auto& object : seen.seen.objects)
       accepting.accepted_objects.push_back({object.name, object.kind, "me", "known", *topology::date_of("2099-12-31")});
+    for (const auto& finding : seen.findings)
+      if (finding.code == "DOM-P019")
+        accepting.accepted_objects.push_back(
+            {finding.object, topology::ObjectKind::slot, "me", "known", *topology::date_of("2099-12-31")});
     const auto accepted = look({accepting, "eu-central-1"});
     for (const auto& finding : accepted.findings)
-      EXPECT_TRUE(finding.code == "DOM-P080" || finding.code == "DOM-P052") << c.make << "\n" << told(accepted);
+      EXPECT_TRUE(finding.code == "DOM-P080" || finding.code == "DOM-P052" || finding.code == "DOM-P018")
+          << c.make << "\n"
+          << told(accepted);
     const auto dropped = db_->exec(c.drop);
     ASSERT_TRUE(dropped) << c.drop << render(dropped.error());
     EXPECT_EQ(look(context).seen, clean.seen) << c.make;

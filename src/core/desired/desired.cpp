@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/sha256.hpp"
 #include "core/desired/law.hpp"
 
 namespace domicile::desired {
@@ -87,6 +88,8 @@ void keep_what_salvage_needs(const Context& context, const Seen& seen, Desired& 
 }  // namespace
 
 std::string link_role(std::string_view peer) { return underscored(fmt::format("domicile_link_{}", peer)); }
+
+std::string since_slot(std::string_view link) { return "domicile_since_" + sha256_hex(link).substr(0, 16); }
 
 std::string filter_text(std::string_view column, std::string_view residency) {
   return fmt::format("({} = '{}'::text)", column, residency);

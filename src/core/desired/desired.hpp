@@ -18,6 +18,8 @@ inline constexpr std::string_view kGateRole = "domicile_gate";  // the only one 
 // domicile_link_<peer>, '-' as '_'. Its login ends at the gate; in the database it is a role without login, which reads
 // the first rows of its links and nothing else.
 std::string link_role(std::string_view peer);
+// A second slot of that link's, where what has changed since a takeover is read while the first one is made anew.
+std::string since_slot(std::string_view link);
 // The row filter as PostgreSQL prints it, without identifier quotes.
 std::string filter_text(std::string_view column, std::string_view residency);
 

@@ -20,4 +20,11 @@ std::vector<Finding> drift_of(const std::vector<Finding>& findings) {
   return out;
 }
 
+std::vector<Finding> warnings_of(const std::vector<Finding>& findings) {
+  std::vector<Finding> out;
+  for (const auto& finding : findings)
+    if (finding.code == "DOM-P018" || finding.code == "DOM-P019") out.push_back(finding);
+  return out;
+}
+
 }  // namespace domicile::desired

@@ -18,5 +18,7 @@ Mend mend_of(const Plan& plan, const std::set<std::string>& tried);
 // What of the schema is not ready, as the agent may judge it: without what only `apply` needs (a superuser's rights)
 // and without warnings.
 std::vector<Finding> drift_of(const std::vector<Finding>& findings);
+// Of the warnings those that a person should see without asking for a plan: who might take the log past the gate.
+std::vector<Finding> warnings_of(const std::vector<Finding>& findings);
 
 }  // namespace domicile::desired

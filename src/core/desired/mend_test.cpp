@@ -39,5 +39,15 @@ TEST(Mend, ReportsWhatIsNotReadyButNoWarningAndNoRightThatOnlyApplyNeeds) {
   EXPECT_EQ(drift[0].code, "DOM-P038");
 }
 
+TEST(Mend, WarnsOfWhoMightTakeTheLogPastTheGateAndOfNothingElse) {
+  const auto warned = warnings_of({{"DOM-P018", false, "back-up", "may replicate"},
+                                   {"DOM-P005", false, "max_prepared_transactions", "may stay prepared"},
+                                   {"DOM-P019", false, "standby1", "a physical slot"},
+                                   {"DOM-P017", true, "cdc", "wal2json"}});
+  ASSERT_EQ(warned.size(), 2u);
+  EXPECT_EQ(warned[0].object, "back-up");
+  EXPECT_EQ(warned[1].object, "standby1");
+}
+
 }  // namespace
 }  // namespace domicile::desired

@@ -57,6 +57,22 @@ Judgement of_function(const SeenObject& object) {
           "", object.open ? "REVOKE EXECUTE … FROM PUBLIC (and from the roles of links)" : ""};
 }
 
+Judgement of_slot(const SeenObject& object) {
+  if (object.how == "physical")
+    return {"DOM-P019", false, "a physical slot: who reads it gets every block of the log, whatever the topology says",
+            "", "keep its reader under the same law and name the slot in `accept_objects`, or drop it"};
+  if (object.how == "pgoutput")
+    return {
+        "DOM-P019", false,
+        "a slot of pgoutput that no link of ours made: who reads it names the publication, and the gate does not see "
+        "it",
+        "", "name it in `accept_objects` if it is known, or drop it"};
+  return {"DOM-P017", true,
+          fmt::format("a slot of plugin {}: no publication narrows what it lets out, every column of every table",
+                      object.how),
+          "", "drop it, or read through pgoutput and a publication"};
+}
+
 Judgement judge(const SeenObject& object) {
   const auto tables = fmt::format("{}", fmt::join(object.mapped, ", "));
   switch (object.kind) {
@@ -90,12 +106,31 @@ Judgement judge(const SeenObject& object) {
       return {"DOM-P023", true, "large objects have no residency: no guard, no link, and no other region has them", "",
               "keep such contents in a bytea column of a mapped table, then lo_unlink them"};
     case ObjectKind::slot:
-      return {"DOM-P017", true,
-              fmt::format("a slot of plugin {}: no publication narrows what it lets out, every column of every table",
-                          object.how),
-              "", "drop it, or read through pgoutput and a publication"};
+      return of_slot(object);
   }
   return {"DOM-P022", true, "an object that is not known", "", ""};
+}
+
+// Whose link made it, is told by name: the topology's links, and what is known of those before.
+bool our_slot(const Context& context, const Seen& seen, const std::string& slot) {
+  std::set<std::string> links = seen.our_slots;
+  links.insert(seen.carried.begin(), seen.carried.end());
+  for (const auto& link : residency::links_of(context.topology))
+    if (link.from == context.region) links.insert(residency::name_of(link));
+  for (const auto& [name, publication] : seen.publications)
+    if (publication.ours) links.insert(name);
+  return std::ranges::any_of(links, [&](const auto& link) { return slot == link || slot == since_slot(link); });
+}
+
+// What was seen, and slots of pgoutput that are none of ours.
+std::vector<SeenObject> all_objects(const Context& context, const Seen& seen) {
+  auto out = seen.objects;
+  for (const auto& slot : seen.slots) {
+    const bool told = std::ranges::any_of(
+        seen.objects, [&](const auto& each) { return each.kind == ObjectKind::slot && each.name == slot; });
+    if (!told && !our_slot(context, seen, slot)) out.push_back({ObjectKind::slot, slot, "pgoutput"});
+  }
+  return out;
 }
 
 }  // namespace
@@ -112,7 +147,8 @@ std::vector<std::string> carrier_columns(const topology::Topology& topology) {
 std::vector<Finding> objects(const Context& context, const Seen& seen) {
   std::vector<Finding> out;
   const auto& accepted = context.topology.accepted_objects;
-  for (const auto& object : seen.objects) {
+  const auto all = all_objects(context, seen);
+  for (const auto& object : all) {
     const auto paper = std::find_if(accepted.begin(), accepted.end(), [&](const AcceptedObject& each) {
       return each.kind == object.kind && each.object == object.name;
     });
@@ -128,7 +164,7 @@ std::vector<Finding> objects(const Context& context, const Seen& seen) {
     out.push_back({code, refuses, object.name, std::move(cause), std::move(migration), std::move(advice)});
   }
   for (const auto& paper : accepted)
-    if (std::none_of(seen.objects.begin(), seen.objects.end(), [&](const SeenObject& object) {
+    if (std::none_of(all.begin(), all.end(), [&](const SeenObject& object) {
           return object.kind == paper.kind && object.name == paper.object;
         }))
       out.push_back({"DOM-P095", false, paper.object,

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/desired/value_logs.hpp"
 
 namespace domicile::desired {
@@ -90,6 +92,25 @@ TEST(Objects, WhatCouldCarryRowsOutIsRefusedByNameAndTheRestIsAWarning) {
     EXPECT_EQ(over[0].code, c.code);
     EXPECT_NE(over[0].cause.find("accepted until 2027-01-31"), std::string::npos) << told(over);
   }
+}
+
+TEST(Objects, SlotsThatNoLinkOfOursMadeAreWarnedOfUntilTheyAreAccepted) {
+  auto topology = two_laws();
+  Seen seen;
+  const std::string link = "domicile_eu_eu_1_us_1", gone = "domicile_old_eu_1_us_1";
+  seen.slots = {link, since_slot(link), gone, "cdc", "wal2json", "domicile_eu_us_1_eu_1"};
+  seen.carried = {gone};
+  seen.objects = {{ObjectKind::slot, "wal2json", "wal2json"}, {ObjectKind::slot, "standby1", "physical"}};
+  const auto text = told(objects({topology, "eu-1"}, seen));
+  EXPECT_EQ(std::ranges::count(text, '\n'), 4) << text;
+  EXPECT_NE(text.find("DOM-P017 refused wal2json: "), std::string::npos) << text;
+  EXPECT_NE(text.find("DOM-P019 warning standby1: slot: a physical slot"), std::string::npos) << text;
+  EXPECT_NE(text.find("DOM-P019 warning cdc: slot: a slot of pgoutput"), std::string::npos) << text;
+  EXPECT_NE(text.find("DOM-P019 warning domicile_eu_us_1_eu_1: "), std::string::npos)
+      << "of no link from here: " << text;
+  for (const char* name : {"cdc", "standby1", "wal2json", "domicile_eu_us_1_eu_1"})
+    topology.accepted_objects.push_back({name, ObjectKind::slot, "me", "known", *topology::date_of("2027-01-31")});
+  EXPECT_EQ(told(objects({topology, "eu-1"}, seen)), "");
 }
 
 TEST(Objects, AnAcceptanceIsOfOneNameAndKindAndOneThatMeansNothingIsTold) {

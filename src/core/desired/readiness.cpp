@@ -43,6 +43,7 @@ class Examination {
 
   std::vector<Finding> run() && {
     server();
+    replicators();
     publications();
     kept();
     for (const auto& table : context_.topology.tables) {
@@ -112,6 +113,14 @@ class Examination {
       else if (role.superuser || role.bypass_rls)
         refuse("DOM-P008", name, "the role has more rights than a link or agent may have",
                fmt::format("ALTER ROLE {} NOSUPERUSER NOBYPASSRLS;", quote(name)));
+  }
+
+  void replicators() {
+    for (const auto& name : seen_.replicators)
+      warn("DOM-P018", name,
+           "the role may replicate and is not ours: past the gate it reads every publication, and as blocks everything",
+           fmt::format("ALTER ROLE {} NOREPLICATION;", quote(name)),
+           "keep it only for a standby or a backup under the same law");
   }
 
   void publications() {

@@ -74,6 +74,7 @@ Json to_json(const Seen& seen) {
               {"slots", seen.slots},
               {"our_slots", seen.our_slots},
               {"roles", Json::object()},
+              {"replicators", seen.replicators},
               {"objects", Json::array()},
               {"settings", Json::array()}};
   for (const auto& object : seen.objects) out["objects"].push_back(of(object));

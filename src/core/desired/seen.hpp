@@ -54,7 +54,7 @@ struct SeenTable {
 struct SeenObject {
   topology::ObjectKind kind = topology::ObjectKind::table;
   std::string name;      // qualified; a function with the types of its arguments
-  std::string how = {};  // unlogged; a function's language, a foreign table's server, a slot's plugin …
+  std::string how = {};  // unlogged; a function's language, a foreign table's server, a slot's plugin or physical …
   std::vector<std::string> columns = {};  // of a table: those that are called as a mapped table's tenant or residency
   std::vector<std::string> mapped = {};   // mapped tables that it reads, refers to or feeds
   bool definer = false;                   // a function that runs as its owner, who may read mapped tables
@@ -119,6 +119,7 @@ struct Seen {
   std::set<std::string> carried;
   std::set<std::string> slots;            // names of logical slots of this database
   std::map<std::string, SeenRole> roles;  // those called domicile_%
+  std::set<std::string> replicators;      // other roles with REPLICATION, but superusers
   std::vector<SeenObject> objects;        // by kind and name
   std::vector<SeenSetting> settings;      // those that decide what the server's log and archive hold
   bool operator==(const Seen&) const = default;

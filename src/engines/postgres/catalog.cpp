@@ -241,6 +241,10 @@ Result<void> read_links(Connection& connection, const std::set<std::pair<std::st
   for (int r = 0; r < roles.size(); ++r)
     seen.roles[roles.text(r, 0)] = {roles.truth(r, 1), roles.truth(r, 2), roles.truth(r, 3), roles.truth(r, 4),
                                     registry.contains({"role", roles.text(r, 0)})};
+  const auto replicators =
+      TRY(connection.exec("SELECT rolname FROM pg_catalog.pg_roles WHERE rolreplication AND NOT rolsuper "
+                          "AND rolname !~ '^domicile_((agent|gate)$|link_)'"));
+  for (int r = 0; r < replicators.size(); ++r) seen.replicators.insert(replicators.text(r, 0));
   const auto journal = TRY(connection.exec("SELECT pg_catalog.to_regclass('domicile.link_journal') IS NOT NULL"));
   if (!journal.truth(0, 0)) return {};
   const auto carried = TRY(

@@ -116,8 +116,10 @@ UNION ALL
 SELECT 'large objects', 'pg_largeobject', '', '[]', '[]', false, false
 WHERE EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)
 UNION ALL
-SELECT 'slot', slot_name, plugin, '[]', '[]', false, false FROM pg_catalog.pg_replication_slots
-WHERE slot_type = 'logical' AND NOT temporary AND plugin <> 'pgoutput' AND database = pg_catalog.current_database()
+-- Those of pgoutput are among Seen::slots.
+SELECT 'slot', slot_name, CASE slot_type WHEN 'physical' THEN 'physical' ELSE plugin END, '[]', '[]', false, false
+FROM pg_catalog.pg_replication_slots WHERE NOT temporary AND (slot_type = 'physical'
+  OR plugin <> 'pgoutput' AND database = pg_catalog.current_database())
 )sql";
 
 // What sessions begin with, not what this one has set; and what roles or databases begin with instead.

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "base/sha256.hpp"
+#include "core/desired/desired.hpp"
 #include "engines/postgres/links/position.hpp"
 
 namespace domicile::postgres::links {
@@ -144,7 +144,7 @@ Result<bool> stands_since_takeover(const Sql& sql, const LinkSpec& link) {
   return slot_reaches_back(sql, link, journal->position.lsn);
 }
 
-std::string since_slot(const LinkSpec& link) { return "domicile_since_" + sha256_hex(link.name).substr(0, 16); }
+std::string since_slot(const LinkSpec& link) { return desired::since_slot(link.name); }
 
 Result<void> drop_since_slot(const Sql& sql, const LinkSpec& link) {
   CHECK_OK(sql.query(
