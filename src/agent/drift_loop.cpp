@@ -124,8 +124,11 @@ void DriftLoop::compare_schema(const std::string& residency, const std::string& 
   const std::string difference = postgres::links::schema_difference(owner, *here);
   std::string& last = last_.schema_differs[residency];
   if (difference == last) return;
-  setup_.events->add(difference.empty() ? "schema.agrees" : "schema.differs",
-                     difference.empty() ? "the schema here is that of " + source : difference, residency);
+  if (difference.empty())
+    setup_.events->add("schema.agrees", "the schema here is that of " + source, residency);
+  else  // it quotes what the other agent said, which goes into no log
+    setup_.events->ordered("schema.differs", fmt::format("the schema here is not that of {}:", source), difference,
+                           residency);
   last = difference;
 }
 

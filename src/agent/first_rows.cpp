@@ -1,5 +1,7 @@
 #include "agent/first_rows.hpp"
 
+#include <algorithm>
+
 #include "agent/bodies.hpp"
 #include "agent/row_stream.hpp"
 #include "base/json.hpp"
@@ -150,9 +152,14 @@ HttpReply FirstRowsExports::rows(const std::string& residency, const std::string
   const auto held = running(residency, peer);
   const auto asked = table_question(body);
   if (!asked) return {400, dump({{"what", one_line(asked.error())}})};
+  const auto link = residency::link_name(residency, settings_.region, peer);
+  // From here on the name is the link's own: what a peer calls a table goes into no log.
+  const auto spec = postgres::link_spec(*settings_.topology, {residency, settings_.region, peer});
+  if (!std::ranges::any_of(postgres::links::tables_of(spec),
+                           [&](const MappedTable& own) { return own.qualified() == asked->table.qualified(); }))
+    return {403, dump({{"what", "that is no table of link " + link}})};
   HttpReply reply;
   reply.type = "text/plain";
-  const auto link = residency::link_name(residency, settings_.region, peer);
   reply.stream = [this, held, link, asked = *asked](const std::function<bool(std::string_view)>& write) {
     const std::lock_guard lock(held->mutex);
     if (!held->exporter) return false;
