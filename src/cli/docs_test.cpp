@@ -198,7 +198,7 @@ TEST(ProofPage, HasEveryAttemptAndItsRulesAndNoOther) {
     for (const auto& rule : attempt.rules) rules += (rules.empty() ? "`" : ", `") + rule + "`";
     rows += fmt::format("| `{}` | {} | {} |\n", attempt.id, attempt.what, rules);
   }
-  const std::string page = text_of("docs/prove.md"), head = "| id | attempt | refused by |\n| --- | --- | --- |\n";
+  const std::string page = text_of("docs/prove.md"), head = "| id | attempt | by rule |\n| --- | --- | --- |\n";
   const auto begin = page.find(head) + head.size();
   EXPECT_EQ(page.substr(begin, page.find("\n\n", begin) + 1 - begin), rows);
 }

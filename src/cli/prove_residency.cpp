@@ -40,40 +40,60 @@ Result<prove::SelfTest> self_test(DrillSettings settings, const drill::Talk& tal
   return test;
 }
 
-Result<prove::Report> proof(const Args& args, const DrillSettings& settings, const drill::Talk& talk) {
-  const bool running = lab_runs(settings.directory);
-  std::unique_ptr<TemporaryLab> own;
-  if (!running) {
-    talk("no lab runs: bringing one up that records");
-    own = TRY(TemporaryLab::up(settings));
-  }
-  const auto field = TRY(drill::Field::open(settings.directory, settings.topology));
+prove::Settings asked_for(const Args& args, const DrillSettings& settings, bool running) {
   prove::Settings asked;
   asked.residency = args.get("residency");
+  asked.from = args.get("from");
   asked.choice.quick = args.has("quick");
   asked.choice.may_break = !running;
   if (args.has("layer")) asked.choice.layer = prove::layer_of(args.get("layer"));
   asked.topology_file = fs::absolute(settings.topology_file);
   asked.program = settings.spec.program;
-  auto report = prove::prove(field, asked, talk);
-  if (own && (!report || !report->trouble.empty())) own->keep_logs(talk);
-  return report;
+  return asked;
 }
 
-Result<Exit> run(const Args& args, Io& io) {
-  const DrillSettings settings = TRY(lab_settings(args));
-  const auto talk = talk_to(io);
-  (void)TRY(prove::subject_of(settings.topology, args.get("residency")));
-  auto report = TRY(proof(args, settings, talk));
-  if (args.has("self-test")) {
-    auto test = self_test(settings, talk);
-    if (test)
-      report.self_test = std::move(*test);
-    else
-      report.trouble.push_back("self-test: " + one_line(test.error()));
+Result<drill::Field> lab_for(const DrillSettings& settings, bool running, std::unique_ptr<TemporaryLab>& own,
+                             const drill::Talk& talk) {
+  if (!running) {
+    talk("no lab runs: bringing one up that records");
+    own = TRY(TemporaryLab::up(settings));
   }
-  io.out << (args.has("json") ? dump(json_of(report)) + "\n" : table(report, io.terminal));
+  return drill::Field::open(settings.directory, settings.topology);
+}
+
+// An error: it could not even begin. What goes wrong afterwards is the report's trouble.
+Result<void> proof(const Args& args, const drill::Talk& talk, prove::Report& report) {
+  const DrillSettings settings = TRY(lab_settings(args));
+  const bool running = lab_runs(settings.directory);
+  const auto asked = asked_for(args, settings, running);
+  report = TRY(prove::begin_report(settings.topology, asked));
+  {
+    std::unique_ptr<TemporaryLab> own;
+    const auto field = lab_for(settings, running, own, talk);
+    if (field)
+      report = TRY(prove::prove(*field, asked, talk));
+    else
+      report.trouble.push_back("the lab: " + one_line(field.error()));
+    if (own && !report.trouble.empty()) own->keep_logs(talk);
+  }
+  if (!args.has("self-test")) return {};
+  auto test = self_test(settings, talk);
+  if (test)
+    report.self_test = std::move(*test);
+  else
+    report.trouble.push_back("self-test: " + one_line(test.error()));
+  return {};
+}
+
+// Whoever reads the one line of --json finds it there however the proof ended.
+Result<Exit> run(const Args& args, Io& io) {
+  const bool json = args.has("json");
+  prove::Report report;
+  const auto begun = proof(args, talk_to(io), report);
+  if (!begun) report.trouble.push_back(one_line(begun.error()));
+  if (json || begun) io.out << (json ? dump(json_of(report)) + "\n" : table(report, io.terminal));
   io.out.flush();
+  if (!begun) return tl::unexpected<Error>(begun.error());
   return report.held() ? Exit::ok : Exit::broken;
 }
 
@@ -84,6 +104,7 @@ Verb prove_residency_verb() {
           "Try to bring personal values to where they may not lie, through every layer, and search for them there.",
           {},
           {{"residency", "R", "Whose values (default: the first that some region may not hold in full)."},
+           {"from", "REGION", "Which of those regions attempts (default: the first)."},
            {"layer", "L", "Only the attempts of one layer.", false, false, valid_layer},
            {"quick", "", "Fewer kinds of attempts of each layer."},
            {"self-test", "", "Leak on purpose in a second lab: does the census find it?"},

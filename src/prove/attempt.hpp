@@ -25,15 +25,18 @@ struct Target {
   std::string tenant, host;  // whose, and under which name clients reach it
 };
 
-// What an attempt met. Neither refused nor in trouble: it went through.
+// What an attempt met. Neither refused, nor answered lawfully, nor in trouble: it went through.
 struct Outcome {
   bool refused = false;
-  std::string rule;       // of the refusal, in the layer's own word: a SQLSTATE, a rule of the gate, a code
+  bool lawful = false;    // nobody refused it, and what it came to may lie here: `rule` says why
+  std::string rule;       // in the layer's own word: a SQLSTATE, a rule of the gate, a code
   std::string denial_id;  // where the layer gives one
   std::string seen;       // all that came back; it is searched for the canary and kept nowhere
   std::string trouble;    // something else than a rule came in between: nobody knows what it shows
 };
 Outcome refused_by(std::string rule, std::string denial_id = {}, std::string seen = {});
+// Looked at and found to be so: the row without its personal columns, a copy that is searched with the rest.
+Outcome lawful_by(std::string rule, std::string seen = {});
 Outcome went_through(std::string seen = {});
 Outcome in_trouble(std::string why);
 
@@ -41,7 +44,7 @@ struct Attempt {
   std::string id;  // LAYER.NAME
   Layer layer = Layer::gateway;
   std::string what;                // for people, one line
-  std::vector<std::string> rules;  // each of them is the law's own refusal; any other is not known to be one
+  std::vector<std::string> rules;  // each of them is the law's own word; any other is not known to be one
   bool quick = false;              // part of the slice that --quick makes
   // Leaves a lab that is good for nothing else: only in one that is thrown away, and last.
   bool breaks = false;

@@ -30,7 +30,7 @@ Outcome dump_here(const Ground& ground, const Target& target) {
   if (!ran) return in_trouble(one_line(ran.error()));
   if (ran->exit_code != 0) return in_trouble("pg_dump ended with " + std::to_string(ran->exit_code));
   if (ran->out.find(target.order) == std::string::npos) return in_trouble("the order is not in the dump");
-  return refused_by("reduced", {}, ran->out);
+  return lawful_by("reduced", ran->out);
 }
 
 // Searched with the rest, in scratch.
@@ -46,7 +46,7 @@ Outcome base_backup_here(const Ground& ground, const Target&) {
   if (ran->exit_code != 0) return in_trouble("pg_basebackup ended with " + std::to_string(ran->exit_code));
   std::error_code code;
   if (!fs::exists(folder / "PG_VERSION", code)) return in_trouble("the backup is not there");
-  return refused_by("searched");
+  return lawful_by("searched");
 }
 
 Attempt starting(const char* id, const char* what, std::vector<std::string> rules, bool quick,

@@ -49,7 +49,7 @@ Outcome read_reduced(const Ground& ground, const Target& target) {
                fmt::format("SELECT note FROM app.order_items WHERE order_id = '{}'", target.order)});
   if (outcome.refused || !outcome.trouble.empty()) return outcome;
   if (outcome.seen.find(target.order) == std::string::npos) return in_trouble("the order is not here");
-  return refused_by("reduced", {}, outcome.seen);
+  return lawful_by("reduced", outcome.seen);
 }
 
 Outcome copy_in(const Ground& ground, const Target& target) {

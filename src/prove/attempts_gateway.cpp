@@ -42,7 +42,7 @@ Outcome reduced_or(const Result<WebAnswer>& answer, const Target& target) {
     return in_trouble("an answer that is not the order");
   for (const char* personal : {"customer_name", "customer_email"})
     if (!order->contains(personal) || !order->at(personal).is_null()) return outcome;
-  return refused_by("reduced", {}, outcome.seen);
+  return lawful_by("reduced", outcome.seen);
 }
 
 Outcome ask_for(const Ground& ground, const Target& target, const std::function<void(WebAsk&)>& change) {
@@ -68,7 +68,7 @@ Outcome by_server_name(const Ground& ground, const Target& target) {
   const auto home = read_file(certs / ground.home / (ground.residency + ".pem"));
   if (!home || home->find(answer->certificate) == std::string::npos)
     return in_trouble("the certificate is neither of here nor of home");
-  return refused_by("tunnel");
+  return lawful_by("tunnel");
 }
 
 std::uint64_t refused_snapshots(const std::string& directory) {
@@ -92,6 +92,11 @@ bool offered(const std::string& directory, const char* file, const std::string& 
   });
 }
 
+// The workers refused the older snapshot: the one that they have still answers as before.
+Outcome by_the_newer(const Outcome& outcome) {
+  return outcome.refused || outcome.lawful ? refused_by("older") : outcome;
+}
+
 // A directory of yesterday, in which the tenant lies here.
 Outcome stale_tenants(const Ground& ground, const Target& target) {
   const std::string directory = ground.config.gateway->directory.string();
@@ -108,7 +113,7 @@ Outcome stale_tenants(const Ground& ground, const Target& target) {
   const Outcome outcome = by_server_name(ground, target);
   (void)edge::publish(directory + "/tenants.snap", *good).has_value();
   if (!looked) return in_trouble("no worker said that it had looked at the snapshot");
-  return outcome.refused ? refused_by("older") : outcome;
+  return by_the_newer(outcome);
 }
 
 // An authority of yesterday, in which this region owned the residency in full.
@@ -130,8 +135,7 @@ Outcome stale_authority(const Ground& ground, const Target& target) {
   // The agent writes its own again as soon as a lease is extended.
   const bool looked = offered(directory, "authority.snap", *bytes);
   if (!looked) return in_trouble("no worker said that it had looked at the snapshot");
-  const Outcome outcome = by_server_name(ground, target);
-  return outcome.refused ? refused_by("older") : outcome;
+  return by_the_newer(by_server_name(ground, target));
 }
 
 // Its tenant says in the body of a request of somebody else's host who it is. The service here finds the residency of

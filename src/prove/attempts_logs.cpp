@@ -36,7 +36,7 @@ Outcome unwritten(const Ground& ground, const Target& target, const std::string&
   const auto report = census::census(logs_of(ground), {target.canary});
   if (!report.hits.empty()) return went_through(*seen);
   if (!report.unsearched.empty()) return in_trouble("not searched: " + report.unsearched[0].why);
-  return refused_by("not_written", {}, *seen);
+  return lawful_by("not_written", *seen);
 }
 
 Result<std::string> say_to_gateway(const Ground& ground, const std::function<void(WebAsk&)>& change) {
@@ -120,7 +120,7 @@ Outcome label(const Ground& ground, const Target& target) {
   const auto report = census::census(logs_of(ground), {target.canary});
   if (!report.hits.empty()) return went_through(seen);
   if (!report.unsearched.empty()) return in_trouble("not searched: " + report.unsearched[0].why);
-  return refused_by("no_label", {}, seen);
+  return lawful_by("no_label", seen);
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ Outcome there_and_back(const Ground& ground, const Target& target) {
   }();
   if (!done) return in_trouble(one_line(done.error()));
   if (!arrived) return seen.empty() ? in_trouble("the order has not come along") : went_through(seen);
-  return refused_by("without_personal", {}, seen);
+  return lawful_by("without_personal", seen);
 }
 
 }  // namespace

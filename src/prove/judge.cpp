@@ -8,7 +8,7 @@
 namespace domicile::prove {
 namespace {
 
-constexpr std::array<std::string_view, 3> kVerdicts = {"refused", "passed", "unknown"};
+constexpr std::array<std::string_view, 4> kVerdicts = {"refused", "lawful", "passed", "unknown"};
 
 std::uint64_t bytes_of(const census::Canary& canary, const std::string& text) {
   const census::Searcher searcher(census::needles({canary}));
@@ -34,7 +34,7 @@ Judged judge(const Attempt& attempt, const Outcome& outcome, const census::Canar
   Judged out{attempt.id,
              attempt.layer,
              attempt.what,
-             Verdict::refused,
+             outcome.lawful ? Verdict::lawful : Verdict::refused,
              without(canary, outcome.rule),
              outcome.denial_id,
              {},
@@ -46,10 +46,11 @@ Judged judge(const Attempt& attempt, const Outcome& outcome, const census::Canar
   };
   if (out.bytes > 0) return otherwise(Verdict::passed, "the answer holds the canary");
   if (!outcome.trouble.empty()) return otherwise(Verdict::unknown, outcome.trouble);
-  if (!outcome.refused) return otherwise(Verdict::passed, "nothing refused it");
+  if (!outcome.refused && !outcome.lawful) return otherwise(Verdict::passed, "nothing refused it");
   if (std::ranges::find(attempt.rules, outcome.rule) == attempt.rules.end())
-    return otherwise(Verdict::unknown, fmt::format("refused by '{}', which is not a rule that is there for it",
-                                                   outcome.rule.empty() ? "nothing with a name" : outcome.rule));
+    return otherwise(Verdict::unknown,
+                     fmt::format("{} by '{}', which is not a rule that is there for it", name_of(out.verdict),
+                                 outcome.rule.empty() ? "nothing with a name" : outcome.rule));
   return out;
 }
 

@@ -7,10 +7,12 @@ namespace domicile::prove {
 
 enum class Verdict {
   refused,  // by a rule that is there for it
+  lawful,   // nobody refused it, and what it came to may lie there, by a rule that is there for it
   passed,   // it went through, or its answer held the canary
   unknown,  // something else happened: it shows nothing, and so it does not hold
 };
 std::string_view name_of(Verdict verdict);
+inline bool holds(Verdict verdict) { return verdict == Verdict::refused || verdict == Verdict::lawful; }
 
 struct Judged {
   std::string id;
@@ -18,7 +20,7 @@ struct Judged {
   std::string what;
   Verdict verdict = Verdict::unknown;
   std::string rule, denial_id;
-  std::string why;          // why it was not refused
+  std::string why;          // why it does not hold
   std::uint64_t bytes = 0;  // of the canary, in what came back; as often as it is found in one form or another
   bool operator==(const Judged&) const = default;
 };

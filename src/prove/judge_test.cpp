@@ -27,6 +27,9 @@ TEST(Judge, OnlyARuleThatIsThereForItRefuses) {
   } cases[] = {
       {"its rule", refused_by("host_is_not_sni", "e-1"), Verdict::refused, false},
       {"its other rule", refused_by("DM001"), Verdict::refused, false},
+      {"lawful by its rule", lawful_by("DM001"), Verdict::lawful, false},
+      {"lawful by another rule", lawful_by("reduced"), Verdict::unknown, false},
+      {"lawful, with the canary", lawful_by("DM001", value), Verdict::passed, true},
       {"another rule", refused_by("23505"), Verdict::unknown, false},
       {"a rule without a name", refused_by(""), Verdict::unknown, false},
       {"nobody answered", in_trouble("connection refused"), Verdict::unknown, false},
@@ -34,7 +37,7 @@ TEST(Judge, OnlyARuleThatIsThereForItRefuses) {
       {"nothing at all", Outcome{}, Verdict::passed, false},
       {"an answer with the canary", went_through("x" + value), Verdict::passed, true},
       {"a refusal that holds the canary", refused_by("DM001", "", "no: " + value), Verdict::passed, true},
-      {"trouble that holds the canary", {false, "", "", value + value, "broken"}, Verdict::passed, true},
+      {"trouble that holds the canary", {false, false, "", "", value + value, "broken"}, Verdict::passed, true},
       {"the canary in base64", refused_by("DM001", "", census::to_base64("  " + value + "  ")), Verdict::passed, true},
       {"the canary in hex", refused_by("DM001", "", census::to_hex(value)), Verdict::passed, true},
       {"half of the canary", refused_by("DM001", "", value.substr(0, 15)), Verdict::refused, false},
@@ -43,7 +46,7 @@ TEST(Judge, OnlyARuleThatIsThereForItRefuses) {
     const Judged judged = judge(attempt(), c.outcome, kCanary);
     EXPECT_EQ(judged.verdict, c.verdict) << c.name << ": " << judged.why;
     EXPECT_EQ(judged.bytes >= census::kCanaryLength, c.held) << c.name;
-    EXPECT_EQ(judged.why.empty(), c.verdict == Verdict::refused) << c.name;
+    EXPECT_EQ(judged.why.empty(), holds(c.verdict)) << c.name;
   }
 }
 
@@ -58,9 +61,12 @@ TEST(Judge, NeverTellsTheCanary) {
 
 TEST(Judge, IsReadBackAsItWasWritten) {
   const Judged judged = judge(attempt(), refused_by("host_is_not_sni", "e-17"), kCanary);
-  const auto again = judged_of(json_of(judged));
-  ASSERT_TRUE(again) << render(again.error());
-  EXPECT_EQ(*again, judged);
+  const Judged lawful = judge(attempt(), lawful_by("DM001"), kCanary);
+  for (const Judged& each : {judged, lawful}) {
+    const auto again = judged_of(json_of(each));
+    ASSERT_TRUE(again) << render(again.error());
+    EXPECT_EQ(*again, each);
+  }
   for (const char* broken : {R"({})", R"({"id":"x","layer":"cellar","verdict":"refused"})",
                              R"({"id":"x","layer":"gateway","verdict":"perhaps"})", R"([])"})
     EXPECT_FALSE(judged_of(*parse_json(broken, "test"))) << broken;

@@ -80,50 +80,70 @@ void note(Report& report, const Result<void>& done) {
   if (!done) report.trouble.push_back(one_line(done.error()));
 }
 
-}  // namespace
-
-Result<Subject> subject_of(const topology::Topology& topology, const std::string& residency) {
-  if (!residency.empty() && topology::residency_of(topology, residency) == nullptr)
-    return fail(Kind::invalid_input, "the topology has no residency " + residency);
-  for (const auto& each : topology.residencies) {
-    if (each.name == topology::kDirectory || (!residency.empty() && each.name.str() != residency)) continue;
-    for (const auto& region : topology.regions)
-      if (topology::form_at(topology, each, region.name.str()) != topology::Form::full)
-        return Subject{each.name.str(), region.name.str()};
-  }
-  return fail(Kind::refused, "every region may hold it in full: there is nothing to prove",
-              "name another residency, or a topology in which a jurisdiction holds one reduced");
-}
-
-Result<Report> prove(const drill::Field& field, const Settings& settings, const drill::Talk& talk) {
-  if (field.recorded().empty())
-    return fail(Kind::unavailable, "the lab that runs does not record what crosses: nothing could be searched there",
-                "domicile lab down, and again: this command brings up a lab that does; or domicile lab up --record");
-  const Subject subject = TRY(subject_of(field.topology(), settings.residency));
-  const auto attempts = chosen(settings.choice);
-  Report report;
-  report.residency = subject.residency;
-  report.forbidden = forbidden_sites(field.topology(), subject.residency);
-  auto all = settings.choice;
-  all.may_break = true;
-  for (const Attempt& attempt : chosen(all))
-    if (std::ranges::find(attempts, attempt.id, &Attempt::id) == attempts.end()) report.left_out.push_back(attempt.id);
-
+// What was seen before an error is in the report.
+Result<void> fill(Report& report, const drill::Field& field, const Settings& settings, const Subject& subject,
+                  const std::vector<Attempt>& attempts, const drill::Talk& talk) {
   const TempDir folder;
   const fs::path scratch = folder.path(), spec = scratch / "spec.json", result = scratch / "result.jsonl";
   CHECK_OK(make_directories(scratch / "attempts", 0700));
   const auto targets = TRY(plant(field, subject.residency, subject.forbidden, attempts, talk));
-  Json orders = spec_of(field, settings, subject, scratch / "attempts", targets);
-  CHECK_OK(write_secret(spec, dump(orders)));
+  CHECK_OK(write_secret(spec, dump(spec_of(field, settings, subject, scratch / "attempts", targets))));
   talk(fmt::format("{} attempts from inside {}", attempts.size(), subject.forbidden));
   note(report, run_inside(field, settings, subject, spec, result));
   report.attempts = judged_in(result, report.trouble);
+  report.census = TRY(search(field, subject, scratch, targets, talk));
+  return {};
+}
+
+}  // namespace
+
+std::vector<Subject> subjects_of(const topology::Topology& topology) {
+  std::vector<Subject> all;
+  for (const auto& each : topology.residencies) {
+    if (each.name == topology::kDirectory) continue;
+    for (const auto& region : topology.regions)
+      if (topology::form_at(topology, each, region.name.str()) != topology::Form::full)
+        all.push_back({each.name.str(), region.name.str()});
+  }
+  return all;
+}
+
+Result<Subject> subject_of(const topology::Topology& topology, const std::string& residency, const std::string& from) {
+  if (!residency.empty() && topology::residency_of(topology, residency) == nullptr)
+    return fail(Kind::invalid_input, "the topology has no residency " + residency);
+  if (!from.empty() && topology::region_of(topology, from) == nullptr)
+    return fail(Kind::invalid_input, "the topology has no region " + from);
+  for (const Subject& each : subjects_of(topology))
+    if ((residency.empty() || each.residency == residency) && (from.empty() || each.forbidden == from)) return each;
+  return fail(Kind::refused, "every region may hold it in full: there is nothing to prove",
+              "name another residency or region, or a topology in which a jurisdiction holds one reduced");
+}
+
+Result<Report> begin_report(const topology::Topology& topology, const Settings& settings) {
+  const Subject subject = TRY(subject_of(topology, settings.residency, settings.from));
+  Report report;
+  report.residency = subject.residency;
+  report.forbidden = forbidden_sites(topology, subject.residency);
+  report.scope = {subject.forbidden, settings.choice.layer, settings.choice.quick};
+  for (const Subject& other : subjects_of(topology))
+    if (other.residency != subject.residency || other.forbidden != subject.forbidden)
+      report.scope.elsewhere.push_back(other.residency + " at " + other.forbidden);
+  auto all = settings.choice;
+  all.may_break = true;
+  const auto attempts = chosen(settings.choice);
+  for (const Attempt& attempt : chosen(all))
+    if (std::ranges::find(attempts, attempt.id, &Attempt::id) == attempts.end()) report.left_out.push_back(attempt.id);
+  return report;
+}
+
+Result<Report> prove(const drill::Field& field, const Settings& settings, const drill::Talk& talk) {
+  Report report = TRY(begin_report(field.topology(), settings));
+  if (field.recorded().empty())
+    return fail(Kind::unavailable, "the lab that runs does not record what crosses: nothing could be searched there",
+                "domicile lab down, and again: this command brings up a lab that does; or domicile lab up --record");
+  const auto attempts = chosen(settings.choice);
+  note(report, fill(report, field, settings, {report.residency, report.scope.from}, attempts, talk));
   add_missing(attempts, report.attempts);
-  auto census = search(field, subject, scratch, targets, talk);
-  if (census)
-    report.census = std::move(*census);
-  else
-    report.trouble.push_back(one_line(census.error()));
   return report;
 }
 
@@ -141,9 +161,8 @@ Result<void> make_attempts(const fs::path& spec, const fs::path& result, const d
     const auto target = targets.find(attempt.id);
     if (target == targets.end()) continue;
     const Judged judged = judge(attempt, attempt.run(ground, target->second), target->second.canary);
-    talk(judged.verdict == Verdict::refused
-             ? fmt::format("{}: refused by {}", judged.id, judged.rule)
-             : fmt::format("{}: {}: {}", judged.id, name_of(judged.verdict), judged.why));
+    talk(holds(judged.verdict) ? fmt::format("{}: {} by {}", judged.id, name_of(judged.verdict), judged.rule)
+                               : fmt::format("{}: {}: {}", judged.id, name_of(judged.verdict), judged.why));
     out << dump(json_of(judged)) << std::endl;
   }
   if (!out) return fail(Kind::failed, "cannot write the outcomes");

@@ -29,10 +29,13 @@ const std::vector<Layer>& layers() {
 }
 
 Outcome refused_by(std::string rule, std::string denial_id, std::string seen) {
-  return {true, std::move(rule), std::move(denial_id), std::move(seen), {}};
+  return {true, false, std::move(rule), std::move(denial_id), std::move(seen), {}};
 }
-Outcome went_through(std::string seen) { return {false, {}, {}, std::move(seen), {}}; }
-Outcome in_trouble(std::string why) { return {false, {}, {}, {}, std::move(why)}; }
+Outcome lawful_by(std::string rule, std::string seen) {
+  return {false, true, std::move(rule), {}, std::move(seen), {}};
+}
+Outcome went_through(std::string seen) { return {false, false, {}, {}, std::move(seen), {}}; }
+Outcome in_trouble(std::string why) { return {false, false, {}, {}, {}, std::move(why)}; }
 
 std::vector<Attempt> all_attempts() {
   std::vector<Attempt> all;

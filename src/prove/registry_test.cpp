@@ -75,14 +75,32 @@ topology::Topology topology(const std::string& holds) {
 }
 
 TEST(Subject, IsAResidencyThatSomeRegionMayNotHoldInFull) {
-  const auto first = subject_of(topology("{EU: full, US: reduced}"), "");
+  const auto first = subject_of(topology("{EU: full, US: reduced}"), "", "");
   ASSERT_TRUE(first) << render(first.error());
   EXPECT_EQ(first->residency, "some");
   EXPECT_EQ(first->forbidden, "b");
-  EXPECT_EQ(subject_of(topology("{EU: full}"), "")->forbidden, "b");
-  EXPECT_EQ(subject_of(topology("{EU: full, US: reduced}"), "all").error().kind, Kind::refused);
-  EXPECT_EQ(subject_of(topology("{EU: full, US: full}"), "").error().kind, Kind::refused);
-  EXPECT_EQ(subject_of(topology("{EU: full}"), "nobody").error().kind, Kind::invalid_input);
+  EXPECT_EQ(subject_of(topology("{EU: full}"), "", "")->forbidden, "b");
+  EXPECT_EQ(subject_of(topology("{EU: full}"), "some", "b")->forbidden, "b");
+  EXPECT_EQ(subject_of(topology("{EU: full, US: reduced}"), "all", "").error().kind, Kind::refused);
+  EXPECT_EQ(subject_of(topology("{EU: full, US: full}"), "", "").error().kind, Kind::refused);
+  EXPECT_EQ(subject_of(topology("{EU: full}"), "", "c").error().kind, Kind::refused);
+  EXPECT_EQ(subject_of(topology("{EU: full}"), "nobody", "").error().kind, Kind::invalid_input);
+  EXPECT_EQ(subject_of(topology("{EU: full}"), "", "nowhere").error().kind, Kind::invalid_input);
+}
+
+TEST(Subject, EachOtherPairIsNamedAsNotAttempted) {
+  auto three = topology("{EU: full, US: reduced}");
+  three.regions[2].jurisdiction = three.regions[1].jurisdiction;
+  const auto from_b = begin_report(three, {"some", "", {.quick = true}, {}, {}});
+  ASSERT_TRUE(from_b) << render(from_b.error());
+  EXPECT_EQ(from_b->scope.from, "b");
+  EXPECT_TRUE(from_b->scope.quick);
+  EXPECT_EQ(from_b->scope.elsewhere, std::vector<std::string>{"some at c"});
+  EXPECT_TRUE(from_b->left_out.empty()) << "a slice breaks nothing";
+  const auto from_c = begin_report(three, {"some", "c", {}, {}, {}});
+  ASSERT_TRUE(from_c) << render(from_c.error());
+  EXPECT_EQ(from_c->scope.elsewhere, std::vector<std::string>{"some at b"});
+  EXPECT_FALSE(from_c->left_out.empty());
 }
 
 }  // namespace

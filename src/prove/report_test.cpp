@@ -17,9 +17,11 @@ Report good() {
   Report report;
   report.residency = "eu";
   report.forbidden = {"us-east-1"};
+  report.scope.from = "us-east-1";
   report.attempts = {refused("gateway.host", Layer::gateway, "host_is_not_sni"),
                      refused("database.insert", Layer::database, "DM008"),
-                     refused("database.update", Layer::database, "DM008")};
+                     refused("database.update", Layer::database, "DM008"),
+                     {"database.read", Layer::database, "something", Verdict::lawful, "reduced", "", "", 0}};
   report.census.emplace();
   report.census->searched_bytes = 1'234'567;
   report.census->places = {{"us-east-1: postgres", 1'234'567, 12}};
@@ -63,19 +65,56 @@ TEST(Report, HoldsOnlyWhenAllOfItDoes) {
   EXPECT_TRUE(untested.held()) << "it was not asked for";
 }
 
+TEST(Report, TakesNoPartForTheWhole) {
+  EXPECT_TRUE(json_of(good())["scope"]["whole"].get<bool>());
+  const struct {
+    const char* name;
+    std::function<void(Report&)> change;
+    const char* told;
+  } cases[] = {
+      {"one layer", [](Report& r) { r.scope.layer = Layer::database; }, "without layers other than database\n"},
+      {"a slice", [](Report& r) { r.scope.quick = true; }, "without kinds of attempts that are not part of the slice"},
+      {"what breaks a lab", [](Report& r) { r.left_out = {"authority.x"}; }, "without 1 that break a lab which others"},
+      {"no self-test", [](Report& r) { r.self_test.reset(); }, "without whether the census sees (--self-test)\n"},
+      {"another region", [](Report& r) { r.scope.elsewhere = {"eu at b"}; }, "without attempts on eu at b\n"},
+  };
+  for (const auto& c : cases) {
+    Report report = good();
+    c.change(report);
+    const Json json = json_of(report);
+    EXPECT_TRUE(json["held"].get<bool>()) << c.name;
+    EXPECT_FALSE(json["scope"]["whole"].get<bool>()) << c.name;
+    EXPECT_EQ(json["scope"]["missing"].size(), 1U) << c.name;
+    const std::string shown = table(report, false);
+    EXPECT_NE(shown.find(c.told), std::string::npos) << shown;
+    EXPECT_TRUE(shown.ends_with("\nheld, as far as it was tried\n")) << shown;
+  }
+}
+
+TEST(Report, CountsApartWhatNobodyRefused) {
+  Report report = good();
+  report.attempts[0].verdict = Verdict::unknown;
+  const Json json = json_of(report);
+  EXPECT_EQ(json["attempted"], 4);
+  EXPECT_EQ(json["refused"], 2);
+  EXPECT_EQ(json["lawful"], 1);
+  EXPECT_EQ(json["not_held"], 1);
+}
+
 TEST(Report, ItsJsonIsOneLineWithEveryPromisedFigure) {
   Report report = good();
   report.attempts[0].bytes = 30;
   report.census->hits.push_back({"us-east-1: postgres", "pg_wal/1", 1, "database.insert", "raw", "raw", 2});
   const Json json = json_of(report);
   EXPECT_EQ(dump(json).find('\n'), std::string::npos);
-  EXPECT_EQ(json["attempted"], 3);
+  EXPECT_EQ(json["attempted"], 4);
   EXPECT_EQ(json["refused"], 3);
   EXPECT_EQ(json["bytes_crossed"], 90) << "of an answer, and of two hits";
   EXPECT_EQ(json["searched_bytes"], 1'234'567);
   EXPECT_EQ(json["self_test_found"], 1);
   EXPECT_EQ(json["self_test_planted"], 1);
-  EXPECT_EQ(json["layers"]["database"], (Json{{"attempted", 2}, {"refused", 2}, {"rules", {{"DM008", 2}}}}));
+  EXPECT_EQ(json["layers"]["database"],
+            (Json{{"attempted", 3}, {"refused", 2}, {"lawful", 1}, {"rules", {{"DM008", 2}, {"reduced", 1}}}}));
   EXPECT_EQ(json["attempts"][0]["denial"], "g-1");
   report.self_test.reset();
   report.census.reset();
@@ -87,13 +126,14 @@ TEST(Table, SaysPerLayerByWhichRuleAndNamesWhatDidNotHold) {
   EXPECT_EQ(table(good(), false),
             "eu may not lie in full at: us-east-1\n"
             "\n"
-            "layer        attempted  refused  by rule\n"
-            "gateway              1        1  host_is_not_sni\n"
-            "database             2        2  DM008 (2)\n"
-            "all                  3        3\n"
+            "layer        attempted  refused  lawful  by rule\n"
+            "gateway              1        1       0  host_is_not_sni\n"
+            "database             3        2       1  DM008 (2) reduced\n"
+            "all                  4        3       1\n"
             "\n"
             "0 bytes crossed; 1,234,567 bytes searched in 1 places, 0 decoded\n"
             "self-test: 1 of 1 leaks found, 0 blind spots\n"
+            "  wal (1 of 1)\n"
             "held\n");
   Report report = good();
   report.attempts[1].verdict = Verdict::passed;
@@ -120,6 +160,8 @@ TEST(Table, FitsATerminalOf80ColumnsHoweverLongNamesAre) {
     report.self_test->leaks.push_back({longest, longest, true, false, longest});
   }
   report.trouble = {longest};
+  report.left_out = {longest};
+  report.scope.elsewhere.assign(30, longest);
   std::string line;
   std::istringstream lines(table(report, false));
   while (std::getline(lines, line)) EXPECT_LE(line.size(), 80U) << line;

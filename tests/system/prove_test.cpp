@@ -10,6 +10,7 @@
 #include "base/file.hpp"
 #include "base/json.hpp"
 #include "base/process.hpp"
+#include "base/temp_dir.hpp"
 #include "engines/postgres/connection.hpp"
 
 namespace domicile {
@@ -40,7 +41,7 @@ class Prove : public testing::Test {
   static std::string open_ones(const Json& proof) {
     std::string out;
     for (const Json& each : proof.value("attempts", Json::array()))
-      if (each["verdict"] != "refused") out += dump(each) + "\n";
+      if (each["verdict"] != "refused" && each["verdict"] != "lawful") out += dump(each) + "\n";
     const Json census = proof.value("census", Json());
     if (census.is_object())
       for (const char* part : {"hits", "unsearched"}) out += fmt::format("{}: {}\n", part, dump(census[part]));
@@ -51,7 +52,8 @@ class Prove : public testing::Test {
     const Proof open = prove({"--layer", layer});
     EXPECT_EQ(open.exit_code, 4) << open.talk;
     EXPECT_EQ(open.json["held"], false);
-    EXPECT_LT(open.json["refused"], open.json["attempted"]);
+    EXPECT_GT(open.json["not_held"], 0);
+    EXPECT_EQ(open.json["scope"]["layer"], layer);
     EXPECT_GT(open.json["bytes_crossed"], 0);
     std::set<std::string> passed, found;
     for (const Json& each : open.json["attempts"])
@@ -60,9 +62,18 @@ class Prove : public testing::Test {
     EXPECT_TRUE(passed.contains(attempt)) << open_ones(open.json);
     EXPECT_TRUE(found.contains(attempt)) << open_ones(open.json);
   }
+  // It came to no end: its one line says so, and why.
+  void expect_untold(const std::vector<std::string>& words) {
+    const Proof untold = prove(words);
+    EXPECT_EQ(untold.exit_code, 4) << untold.talk;
+    EXPECT_EQ(untold.json["held"], false);
+    EXPECT_EQ(untold.json["refused"], 0);
+    EXPECT_FALSE(untold.json["trouble"].empty());
+  }
   void TearDown() override {
     (void)domicile({"lab", "down"});
     std::error_code code;
+    if (directory_.empty()) return;
     fs::remove_all(directory_ / "recorded", code);
     fs::remove(directory_, code);
   }
@@ -92,7 +103,10 @@ TEST_F(Prove, TheSliceHoldsAndIsBrokenOnceALayerIsOpen) {
   EXPECT_EQ(held.exit_code, 0) << open_ones(held.json) << held.talk;
   EXPECT_EQ(held.json["held"], true);
   EXPECT_GE(held.json["attempted"], 24);
-  EXPECT_EQ(held.json["refused"], held.json["attempted"]);
+  EXPECT_GE(held.json["refused"], 24);
+  EXPECT_GT(held.json["lawful"], 0);
+  EXPECT_EQ(held.json["not_held"], 0);
+  EXPECT_EQ(held.json["scope"]["whole"], false) << "a slice, and without the self-test";
   EXPECT_EQ(held.json["bytes_crossed"], 0);
   EXPECT_GT(held.json["searched_bytes"], 50'000'000) << "a database and its log at the least";
 
@@ -104,6 +118,10 @@ TEST_F(Prove, TheSliceHoldsAndIsBrokenOnceALayerIsOpen) {
   at("us-east-1", "ALTER EVENT TRIGGER domicile_guard_follow DISABLE");
   expect_open("database", "database.triggers_off");
 
+  // Without the site whose database keeps the tenants nothing can be planted.
+  ASSERT_EQ(domicile({"lab", "kill", "us-east-1"}).exit_code, 0);
+  expect_untold({"--quick"});
+
   if (std::getenv("DOMICILE_LONG") == nullptr) return;
   // All of it, in a lab of its own.
   ASSERT_EQ(domicile({"lab", "down"}).exit_code, 0);
@@ -111,8 +129,21 @@ TEST_F(Prove, TheSliceHoldsAndIsBrokenOnceALayerIsOpen) {
   EXPECT_EQ(all.exit_code, 0) << open_ones(all.json) << dump(all.json["self_test"]) << all.talk;
   EXPECT_EQ(all.json["held"], true);
   EXPECT_EQ(all.json["left_out"], Json::array());
+  EXPECT_EQ(all.json["scope"]["whole"], true) << dump(all.json["scope"]);
   EXPECT_EQ(all.json["self_test_found"], all.json["self_test_planted"]);
   EXPECT_EQ(domicile({"lab", "status"}).exit_code, 75) << "no lab runs any more";
+}
+
+TEST_F(Prove, TellsItsLineWhereNoLabComesUp) {
+  const TempDir folder;
+  std::string topology = "domicile: 1\nregions:\n  a: {jurisdiction: EU}\n  b: {jurisdiction: EU}\n";
+  for (int i = 0; i < 11; ++i) topology += fmt::format("  r{}: {{jurisdiction: US}}\n", i);
+  topology +=
+      "residencies:\n  directory: {home: r0, standby: [a, b], holds: {US: full, EU: full}}\n"
+      "  eu: {home: a, standby: [b], holds: {EU: full}}\n"
+      "data: {app.orders: {personal: [customer_name], shared: [id]}}\n";
+  ASSERT_TRUE(write_file(folder.path() / "topology.yaml", topology));
+  expect_untold({"--topology", (folder.path() / "topology.yaml").string()});
 }
 
 }  // namespace
