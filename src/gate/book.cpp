@@ -141,6 +141,11 @@ std::optional<Lsn> Book::stops_at(const std::string& link) const {
   return at == stops_.end() ? std::nullopt : std::optional(at->second);
 }
 
+bool Book::is_held(const std::string& link) const {
+  const std::lock_guard lock(mutex_);
+  return held_.contains(link);
+}
+
 Result<Book::Carried> Book::carried(const std::string& name, std::string_view table) const {
   const GateLink* link = this->link(name);
   if (link == nullptr) return fail(Kind::refused, name + " is no link of this gate", "", "table");

@@ -63,6 +63,7 @@ class Book {
   Result<void> stop(const std::string& link, Lsn at);
   Result<void> go(const std::string& link);
   std::optional<Lsn> stops_at(const std::string& link) const;
+  bool is_held(const std::string& link) const;
 
   // The columns of first rows that are to come, as their sender names them. `refused` when they are not those that the
   // link lets out, and then it is held.

@@ -113,6 +113,9 @@ Result<void> Stream::from_server() {
   std::string pass;
   std::size_t from = 0;
   std::optional<Violation> wrong;
+  // Rows that left another way, first rows or a tenant's that moves, may have broken a rule meanwhile.
+  if (book_.is_held(link_.rule.link))
+    return tl::unexpected<Error>(refusal(Refusal::held, link_.rule.link + " is held until a person has looked"));
   const auto stop = book_.stops_at(link_.rule.link);
   stopped_ = false;
   // Of the frame in hand, which goes on.

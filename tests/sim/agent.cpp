@@ -228,8 +228,9 @@ bool World::come_back(Site& s, const Record& r, const Copy& next) {
       const auto record = seen == nullptr ? decltype(seen->end()){} : seen->find(kResidency);
       const bool serves = seen != nullptr && record != seen->end() && record->second.value.mode == Mode::serving &&
                           record->second.value.owner == owner.name && record->second.value.epoch == next.epoch;
-      if (reached && serves && accepts(owner) && owner.copy.state == Copy::State::owner &&
-          owner.copy.epoch == next.epoch) {
+      const bool lets =
+          serves && accepts(owner) && owner.copy.state == Copy::State::owner && owner.copy.epoch == next.epoch;
+      if (reached && (lets || policy_.anyone_exports)) {
         s.log = owner.log;
         s.position = owner.slots[s.name] = s.log.size();
         s.copy = next;

@@ -193,6 +193,17 @@ TEST_F(GateBetween, FirstRowsAreJudgedCountedAndCutTheLinkLikeAnyOther) {
   EXPECT_EQ(gate_->book().transfers().all().at(0).rows, 2u);
 }
 
+TEST_F(GateBetween, ItsStreamEndsOnceRowsThatLeftAnotherWayHaveCutALink) {
+  bring_up();
+  write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 't', 1)");
+  ASSERT_TRUE(caught_up());
+  ASSERT_TRUE(gate_->book().in_use(kLinkName));
+  ASSERT_FALSE(gate_->book().pass(kLinkName, "app.orders", "eu\tcanary\t4\t5\n"));
+  write("INSERT INTO app.orders (residency, tenant, amount) VALUES ('us', 't', 2)");
+  ASSERT_TRUE(test::eventually([&] { return last_rule() == "held"; }));
+  EXPECT_EQ(at_target("SELECT count(*) FROM app.orders"), "1");
+}
+
 // As many columns, and the place of one has another one's values: their count alone would not tell.
 TEST_F(GateBetween, FirstRowsOfAnotherColumnAreRefusedBeforeAnyIsRead) {
   const auto post = [&](const std::string& piece) {
