@@ -2,10 +2,9 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "base/clock.hpp"
 #include "base/json.hpp"
+#include "base/name.hpp"
 
 namespace domicile {
 
@@ -103,14 +102,6 @@ Shape shape_of(Field field) {
 }
 
 namespace {
-
-bool is_name(std::string_view text) {
-  constexpr std::string_view marks = "_.:/@+-";
-  const auto fits = [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || marks.find(c) != marks.npos;
-  };
-  return text.size() <= 128 && std::all_of(text.begin(), text.end(), fits);
-}
 
 LogValue shaped(const LogField& field) {
   const auto* text = std::get_if<std::string>(&field.value);

@@ -47,7 +47,7 @@ enum class Field {
 std::string_view name_of(Field field);
 
 enum class Shape {
-  name,  // of a site, residency, table, position …: letters, digits and _.:/@+-, at most 128
+  name,  // of a site, residency, table, position …: letters, digits and _.:/+-, at most 128
   number,
   sentence,
 };

@@ -50,7 +50,7 @@ TEST(Log, NamesOfOursAreWrittenAsTheyAre) {
                                  "6f1e-1", "https://10.0.0.1:7400", ""})
     EXPECT_NE(written(Log::Format::text, {{Field::peer, name}}).find("peer=" + name + "\n"), std::string::npos) << name;
   for (const std::string& none : {std::string("two words"), std::string("a=b"), std::string("q?mail"),
-                                  std::string("caf\xc3\xa9"), std::string(129, 'a')})
+                                  std::string("caf\xc3\xa9"), std::string("erika@example.com"), std::string(129, 'a')})
     EXPECT_NE(written(Log::Format::text, {{Field::peer, none}}).find("peer=?\n"), std::string::npos) << none;
 }
 
