@@ -43,6 +43,8 @@ constexpr std::array kGateway = std::to_array<Meaning>({
     {"forwarded_already", "a request that a peer has sent here, and the owner is elsewhere again",
      "repeat it: one of the two gateways is behind"},
     {"no_address", "the owner's gateway has no address here", "add it to `sites` in agent.yaml"},
+    {"no_certificate", "the gateway has no certificate of the residency: the connection was closed undecrypted",
+     "add it to `gateway.certificates` in agent.yaml, where the residency may be held in full"},
     {"host_is_not_sni", "host and SNI name two tenants", "open a connection for each host"},
     {"tenant_header", "the tenant header names another tenant than the host", "send the tenant that the host has"},
     {"hold_full", "a switch or a move is under way, and no request more could be held here", "repeat it in a moment"},
@@ -96,17 +98,55 @@ Facts gate_denial(const Json& denial) {
   return out;
 }
 
+Facts agent_denial(const Json& denial) {
+  Facts out{{"denial", text_at(denial, "id")},
+            {"by", fmt::format("the agent's control API, {}", number_at(denial, "status").value_or(0))},
+            {"when", iso8601(number_at(denial, "at_us").value_or(0))},
+            {"who", or_unknown(text_at(denial, "who"))},
+            {"asked", text_at(denial, "asked")},
+            {"rule", or_unknown(text_at(denial, "rule"))},
+            {"means", text_at(denial, "what")}};
+  if (const auto fix = text_at(denial, "fix"); !fix.empty()) out.emplace_back("do", fix);
+  return out;
+}
+
 Facts gateway_denial(const Json& line) {
-  Facts out{{"denial", text_at(line, "denial")},
-            {"by", fmt::format("the gateway, {}", number_at(line, "status").value_or(0))},
-            {"when", text_at(line, "time")},
-            {"tenant", or_unknown(text_at(line, "tenant"))},
-            {"residency", or_unknown(text_at(line, "residency"))},
-            {"epoch", or_unknown(text_at(line, "epoch"))},
-            {"decision", text_at(line, "decision")},
-            {"rule", text_at(line, "reason")}};
+  Facts out{
+      {"denial", text_at(line, "denial")},
+      {"by", fmt::format("the gateway, {}{}", line.contains("method") ? "" : "a connection that it did not decrypt, ",
+                         number_at(line, "status").value_or(0))},
+      {"when", text_at(line, "time")},
+      {"tenant", or_unknown(text_at(line, "tenant"))},
+      {"residency", or_unknown(text_at(line, "residency"))},
+      {"epoch", or_unknown(text_at(line, "epoch"))},
+      {"decision", text_at(line, "decision")},
+      {"rule", text_at(line, "reason")}};
   add_words(out, named(kGateway, text_at(line, "reason")));
   return out;
+}
+
+Facts guard_denial(const std::string& id, const std::string& line) {
+  const std::string before = "domicile: denial " + id + ": ";
+  const auto at = line.find(before);
+  const auto text = at == line.npos ? std::string() : line.substr(at + before.size());
+  const auto code = text.substr(0, 5);
+  auto logged = line.substr(0, at);
+  logged.erase(logged.find_last_not_of(' ') + 1);
+  Facts out{{"denial", id},
+            {"by", "the write guard in the database, SQLSTATE " + code},
+            {"logged", std::move(logged)},
+            {"what", text.size() > 7 ? text.substr(7) : text}};
+  add_words(out, named(kGuard, code));
+  return out;
+}
+
+Facts unlogged_guard_denial(const std::string& id) {
+  return {{"denial", id},
+          {"by", "the write guard in the database"},
+          {"do",
+           "its SQLSTATE says the class (domicile explain denial DM00x); table and reason stand in PostgreSQL's log "
+           "beside the id: domicile explain denial " +
+               id + " --log FILE"}};
 }
 
 Facts code_facts(const std::string& code) {

@@ -51,7 +51,8 @@ std::string stream_part(const GatewayConfig& config) {
   std::string text =
       "stream {\n  log_format domicile escape=json '{\"time\":\"$time_iso8601\",\"tenant\":\"$domicile_tenant\","
       "\"residency\":\"$domicile_residency\",\"decision\":\"$domicile_decision\",\"reason\":\"$domicile_reason\","
-      "\"epoch\":\"$domicile_epoch\",\"status\":$status,\"received\":$bytes_received,\"sent\":$bytes_sent}';\n"
+      "\"epoch\":\"$domicile_epoch\",\"denial\":\"$domicile_denial\",\"status\":$status,\"received\":$bytes_received,"
+      "\"sent\":$bytes_sent}';\n"
       "  access_log logs/connections.log domicile;\n  proxy_connect_timeout 3s;\n  proxy_timeout 1h;\n";
   text += "  server {\n    listen " + config.listen + ";\n    domicile clients;\n";
   if (config.region_tls.certificate.empty())
@@ -118,12 +119,17 @@ Result<std::string> render(const GatewayConfig& config) {
   text +=
       "http {\n  log_format domicile escape=json '{\"time\":\"$time_iso8601\",\"tenant\":\"$domicile_tenant\","
       "\"residency\":\"$domicile_residency\",\"decision\":\"$domicile_decision\",\"reason\":\"$domicile_reason\","
-      "\"epoch\":\"$domicile_epoch\",\"denial\":\"$domicile_denial\",\"method\":\"$request_method\",\"status\":$status,"
+      "\"epoch\":\"$domicile_epoch\",\"denial\":\"$domicile_denial\",\"method\":\"$domicile_method\",\"status\":$"
+      "status,"
       "\"sent\":$body_bytes_sent,"
       "\"seconds\":$request_time}';\n"
       "  access_log logs/access.log domicile;\n  server_tokens off;\n"
       "  client_body_temp_path run/body; proxy_temp_path run/proxy; fastcgi_temp_path run/f; uwsgi_temp_path run/u;\n"
       "  scgi_temp_path run/s;\n  keepalive_timeout 75s; keepalive_requests 100000; client_max_body_size 64m;\n"
+      // nginx takes any word of A-Z, '_' and '-' for a method, and a client's words are not to be in a log.
+      "  map $request_method $domicile_method {\n    default other; '' '';\n    GET GET; HEAD HEAD; POST POST; PUT "
+      "PUT; "
+      "PATCH PATCH; DELETE DELETE; OPTIONS OPTIONS;\n  }\n"
       "  map $http_upgrade $domicile_connection { default upgrade; '' ''; }\n"
       "  proxy_http_version 1.1; proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade;\n"
       "  proxy_set_header Connection $domicile_connection; proxy_buffering off; proxy_read_timeout 1h;\n"

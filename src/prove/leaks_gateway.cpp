@@ -44,7 +44,7 @@ Result<void> make_talkative(const Scene& scene) {
   const fs::path gateway = scene.folder() / "gateway";
   std::string conf = TRY(read_file(gateway / "nginx.conf"));
   CHECK_OK(replace(conf, "error_log logs/error.log error;", "error_log logs/error.log notice;"));
-  CHECK_OK(replace(conf, R"("method":"$request_method")", R"("method":"$request_method","uri":"$request_uri")"));
+  CHECK_OK(replace(conf, R"("method":"$domicile_method")", R"("method":"$domicile_method","uri":"$request_uri")"));
   CHECK_OK(replace(conf, "proxy_buffering off;",
                    "proxy_buffering on; proxy_cache_path cache keys_zone=leak:1m; proxy_cache leak; "
                    "proxy_cache_valid 200 1h;"));

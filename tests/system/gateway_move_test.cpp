@@ -390,7 +390,7 @@ TEST_F(GatewayMove, WhoWaitsTooLongIsToldSoAndTheLogsNameTheReason) {
   const Answer answer = ask(us_, {.host = kUs, .method = "POST", .body = "x"});
   EXPECT_EQ(answer.status, 503);
   EXPECT_TRUE(has(answer, "hold_timeout") && has(answer, "Retry-After: 1")) << answer.headers;
-  EXPECT_EQ(ask(us_, {.host = kEu}).status, 0) << "undecrypted: there is nobody to tell";
+  EXPECT_EQ(ask(us_, {.host = kEu}).status, 0) << "undecrypted: there is nobody to tell, but the log";
   {
     TlsClient leaving(us_.plain);
     const std::string request = fmt::format("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", kUs);
@@ -403,7 +403,7 @@ TEST_F(GatewayMove, WhoWaitsTooLongIsToldSoAndTheLogsNameTheReason) {
   };
   EXPECT_TRUE(logged("access.log", R"("decision":"unavailable_503","reason":"hold_timeout")"));
   EXPECT_TRUE(logged("access.log", R"("decision":"hold","reason":"tenant_moving")")) << "who left while it was held";
-  EXPECT_TRUE(logged("connections.log", R"("decision":"hold","reason":"tenant_moving")"));
+  EXPECT_TRUE(logged("connections.log", R"("decision":"unavailable_503","reason":"hold_timeout")"));
   EXPECT_EQ(calls_, 0);
 }
 

@@ -10,29 +10,18 @@ std::string_view name_of(Action action) noexcept {
 }
 
 std::string_view name_of(Reason reason) noexcept {
-  constexpr std::string_view names[] = {"owner_here",
-                                        "owner_elsewhere",
-                                        "unknown_host",
-                                        "no_snapshot",
-                                        "unknown_residency",
-                                        "unlawful_here",
-                                        "draining",
-                                        "moving",
-                                        "tenant_moving",
-                                        "down",
-                                        "unknown_mode",
-                                        "lease_over",
-                                        "stale_read",
-                                        "forwarded_already",
-                                        "no_address",
-                                        "host_is_not_sni",
-                                        "tenant_header",
-                                        "hold_full",
-                                        "hold_timeout",
-                                        "outcome_unknown",
-                                        "no_answer",
-                                        "peer_unreachable",
-                                        "application_unreachable"};
+  constexpr std::string_view names[] = {"owner_here",        "owner_elsewhere",
+                                        "unknown_host",      "no_snapshot",
+                                        "unknown_residency", "unlawful_here",
+                                        "draining",          "moving",
+                                        "tenant_moving",     "down",
+                                        "unknown_mode",      "lease_over",
+                                        "stale_read",        "forwarded_already",
+                                        "no_address",        "no_certificate",
+                                        "host_is_not_sni",   "tenant_header",
+                                        "hold_full",         "hold_timeout",
+                                        "outcome_unknown",   "no_answer",
+                                        "peer_unreachable",  "application_unreachable"};
   return names[static_cast<std::size_t>(reason)];
 }
 

@@ -34,6 +34,7 @@ enum class Reason : std::uint8_t {
   stale_read,         // the lease is over and this residency allows stale reads
   forwarded_already,  // never forwarded twice: the sender asks again
   no_address,         // the owner's address is not known
+  no_certificate,     // a connection that would be served here, and the gateway has no key of its residency
   host_is_not_sni,    // host and SNI name two tenants
   tenant_header,      // host and header name two tenants
   hold_full,

@@ -1,6 +1,4 @@
 // Requests: decided in POST_READ, before any rewrite or `return` can answer; held, forwarded or refused there.
-#include <openssl/rand.h>
-
 #include <cstring>
 
 #include "edge/module/ending.hpp"
@@ -71,19 +69,10 @@ ngx_str_t text_of(ngx_http_request_t* r, std::string_view text) {
   return copy;
 }
 
-// By chance and not by counting: it tells a client nothing of the others.
-static void name_denial(Context* context) {
-  u_char chance[8];
-  if (RAND_bytes(chance, sizeof chance) != 1) return;
-  context->denial[0] = 'e';
-  context->denial[1] = '-';
-  ngx_hex_dump(bytes(context->denial + 2), chance, sizeof chance);
-}
-
 ngx_int_t refuse(ngx_http_request_t* r, Context* context, ngx_int_t status) {
   count(context->action);
   add_header(r, literal("X-Domicile-Reason"), text_of(r, sn::name_of(context->reason)));
-  name_denial(context);
+  name_denial(context->denial);
   if (context->denial[0] != 0) add_header(r, literal("X-Domicile-Denial"), text_of(r, context->denial));
   if (status == 503) {
     auto* value = static_cast<u_char*>(ngx_pnalloc(r->pool, NGX_TIME_T_LEN));

@@ -38,7 +38,7 @@ struct Context {
   std::uint64_t epoch;
   Frames frames;
   snapshot::TenantId tenant;
-  char denial[2 + 16 + 1];  // what was refused has an id, which client and log see; else empty
+  DenialId denial;  // client and log see it
   char residency[snapshot::kNameSize], owner[snapshot::kNameSize], forward[snapshot::kAddressSize];
 };
 

@@ -32,6 +32,7 @@ struct Context {
   sn::Reason reason;
   std::uint64_t epoch;
   sn::TenantId tenant;
+  DenialId denial;  // the log alone has it: to a client that wants TLS nothing can be told
   char residency[sn::kNameSize], owner[sn::kNameSize], tunnel[sn::kAddressSize];
 };
 
@@ -131,10 +132,30 @@ ngx_int_t pass(Context* context, const char* residency) {
   return NGX_DONE;
 }
 
+// A connection that http takes over has no end in here, where it would be logged.
+void log_now(ngx_stream_session_t* s) {
+  auto* main = static_cast<ngx_stream_core_main_conf_t*>(ngx_stream_get_module_main_conf(s, ngx_stream_core_module));
+  const ngx_array_t& handlers = main->phases[NGX_STREAM_LOG_PHASE].handlers;
+  for (ngx_uint_t i = 0; i < handlers.nelts; ++i) static_cast<ngx_stream_handler_pt*>(handlers.elts)[i](s);
+}
+
+ngx_int_t refuse(Context* context, sn::Action action, sn::Reason reason) {
+  context->action = action;
+  context->reason = reason;
+  name_denial(context->denial);
+  if (action != sn::Action::misdirected_421) {
+    count(action);
+    return NGX_STREAM_SERVICE_UNAVAILABLE;
+  }
+  context->session->status = 421;
+  log_now(context->session);
+  return pass(context, ".unknown");  // by an alert
+}
+
 ngx_int_t obey(Context* context, const sn::Decision& decision) {
   context->action = decision.action;
   context->reason = decision.reason;
-  if (decision.action == sn::Action::misdirected_421) return pass(context, ".unknown");  // refused by an alert
+  if (decision.action == sn::Action::misdirected_421) return refuse(context, decision.action, decision.reason);
   if (decision.residency != sn::kNone) {
     const sn::AuthorityEntry& entry = world().authority()->entry(decision.residency);
     std::memcpy(context->residency, entry.residency, sizeof context->residency);
@@ -144,8 +165,11 @@ ngx_int_t obey(Context* context, const sn::Decision& decision) {
     world().tenants()->tenant(decision.found, context->tenant);
   }
   switch (decision.action) {
-    case sn::Action::serve:
-      return pass(context, context->residency);
+    case sn::Action::serve: {
+      const ngx_int_t passed = pass(context, context->residency);
+      if (passed == NGX_DONE) return passed;
+      return refuse(context, sn::Action::unavailable_503, sn::Reason::no_certificate);
+    }
     case sn::Action::tunnel:
       leave_queue(context);
       count(decision.action);
@@ -164,8 +188,9 @@ ngx_int_t obey(Context* context, const sn::Decision& decision) {
     default:
       break;
   }
-  count(decision.action == sn::Action::hold ? sn::Action::unavailable_503 : decision.action);
-  return NGX_STREAM_SERVICE_UNAVAILABLE;
+  if (decision.action != sn::Action::hold) return refuse(context, decision.action, decision.reason);
+  return refuse(context, sn::Action::unavailable_503,
+                context->expired ? sn::Reason::hold_timeout : sn::Reason::hold_full);
 }
 
 ngx_int_t on_connection(ngx_stream_session_t* s) {
@@ -186,7 +211,7 @@ ngx_int_t on_connection(ngx_stream_session_t* s) {
       if (context->expired) return NGX_STREAM_OK;
       return wait(context, kHelloTime);
     case Hello::none:
-      return pass(context, ".unknown");
+      return refuse(context, sn::Action::misdirected_421, sn::Reason::unknown_host);
     case Hello::found:
       break;
   }
@@ -233,6 +258,9 @@ ngx_int_t variable(ngx_stream_session_t* s, ngx_stream_variable_value_t* value, 
       case 5:
         text = context->tunnel;
         break;
+      case 6:
+        text = context->denial;
+        break;
       default:
         text = {number, static_cast<std::size_t>(ngx_sprintf(bytes(number), "%uL", context->epoch) - bytes(number))};
     }
@@ -250,7 +278,7 @@ ngx_int_t variable(ngx_stream_session_t* s, ngx_stream_variable_value_t* value, 
 ngx_int_t add_variables(ngx_conf_t* cf) {
   ngx_str_t names[] = {literal("domicile_tenant"), literal("domicile_residency"), literal("domicile_decision"),
                        literal("domicile_reason"), literal("domicile_owner"),     literal("domicile_tunnel"),
-                       literal("domicile_epoch")};
+                       literal("domicile_denial"), literal("domicile_epoch")};
   for (uintptr_t i = 0; i < std::size(names); ++i) {
     ngx_stream_variable_t* added = ngx_stream_add_variable(cf, &names[i], NGX_STREAM_VAR_NOCACHEABLE);
     if (added == nullptr) return NGX_ERROR;

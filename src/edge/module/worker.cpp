@@ -1,6 +1,7 @@
 #include "edge/module/worker.hpp"
 
 #include <fcntl.h>
+#include <openssl/rand.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -311,6 +312,14 @@ std::int64_t boot_now() {
 static void add(std::atomic<std::uint64_t>& counter) {
   // The slot has one writer: no locked instruction is needed.
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+void name_denial(DenialId& id) {
+  u_char chance[8];
+  if (RAND_bytes(chance, sizeof chance) != 1) return;
+  id[0] = 'e';
+  id[1] = '-';
+  ngx_hex_dump(bytes(id + 2), chance, sizeof chance);
 }
 
 void count(sn::Action action) {

@@ -31,6 +31,10 @@ std::uint64_t generation();
 std::int64_t boot_now();  // CLOCK_BOOTTIME, microseconds
 
 void count(snapshot::Action action);
+// What was refused has an id: "e-" and 16 digits, by chance and not by counting, so that it tells a client nothing of
+// the others. Else empty.
+using DenialId = char[2 + 16 + 1];
+void name_denial(DenialId& id);
 // The counter of writes in flight of a residency; never null, stays valid for the worker's life.
 std::atomic<std::uint32_t>* writes_in_flight(std::string_view residency);
 
