@@ -1,4 +1,7 @@
 // What the guard refuses, whom it stops and what it lets pass, in both forms, on a real PostgreSQL.
+#include <libpq-fe.h>
+
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -120,6 +123,38 @@ TEST_P(Guard, RefusesWhatNoLeaseCovers) {
   }
   auto db = as("app");
   EXPECT_EQ(code(db, "UPDATE app.orders SET tenant_id = 't-us2' WHERE residency = 'us' AND id = 900002"), "");
+}
+
+TEST_P(Guard, WhatItRefusesHasAnIdThatClientAndLogSeeAndNothingElseHas) {
+  site().open("us");
+  auto db = as("app");
+  const auto before = site().cluster.log().size();
+  const auto denial = [&](const char* sql) {
+    const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(db.raw(), sql), &PQclear);
+    const char* detail = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_DETAIL);
+    return detail == nullptr ? std::string() : std::string(detail);
+  };
+  EXPECT_EQ(denial("INSERT INTO app.orders (residency, tenant_id, note) VALUES ('us', 't-us', 'a@example.org')"), "");
+  std::set<std::string> ids;
+  for (int i = 0; i < 2; ++i) {
+    const auto detail =
+        denial("INSERT INTO app.orders (residency, tenant_id, note) VALUES ('us', 't-eu', 'a@example.org')");
+    ASSERT_EQ(detail.size(), std::string("Denial q-0123456789abcdef.").size()) << detail;
+    ids.insert(detail.substr(7, 18));
+  }
+  EXPECT_EQ(ids.size(), 2u);
+  const auto log = site().cluster.log().substr(before);
+  for (const auto& id : ids)
+    EXPECT_NE(
+        log.find("domicile: denial " + id + ": DM002, a write to \"orders\": its tenant belongs to another residency"),
+        std::string::npos)
+        << log;
+  std::size_t lines = 0;
+  for (auto at = log.find("domicile: denial"); at != log.npos; at = log.find("domicile: denial", at + 1)) ++lines;
+  EXPECT_EQ(lines, 2u) << "nothing is done for what is let through";
+  if (c()) {
+    EXPECT_EQ(log.find("example.org"), std::string::npos) << log;
+  }
 }
 
 TEST_P(Guard, RefusesAPreparedTransaction) {

@@ -25,6 +25,7 @@
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
 #define LOCK_CLASS 0xD0
 #define ROWS_PER_CLOCK 64
@@ -52,6 +53,19 @@ void guard_permit(int slot) {
   touched_any = true;
 }
 
+/* "q-" and 16 digits, by chance: the client has it in DETAIL. The server's log leaves DETAIL out where it may hold no
+ * row's value (log_error_verbosity = terse), so a line of its own tells it there. */
+static const char* log_denial(char code, const char* table, const char* what) {
+  static char id[2 + 16 + 1];
+  uint64 chance;
+  if (!pg_strong_random(&chance, sizeof chance)) chance = (uint64)GetCurrentTimestamp();
+  snprintf(id, sizeof id, "q-%016" INT64_MODIFIER "x", chance);
+  ereport(LOG_SERVER_ONLY, (errcode(GUARD_ERRCODE(code)),
+                            errmsg("domicile: denial %s: DM00%c, a write to \"%s\": %s", id, code, table, what),
+                            errhidestmt(true), errhidecontext(true)));
+  return id;
+}
+
 /* `what` never holds a row's value. Returns only in observe mode. */
 static void refuse(char code, const char* table, const char* what, const char* hint) {
   unsigned bit = 1u << (code - '0');
@@ -63,7 +77,8 @@ static void refuse(char code, const char* table, const char* what, const char* h
     touched_any = true;
     return;
   }
-  ereport(ERROR, (errcode(GUARD_ERRCODE(code)), errmsg("write to \"%s\" refused: %s", table, what), errhint("%s", hint),
+  ereport(ERROR, (errcode(GUARD_ERRCODE(code)), errmsg("write to \"%s\" refused: %s", table, what),
+                  errdetail("Denial %s.", log_denial(code, table, what)), errhint("%s", hint),
                   /* The server's log gets no row's value either: it may lie in another jurisdiction. The context is a
                    * nested statement, or the row of a COPY. */
                   errhidestmt(true), errhidecontext(true)));

@@ -37,6 +37,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
 -- In observe mode a WARNING that only the server's log gets: with LOG it would print the statement, values and all.
 CREATE OR REPLACE FUNCTION {{schema}}.guard_refuse(code text, name text, what text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $f$
+DECLARE
+  denial text := 'q-' || right(replace(gen_random_uuid()::text, '-', ''), 16);
 BEGIN
   IF (SELECT bool_or(observe) FROM {{schema}}.guard_setting) THEN
     IF current_setting('domicile.observed', true) IS DISTINCT FROM code THEN
@@ -45,7 +47,10 @@ BEGIN
     END IF;
     RETURN;
   END IF;
+  -- The client has the id in DETAIL, which the server's log leaves out where it may hold no row's value.
+  RAISE WARNING USING ERRCODE = code, MESSAGE = format('domicile: denial %s: %s, a write to "%s": %s', denial, code, name, what);
   RAISE EXCEPTION USING ERRCODE = code, MESSAGE = format('write to "%s" refused: %s', name, what),
+    DETAIL = format('Denial %s.', denial),
     HINT = CASE code WHEN 'DM002' THEN 'See "domicile tenant show".' WHEN 'DM003' THEN 'Move the tenant instead.'
       WHEN 'DM004' THEN 'Use DELETE with a residency.' WHEN 'DM006' THEN 'Retry after the move.'
       WHEN 'DM008' THEN 'Write it where its residency is held in full; "domicile explain table" names the regions.'
