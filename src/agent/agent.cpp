@@ -122,6 +122,7 @@ class Daemon {
         disk_(std::move(disk)),
         peers_(config_, *disk_),
         events_(log_),
+        denials_(config.state / "denials", log_),
         stall_(config.stall_directory),
         store_{config.region, config.database, {}, topology_},
         make_quorum_(quorum_factory(config)),
@@ -334,6 +335,7 @@ class Daemon {
     setup.peers = &peers_;
     setup.beat = &beat_;
     setup.events = &events_;
+    setup.denials = &denials_;
     setup.lives = &lives_;
     setup.residencies = residency_loops();
     if (return_) setup.ways_home = &ways_home_;
@@ -387,6 +389,7 @@ class Daemon {
   std::unique_ptr<SiteDisk> disk_;
   Peers peers_;
   Events events_;
+  Denials denials_;
   StallPoints stall_;
   postgres::StoreSettings store_;
   std::function<std::unique_ptr<authority::Quorum>()> make_quorum_;

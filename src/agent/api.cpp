@@ -5,6 +5,7 @@
 #include "agent/bodies.hpp"
 #include "agent/drill_book.hpp"
 #include "agent/switch_order.hpp"
+#include "base/url.hpp"
 
 namespace domicile::agent {
 
@@ -84,7 +85,10 @@ std::set<Role> Roles::of(const HttpCall& call) {
 HttpReply Api::answer(const HttpCall& call) {
   if (call.path == "/healthz") return health();
   if (call.path == "/readyz") return ready();
-  return route(call, roles_.of(call));
+  const auto roles = roles_.of(call);
+  HttpReply reply = route(call, roles);
+  setup_.denials->name(call, Roles::who(call), roles.contains(Role::agent), reply);
+  return reply;
 }
 
 HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
@@ -131,11 +135,23 @@ HttpReply Api::route(const HttpCall& call, const std::set<Role>& roles) {
   if (call.path == "/v1/status") return reply(status());
   if (call.path == "/v1/events") return events(call);
   if (call.path == "/v1/layers") return everywhere(call, kLayers, setup_.layers);
-  if (call.path == "/v1/observed") return everywhere(call, kObserved, [this] { return observed(); });
+  if (call.path == "/v1/observed") {
+    const auto tenant = call.query.find("tenant");
+    return everywhere(call, kObserved, [&] { return observed(tenant == call.query.end() ? "" : tenant->second); });
+  }
   if (call.path == "/v1/switch/check") return check_switch(call);
   if (call.path.starts_with("/v1/schemas/")) return schemas(call, rest_of("/v1/schemas/"));
   if (call.path.starts_with("/v1/links/")) return link(call, rest_of("/v1/links/"));
   if (call.path.starts_with("/v1/copies/")) return copy(rest_of("/v1/copies/"));
+  if (call.path.starts_with("/v1/denials/")) {
+    const auto denial = setup_.denials->find(rest_of("/v1/denials/"));
+    if (denial) return reply(json_of(*denial));
+    return reply({{"what", "this agent remembers no such denial"},
+                  {"fix", "ask the agent that refused, which may be the owner's; the last thousand are kept"},
+                  {"code", "DOM-E701"},
+                  {"kind", "invalid_input"}},
+                 404);
+  }
   if (call.path == "/metrics") return {200, setup_.metrics(), "text/plain; version=0.0.4"};
   return reply({{"what", "no such route: " + call.path}, {"kind", "invalid_input"}}, 404);
 }
@@ -163,9 +179,12 @@ HttpReply Api::events(const HttpCall& call) const {
 
 HttpReply Api::everywhere(const HttpCall& call, Micros patience, const std::function<Json()>& own) const {
   if (!call.query.contains("everywhere")) return reply(own());
+  std::string path = call.path;
+  if (const auto tenant = call.query.find("tenant"); tenant != call.query.end())
+    path += "?tenant=" + url_encoded(tenant->second);
   std::map<std::string, std::future<Result<Json>>> asked;
   for (const auto& [site, addresses] : setup_.peers->sites())
-    asked[site] = std::async(std::launch::async, [peers = setup_.peers, site = site, path = call.path, patience] {
+    asked[site] = std::async(std::launch::async, [peers = setup_.peers, site = site, path, patience] {
       return peers->call(site, "GET", path, Json(), patience);
     });
   Json sites{{setup_.config->region, own()}};
@@ -617,7 +636,7 @@ Json Api::links_json() const {
 }
 
 // What explain draws: places and flows as they are. Names and counts, never a row.
-Json Api::observed() {
+Json Api::observed(const std::string& tenant) {
   const Json status = this->status();
   Json out;
   for (const char* part : {"region", "policy", "at", "residencies"}) out[part] = status[part];
@@ -625,6 +644,10 @@ Json Api::observed() {
   if (setup_.gate != nullptr) out["gate"]["transfers"] = setup_.gate->get()->transfers;
   out["database"] = links_json();
   out["gateway"] = setup_.gateway_layer ? setup_.gateway_layer() : Json();
+  if (!tenant.empty() && setup_.moves != nullptr) {
+    const auto places = setup_.moves->places(tenant);
+    out["tenant"] = places ? *places : Json{{"unknown", one_line(places.error())}};
+  }
   return out;
 }
 

@@ -8,6 +8,7 @@
 
 #include "agent/beat_loop.hpp"
 #include "agent/boards.hpp"
+#include "agent/denials.hpp"
 #include "agent/events.hpp"
 #include "agent/first_rows.hpp"
 #include "agent/move_calls.hpp"
@@ -51,6 +52,7 @@ struct ApiSetup {
   Peers* peers = nullptr;
   BeatLoop* beat = nullptr;
   Events* events = nullptr;
+  Denials* denials = nullptr;
   const LoopLives* lives = nullptr;
   std::map<std::string, ResidencyLoop*> residencies;  // empty at a voter
   const Published<MarkersSeen>* markers = nullptr;
@@ -79,7 +81,7 @@ class Api {
   }
   HttpReply answer(const HttpCall& call);
   Json status();
-  Json observed();
+  Json observed(const std::string& tenant = "");  // of one tenant, counts as well
 
  private:
   HttpReply route(const HttpCall& call, const std::set<Role>& roles);

@@ -8,6 +8,7 @@
 #include "agent/row_stream.hpp"
 #include "core/desired/desired.hpp"
 #include "edge/state.hpp"
+#include "engines/postgres/moves/places.hpp"
 #include "engines/postgres/tenants.hpp"
 
 namespace domicile::agent {
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::size_t kMostMoves = 64;  // what authority.snap can tell a gateway at once
 constexpr Micros kWriters = 2 * kSecond;
+constexpr Micros kCounting = 1500 * kMillisecond;  // whoever asks all sites what they observe waits three seconds
 
 std::string fresh_move_id() {
   std::uint64_t bits = 0;
@@ -185,6 +187,16 @@ Result<std::vector<std::string>> MoveCalls::hosts_of(const std::string& tenant) 
   auto connection = TRY(session());
   const auto found = TRY(postgres::find_tenant(connection, tenant));
   return found ? found->hosts : std::vector<std::string>{};
+}
+
+Result<Json> MoveCalls::places(const std::string& tenant) const {
+  auto connection = TRY(session());
+  const auto counts = TRY(postgres::places_of(connection, *setup_.topology, tenant, monotonic_now() + kCounting));
+  Json move;
+  for (const auto& each : setup_.moves->get()->live)
+    if (each.tenant == tenant)
+      move = {{"id", each.id}, {"from", each.from}, {"to", each.to}, {"phase", moves::name_of(each.phase)}};
+  return Json{{"rows", counts.rows}, {"salvage", counts.salvage}, {"unnamed", counts.unnamed}, {"move", move}};
 }
 
 // The move that a peer's question names, as this region's own directory has it: what the peer says of it counts for

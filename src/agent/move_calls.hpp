@@ -64,6 +64,8 @@ class MoveCalls {
   Result<postgres::TenantRows> open_rows(const moves::Move& move, const std::string& from_region,
                                          const std::string& to_region, bool receiving) const;
   Result<std::vector<std::string>> hosts_of(const std::string& tenant) const;
+  // A tenant's part of GET /v1/observed: {rows, salvage, unnamed, move}. Counts, and where it moves.
+  Result<Json> places(const std::string& tenant) const;
   const MovesSetup& setup() const { return setup_; }
 
  private:

@@ -3,6 +3,7 @@
 #include "base/http_client.hpp"
 #include "base/http_server.hpp"
 #include "base/temp_dir.hpp"
+#include "base/url.hpp"
 
 namespace domicile {
 namespace {
@@ -21,6 +22,21 @@ TEST(Http, ARequestGoesThereAndBackOverTcp) {
     EXPECT_EQ(r->status, 201);
     // A body of GET has no meaning and is not read.
     EXPECT_EQ(r->body, std::string(method) + " /a " + (std::string(method) == "GET" ? "" : "x"));
+  }
+}
+
+TEST(Http, WhateverIsEncodedArrivesInAQueryAsItWas) {
+  auto server = HttpServer::start({"127.0.0.1"}, [](const HttpCall& call) -> HttpReply {
+    const auto tenant = call.query.find("t");
+    return {200, tenant == call.query.end() ? "none" : tenant->second};
+  });
+  ASSERT_TRUE(server);
+  HttpClient client;
+  for (const std::string text : {"acme-1_x.y~", "a b&c=d?e/f#g%h+i", "s\xc3\xb6hne", ""}) {
+    const auto r =
+        client.send({"GET", fmt::format("http://127.0.0.1:{}/a?t={}&u=1", server->port(), url_encoded(text))});
+    ASSERT_TRUE(r) << render(r.error());
+    EXPECT_EQ(r->body, text);
   }
 }
 

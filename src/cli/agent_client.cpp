@@ -85,10 +85,12 @@ Result<Json> AgentClient::send(const std::string& method, const std::string& pat
   if (!json || !json->is_object() || !json->contains("what"))
     return fail(Kind::failed, fmt::format("{} answered {} to {} {}", place_, response->status, method, path),
                 fmt::format("is this the {}'s address?", who_));
-  const Error error{kind_of(member_or<std::string>(*json, "kind", "").value_or("")),
-                    member_or<std::string>(*json, "what", "").value_or(""),
-                    member_or<std::string>(*json, "fix", "").value_or(""),
-                    member_or<std::string>(*json, "code", "").value_or("")};
+  Error error{kind_of(member_or<std::string>(*json, "kind", "").value_or("")),
+              member_or<std::string>(*json, "what", "").value_or(""),
+              member_or<std::string>(*json, "fix", "").value_or(""),
+              member_or<std::string>(*json, "code", "").value_or("")};
+  const auto denial = member_or<std::string>(*json, "denial", "").value_or("");
+  if (!denial.empty()) error.what += " (denial " + denial + ")";
   return tl::unexpected<Error>(error);
 }
 

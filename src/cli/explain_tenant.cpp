@@ -21,7 +21,7 @@ Result<Exit> run(const Args& args, Io& io) {
   const auto explain = TRY(Explainer::of(args));
   const Subject subject = TRY(explain->tenant(args.words[0]));
   std::string trouble;
-  const Json observed = observe(args, trouble);
+  const Json observed = observe(args, trouble, subject.tenant);
   const Exit exit = trouble.empty() || !demands_agent(args) ? Exit::ok : Exit::try_later;
   if (!trouble.empty()) io.err << "not observed: " << trouble << "\n";
   if (args.has("o")) {

@@ -56,6 +56,7 @@ Json site(const std::string& region, const std::string& policy) {
   Json out{{"region", region}, {"policy", policy}, {"residencies", {residency("directory"), residency("us")}}};
   out["gateway"] = {{"tenants", {{"written", 12}, {"obeyed", 12}}}, {"workers", 2}};
   out["database"] = {{"publications", Json::object()}, {"slots", Json::array()}};
+  out["tenant"] = {{"rows", {{"us", 12}}}, {"salvage", Json::object()}, {"unnamed", 0}, {"move", nullptr}};
   if (!home) return out;
   const auto table = [](const char* name, Json columns, const char* filter) {
     return Json{{"table", name}, {"columns", std::move(columns)}, {"filter", filter}};
@@ -269,6 +270,50 @@ TEST(ExplainTenant, EveryPlaceIsDrawn) {
 )");
 }
 
+// The tenant's rows beside the copy of its residency.
+TEST(ExplainTenant, WhatAMoveAndASalvageLeaveIsDrawn) {
+  auto topology = topology::load(
+      std::string(kTopology).replace(std::string(kTopology).find("data:"), 0,
+                                     "  eu: {home: eu-central-1, standby: [us-west-2], holds: {EU: full, US: full}}\n"),
+      "topology.yaml");
+  ASSERT_TRUE(topology) << render(topology.error());
+  const auto drawn = [&](const Json& tenant) {
+    Json all = world(*topology);
+    for (const char* region : {"us-east-1", "ap-south-1"}) all[region]["tenant"] = tenant;
+    std::string lines;
+    for (const auto& region : places_of(*topology, "acme", "us", all).below)
+      if (region.text.starts_with("us-east-1") || region.text.starts_with("ap-south-1"))
+        for (const auto& each : region.below)
+          if (each.text.find("row") < 20 && !each.text.starts_with("rows,") && !each.text.starts_with("directory"))
+            lines += fmt::format("{} {}\n", sign_of(each.mark), each.text);
+    return lines;
+  };
+  const auto moving = [](const char* from, const char* to, const char* phase, Json rows) {
+    return Json{{"rows", std::move(rows)}, {"move", {{"id", "m-1"}, {"from", from}, {"to", to}, {"phase", phase}}}};
+  };
+  EXPECT_EQ(drawn(moving("us", "eu", "copying", {{"us", 12}, {"eu", 7}})),
+            "= 7 rows in eu, the copy: move m-1 is copying\n"
+            "~ 7 rows in eu, the copy: move m-1 is copying, where nothing may be held\n");
+  const auto first = [](const std::string& lines) { return lines.substr(0, lines.find('\n')); };
+  EXPECT_EQ(first(drawn(moving("us", "eu", "aborting", {{"eu", 1}}))),
+            "= 1 row in eu, still to be deleted: move m-1 is aborting");
+  EXPECT_EQ(first(drawn(moving("eu", "us", "deleting", {{"us", 12}, {"eu", 7}}))),
+            "= 7 rows in eu, still to be deleted: move m-1 is deleting");
+  EXPECT_EQ(first(drawn(moving("us", "eu", "flipped", {{"us", 12}, {"eu", 12}}))),
+            "= 12 rows in eu, where it lives: move m-1 is flipped");
+  EXPECT_EQ(first(drawn({{"rows", {{"eu", 7}}}, {"move", nullptr}})), "~ 7 rows in eu, and no move says why");
+  EXPECT_EQ(drawn({{"rows", Json::object()}, {"salvage", {{"us", 2}, {"eu", 1}}}, {"unnamed", 3}}),
+            "= 2 rows of us kept in domicile.salvage\n= 1 row of eu kept in domicile.salvage\n"
+            "? 3 rows in domicile.salvage, removed, of which nothing tells the tenant\n"
+            "= 2 rows of us kept in domicile.salvage\n= 1 row of eu kept in domicile.salvage\n"
+            "? 3 rows in domicile.salvage, removed, of which nothing tells the tenant\n");
+  EXPECT_EQ(first(drawn({{"unknown", "no session"}})), "? moved and salvaged rows: not counted: no session");
+  EXPECT_EQ(first(drawn(Json())), "? moved and salvaged rows: its agent does not tell");
+  Json all = world(*topology);
+  all["us-east-1"]["tenant"] = moving("us", "eu", "copying", {{"eu", 7}});
+  EXPECT_NE(places_mermaid(*topology, "acme", "us", all).find("<br/>7 rows in eu, the copy"), std::string::npos);
+}
+
 TEST(ExplainTenant, ACopyWhereNothingMayBeIsMarked) {
   const auto topology = topology_here();
   Json all = world(topology);
@@ -380,9 +425,74 @@ rule       lease_over
 means      this region owned the residency and did not renew its lease
 do         `domicile status`: another region takes over, or the quorum is gone
 )");
+  // A connection that was not decrypted, in its own log.
+  ASSERT_TRUE(write_file(dir.path() / "logs" / "connections.log",
+                         R"({"time":"2026-11-27T17:51:00+00:00","tenant":"muster","residency":"eu","decision":)"
+                         R"("unavailable_503","reason":"down","epoch":"1","denial":"e-6f3c9a1b7d20e847","status":503,)"
+                         R"("received":0,"sent":0})"
+                         "\n"));
+  const Ran connection = ask("e-6f3c9a1b7d20e847");
+  EXPECT_TRUE(connection.out.starts_with(
+      "denial     e-6f3c9a1b7d20e847\nby         the gateway, a connection that it did not decrypt, 503\n"))
+      << connection.out << connection.err;
+  EXPECT_NE(connection.out.find("rule       down\nmeans      no region may own"), std::string::npos) << connection.out;
   const Ran missing = ask("e-0000000000000000");
   EXPECT_EQ(missing.exit, 1);
   EXPECT_NE(missing.err.find("DOM-E701"), std::string::npos) << missing.err;
+}
+
+TEST(ExplainDenial, OfTheGuardIsFoundInPostgresLog) {
+  const TempDir dir;
+  const auto log = (dir.path() / "postgresql.log").string();
+  ASSERT_TRUE(
+      write_file(log,
+                 "2026-11-27 17:50:00.000 UTC [4711] app@shop LOG:  domicile: denial q-6f3c9a1b7d20e847: DM002, a "
+                 "write to \"orders\": its tenant belongs to another residency\n"));
+  EXPECT_EQ(ran({"explain", "denial", "q-6f3c9a1b7d20e847", "--log", log}).out,
+            R"(denial     q-6f3c9a1b7d20e847
+by         the write guard in the database, SQLSTATE DM002
+logged     2026-11-27 17:50:00.000 UTC [4711] app@shop LOG:
+what       a write to "orders": its tenant belongs to another residency
+means      the tenant is unknown or belongs to another residency
+do         `domicile tenant show TENANT`
+)");
+  EXPECT_NE(ran({"explain", "denial", "q-0000000000000000", "--log", log}).err.find("DOM-E701"), std::string::npos);
+  EXPECT_NE(ran({"explain", "denial", "q-6f3c9a1b7d20e847"}).out.find("--log FILE"), std::string::npos);
+}
+
+TEST(ExplainDenial, OfAnAgentIsAskedOfIt) {
+  const TempDir dir;
+  HttpListen listen;
+  listen.unix_socket = (dir.path() / "agent.sock").string();
+  auto server = HttpServer::start(listen, [](const HttpCall& call) {
+    if (call.path == "/v1/approve")
+      return HttpReply{409, dump({{"what", "nothing waits"}, {"kind", "conflict"}, {"denial", "a-6f3c9a1b7d20e847"}})};
+    if (call.path != "/v1/denials/a-6f3c9a1b7d20e847")
+      return HttpReply{404, dump({{"what", "no such denial"}, {"kind", "invalid_input"}})};
+    return HttpReply{200, dump({{"id", "a-6f3c9a1b7d20e847"},
+                                {"who", "ann"},
+                                {"asked", "POST /v1/switch"},
+                                {"rule", "DOM-E610"},
+                                {"what", "'ann' may not POST /v1/switch"},
+                                {"fix", "give its certificate the role"},
+                                {"status", 403},
+                                {"at_us", 0}})};
+  });
+  ASSERT_TRUE(server);
+  const auto ask = [&](const std::string& id) { return ran({"explain", "denial", id, "--agent", listen.unix_socket}); };
+  EXPECT_EQ(ask("a-6f3c9a1b7d20e847").out, R"(denial     a-6f3c9a1b7d20e847
+by         the agent's control API, 403
+when       1970-01-01T00:00:00.000Z
+who        ann
+asked      POST /v1/switch
+rule       DOM-E610
+means      'ann' may not POST /v1/switch
+do         give its certificate the role
+)");
+  EXPECT_EQ(ask("a-0000000000000000").exit, 1);
+  // Whoever is refused is told the id.
+  const Ran refused = ran({"approve", "p-1", "--reason", "x", "--agent", listen.unix_socket});
+  EXPECT_NE((refused.err + refused.out).find("denial a-6f3c9a1b7d20e847"), std::string::npos) << refused.err;
 }
 
 TEST(ExplainDenial, OfTheGuardByItsCode) {
@@ -402,6 +512,8 @@ class ExplainVerbs : public testing::Test {
     listen.unix_socket = socket();
     auto started = HttpServer::start(listen, [](const HttpCall& call) {
       if (call.path != "/v1/observed" || !call.query.contains("everywhere")) return HttpReply{404, "{}"};
+      const auto tenant = call.query.find("tenant");
+      if (tenant != call.query.end() && tenant->second != "acme") return HttpReply{404, "{}"};
       return HttpReply{200, dump(world(topology_here()))};
     });
     EXPECT_TRUE(started);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/url.hpp"
 #include "cli/agent_client.hpp"
 #include "cli/status_view.hpp"
 
@@ -119,10 +120,11 @@ std::vector<Option> with_drawing_options(std::vector<Option> own) {
 
 bool demands_agent(const Args& args) { return args.has("agent") || args.has("url"); }
 
-Json observe(const Args& args, std::string& trouble) {
+Json observe(const Args& args, std::string& trouble, const std::string& tenant) {
   if (!demands_agent(args) && !args.has("config") && std::getenv("DOMICILE_AGENT") == nullptr) return {};
   auto client = AgentClient::of(args);
-  auto told = client ? client->get("/v1/observed?everywhere=1") : Result<Json>(tl::unexpect, client.error());
+  const auto question = "/v1/observed?everywhere=1" + (tenant.empty() ? "" : "&tenant=" + url_encoded(tenant));
+  auto told = client ? client->get(question) : Result<Json>(tl::unexpect, client.error());
   if (told && told->is_object()) return *std::move(told);
   trouble = told ? "the agent's answer is no list of sites" : one_line(told.error());
   return Json::object();

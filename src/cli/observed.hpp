@@ -48,7 +48,8 @@ std::vector<Option> with_drawing_options(std::vector<Option> own);  // -o
 bool demands_agent(const Args& args);
 // Site -> what its agent has observed, or {unknown: reason}; null when no agent was named. One that was named and does
 // not answer is told in `trouble`, and nothing is known then.
-Json observe(const Args& args, std::string& trouble);
+// With a tenant, of that tenant as well.
+Json observe(const Args& args, std::string& trouble, const std::string& tenant = "");
 // A site's answer; {unknown: reason} where there is none.
 Json site_of(const Json& observed, const std::string& site);
 

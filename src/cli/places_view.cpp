@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/status_view.hpp"
+#include "core/moves/move.hpp"
 #include "core/residency/links.hpp"
 
 namespace domicile::cli {
@@ -107,6 +108,53 @@ void kept_log(const Json& site, const std::string& region, const std::string& re
   if (!slots.empty()) out.push_back({"log kept by slots: " + slots, Mark::same});
 }
 
+std::string rows_text(std::int64_t count) { return fmt::format("{} row{}", count, count == 1 ? "" : "s"); }
+
+// Rows of the tenant in another residency than its own: what a move has brought or not deleted yet; else nobody knows
+// why they are there.
+Branch elsewhere_of(const std::string& other, std::int64_t count, const Json& move, bool lawful) {
+  std::string text = fmt::format("{} in {}", rows_text(count), other);
+  const auto phase = moves::phase_of(text_at(move, "phase"));
+  const bool from = other == text_at(move, "from"), to = other == text_at(move, "to");
+  if (!phase || (!from && !to)) return {text + ", and no move says why", Mark::differs};
+  // Whoever asked may have an older directory than the region: then it is where the tenant lives.
+  const bool lives = other == text_at(move, moves::flipped(*phase) ? "to" : "from");
+  const bool going = from || *phase == moves::Phase::aborting;
+  text += fmt::format(", {}: move {} is {}",
+                      lives   ? "where it lives"
+                      : going ? "still to be deleted"
+                              : "the copy",
+                      text_at(move, "id"), moves::name_of(*phase));
+  if (!lawful) return {text + ", where nothing may be held", Mark::differs};
+  return {text, Mark::same};
+}
+
+// What this region has of the tenant beside the copy of its residency.
+std::vector<Branch> beside_of(const topology::Topology& topology, const topology::Region& region,
+                              const std::string& residency, const Json& site) {
+  if (site.contains("unknown")) return {};
+  const Json& tenant = child_at(site, "tenant");
+  if (!tenant.is_object()) return {{"moved and salvaged rows: its agent does not tell", Mark::unknown}};
+  if (const auto why = text_at(tenant, "unknown"); !why.empty())
+    return {{"moved and salvaged rows: not counted: " + why, Mark::unknown}};
+  std::vector<Branch> out;
+  const Json& rows = child_at(tenant, "rows");
+  for (const auto& each : topology.residencies) {
+    const std::string other = each.name;
+    const auto count = number_at(rows, other.c_str()).value_or(0);
+    if (other != residency && count > 0)
+      out.push_back(elsewhere_of(other, count, child_at(tenant, "move"),
+                                 topology::form_in(each, region.jurisdiction) != Form::none));
+    if (const auto kept = number_at(child_at(tenant, "salvage"), other.c_str()).value_or(0); kept > 0)
+      out.push_back({fmt::format("{} of {} kept in domicile.salvage", rows_text(kept), other), Mark::same});
+  }
+  if (const auto unnamed = number_at(tenant, "unnamed").value_or(0); unnamed > 0)
+    out.push_back(
+        {fmt::format("{} in domicile.salvage, removed, of which nothing tells the tenant", rows_text(unnamed)),
+         Mark::unknown});
+  return out;
+}
+
 Branch gateway_of(const Json& site) {
   if (site.contains("unknown")) return {"gateway: not seen", Mark::unknown};
   const Json& gateway = child_at(site, "gateway");
@@ -135,6 +183,7 @@ Branch region_of(const topology::Topology& topology, const topology::Region& reg
   state.below = links_to(topology, name, residency, copy.source, observed);
   out.below.push_back(std::move(state));
   if (form != Form::none) out.below.push_back(rows_of(topology, form));
+  for (auto& beside : beside_of(topology, region, residency, site)) out.below.push_back(std::move(beside));
   const CopyFact directory = copy_of(site, name, std::string(topology::kDirectory), Form::full);
   out.below.push_back({"directory row: " + directory.text, directory.mark});
   out.below.push_back(gateway_of(site));
@@ -166,7 +215,13 @@ std::string places_mermaid(const topology::Topology& topology, const std::string
     const std::string what = copy.owner   ? tenant + " of " + residency + "\n"
                              : copy.holds ? fmt::format("{}\n", topology::name_of(form))
                                           : "";
-    picture.node(name, name + "\n" + what + copy.text, copy.mark);
+    std::string beside;
+    Mark mark = copy.mark;
+    for (const auto& each : beside_of(topology, region, residency, site_of(observed, name))) {
+      beside += "\n" + each.text;
+      if (mark == Mark::same) mark = each.mark;
+    }
+    picture.node(name, name + "\n" + what + copy.text + beside, mark);
     copies.emplace_back(name, copy);
   }
   for (const auto& [name, copy] : copies) {

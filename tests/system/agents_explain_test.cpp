@@ -47,6 +47,18 @@ TEST(AgentsExplain, FlowsAndPlacesAreDrawnAsTheyAreAndDifferencesAreMarked) {
         "─ = salvage publication domicile_salvage_eu", "by link domicile_eu_eu_central_1_eu_west_1: streams"})
     EXPECT_NE(last.out.find(part), std::string::npos) << part << told();
 
+  must(regions.database(kEu).connect().exec(
+      "INSERT INTO domicile.salvage_run (residency, epoch, next_owner, base, upto, transactions, rows) VALUES "
+      "('eu', 1, 'eu-west-1', '0/0', '0/0', 1, 2); "
+      "INSERT INTO domicile.salvage (residency, epoch, table_name, key, net, row, first_lsn, last_lsn, committed_us, "
+      "changes, theirs_changed, theirs_us, state) VALUES "
+      "('eu', 1, 'app.orders', '{\"id\": \"1\"}', 'inserted', '{\"tenant_id\": \"eu-1\"}', '0/0', '0/0', 0, 1, false, "
+      "0, "
+      "'discarded'), "
+      "('eu', 1, 'app.orders', '{\"id\": \"2\"}', 'removed', '{}', '0/0', '0/0', 0, 1, false, 0, 'discarded')"));
+  EXPECT_TRUE(says(tenant, "─ = 1 row of eu kept in domicile.salvage\n", "")) << told();
+  EXPECT_NE(last.out.find("─ ? 1 row in domicile.salvage, removed, "), std::string::npos) << told();
+
   must(regions.database(kEu).connect().exec("CREATE PUBLICATION mine FOR TABLE app.orders"));
   EXPECT_TRUE(says(flow, "~ publication  mine has the table and is of no link", "")) << told();
   must(regions.database(kEu).connect().exec("DROP PUBLICATION mine"));

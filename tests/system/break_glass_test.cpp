@@ -57,7 +57,13 @@ TEST(BreakGlass, OpensTheStandbyOnceEverySilentSiteIsAttestedAndEndsWithAnAdopte
   sites.etcd.kill(kVoter);
 
   // By role: an operator's certificate may not. By proof: the voter answers, the home does not.
-  EXPECT_EQ(sites.call(kStandby, "POST", "/v1/break-glass", glass({{kHome, "off"}}), "operate").status, 403);
+  const auto forbidden = sites.call(kStandby, "POST", "/v1/break-glass", glass({{kHome, "off"}}), "operate");
+  EXPECT_EQ(forbidden.status, 403);
+  const auto explained = sites.cli(kStandby, {"explain", "denial", forbidden.body.value("denial", "none")});
+  EXPECT_EQ(explained.exit_code, 0) << explained.err << forbidden.body;
+  for (const char* part : {"who        operate\n", "asked      POST /v1/break-glass\n", "rule       DOM-E610\n",
+                           "do         give its certificate the role"})
+    EXPECT_NE(explained.out.find(part), std::string::npos) << part << explained.out;
   OperatedSites::Answer plan;
   ASSERT_TRUE(eventually(
       [&] {
