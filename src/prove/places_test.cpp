@@ -65,8 +65,9 @@ TEST(ForbiddenSites, AreThoseThatMayNotHoldItInFull) {
 
 // Routes of docs/reference/api.md, which another test holds against the code.
 TEST(Questions, AskAnAgentForEverythingThatItTells) {
-  // About one link or one switch: names of tables and columns, and whether it could begin.
-  const std::set<std::string> about_one_thing{"/v1/links/RESIDENCY", "/v1/schemas/RESIDENCY", "/v1/switch/check"};
+  // About one link or one switch: names of tables and columns, and whether it could begin. Refusals are on the disk.
+  const std::set<std::string> about_one_thing{"/v1/links/RESIDENCY", "/v1/schemas/RESIDENCY", "/v1/switch/check",
+                                              "/v1/denials/ID"};
   const auto asked = questions_to_agent(three_and_a_voter());
   const std::string page = *read_file(fs::path(DOMICILE_ROOT) / "docs/reference/api.md");
   const std::regex route("`GET (/[A-Za-z0-9/_-]+)`");
