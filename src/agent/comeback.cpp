@@ -68,10 +68,11 @@ Result<Comeback::Surplus> Comeback::judge_receiver(const std::string& residency,
 Result<Comeback::Surplus> Comeback::how_it_differs(const std::string& residency, const Copy& copy) const {
   const auto store = postgres::make_store(setup_.store);
   const auto held = TRY(store->held(residency));
-  if (!held.marker) return Surplus::none;  // empty: nothing of the residency was ever written to it
+  if (!held.marker) return Surplus::none;        // empty: nothing of the residency was ever written to it
+  if (!copy.position) return Surplus::or_older;  // where it stood is forgotten, and perhaps whom it followed
   const auto health = TRY(store->copy_health({residency, copy.source, setup_.config->region}));
-  const bool there = copy.position && health.position && copy.position->comparable_with(*health.position) &&
-                     health.position->lsn >= copy.position->lsn;
+  const bool there =
+      health.position && copy.position->comparable_with(*health.position) && health.position->lsn >= copy.position->lsn;
   return there ? Surplus::by_comparison : Surplus::or_older;
 }
 

@@ -147,5 +147,20 @@ TEST_F(AgentsOldDisk, WithNothingLeftItIsMadeAnewAndSaysWhatIsLost) {
   for (const char* residency : {"directory", "eu"}) EXPECT_TRUE(back(regions, kUs, residency)) << regions.told();
 }
 
+// Its database is whole; only what its agent remembered is gone.
+TEST(AgentsForgotten, AReceiverWithoutItsStateFolderIsRepairedAndFollows) {
+  Regions regions({.topology = kOneStandby, .drift_period = "500ms"});
+  ASSERT_EQ(regions.write(kUs, "us"), "");
+  regions.kill_agent(kWest);
+  fs::remove_all(regions.state_folder(kWest));
+  must(make_directories(regions.state_folder(kWest), 0700));
+  ASSERT_EQ(regions.write(kUs, "us"), "");
+  regions.start_agent(kWest);
+  for (const char* residency : {"directory", "us", "eu"})
+    ASSERT_TRUE(back(regions, kWest, residency)) << residency << regions.told();
+  ASSERT_EQ(regions.write(kUs, "us"), "");
+  EXPECT_TRUE(eventually([&] { return orders(regions, kWest) == orders(regions, kUs); })) << orders(regions, kWest);
+}
+
 }  // namespace
 }  // namespace domicile::test

@@ -13,23 +13,6 @@ namespace {
 
 constexpr Micros kPatience = 4 * kSecond;
 
-// Only eu-central-1 may take what is at home in us-east-1: nobody overtakes it while its agent is killed.
-const char* const kOneStandby = R"(domicile: 1
-lease: {ttl: 4s, beat: 500ms, margin: 300ms, patience: 4s}
-regions:
-  us-east-1:    {jurisdiction: US}
-  eu-central-1: {jurisdiction: EU}
-  eu-west-1:    {jurisdiction: EU}
-residencies:
-  directory: {home: us-east-1, standby: [eu-central-1], holds: {US: full, EU: full}, calm: 0s}
-  us: {home: us-east-1,    standby: [eu-central-1], holds: {US: full, EU: full}, calm: 0s}
-  eu: {home: eu-central-1, standby: [eu-west-1], holds: {EU: full, US: reduced}, calm: 0s}
-data:
-  app.orders:
-    personal: [customer_name]
-    shared: [id]
-)";
-
 // `us` asks a person before it is taken over. Who was paused until after its expiry has not lost its patience yet, and
 // goes on at its epoch.
 std::string asking() {

@@ -28,6 +28,22 @@ data:
     shared: [id]
 )";
 
+const char* const kOneStandby = R"(domicile: 1
+lease: {ttl: 4s, beat: 500ms, margin: 300ms, patience: 4s}
+regions:
+  us-east-1:    {jurisdiction: US}
+  eu-central-1: {jurisdiction: EU}
+  eu-west-1:    {jurisdiction: EU}
+residencies:
+  directory: {home: us-east-1, standby: [eu-central-1], holds: {US: full, EU: full}, calm: 0s}
+  us: {home: us-east-1,    standby: [eu-central-1], holds: {US: full, EU: full}, calm: 0s}
+  eu: {home: eu-central-1, standby: [eu-west-1], holds: {EU: full, US: reduced}, calm: 0s}
+data:
+  app.orders:
+    personal: [customer_name]
+    shared: [id]
+)";
+
 namespace {
 
 // `number` grows from 1 in a process, so a row says which write made it.

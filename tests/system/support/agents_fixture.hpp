@@ -30,6 +30,8 @@ inline const std::string kUs = "us-east-1", kEu = "eu-central-1", kWest = "eu-we
 // lease: {ttl: 4s, beat: 500ms, margin: 300ms, patience: 4s}; `directory` and `us` live in us-east-1, `eu` in
 // eu-central-1; standbys of all of them are the two others as far as the law lets them.
 extern const char* const kShortTimes;
+// The same, where only eu-central-1 may take what is at home in us-east-1, and eu-west-1 receives it.
+extern const char* const kOneStandby;
 
 // ttl + margin of kShortTimes: from the owner's last beat until another region may take its residencies.
 inline constexpr Micros kExpiry = 4'300 * kMillisecond;

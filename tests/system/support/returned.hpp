@@ -4,23 +4,6 @@
 
 namespace domicile::test {
 
-// Only eu-central-1 may take what is at home in us-east-1, eu-west-1 receives it.
-inline const char* const kOneStandby = R"(domicile: 1
-lease: {ttl: 4s, beat: 500ms, margin: 300ms, patience: 4s}
-regions:
-  us-east-1:    {jurisdiction: US}
-  eu-central-1: {jurisdiction: EU}
-  eu-west-1:    {jurisdiction: EU}
-residencies:
-  directory: {home: us-east-1, standby: [eu-central-1], holds: {US: full, EU: full}, calm: 0s}
-  us: {home: us-east-1,    standby: [eu-central-1], holds: {US: full, EU: full}, calm: 0s}
-  eu: {home: eu-central-1, standby: [eu-west-1], holds: {EU: full, US: reduced}, calm: 0s}
-data:
-  app.orders:
-    personal: [customer_name]
-    shared: [id]
-)";
-
 // Rows of app.orders in one region, as text.
 inline std::string orders(Regions& regions, const std::string& region) {
   auto connection = regions.database(region).connect();
