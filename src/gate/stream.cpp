@@ -47,9 +47,12 @@ Result<void> Stream::run(const std::stop_token& stop) {
 
 Result<bool> Stream::turn(Micros patience) {
   CHECK_OK(see_revoked());
-  const bool hears = to_server_.size() < kWords, takes = to_peer_.size() < kHighWater && !stopped_;
+  const bool hears = to_server_.size() < kWords, room = to_peer_.size() < kHighWater && !stopped_;
+  const Micros pause = room ? pace_.wait(monotonic_now()) : 0;
+  const bool takes = room && pause == 0;
   std::array<pollfd, 2> waits{pollfd{peer_.fd(), events(hears, to_peer_), 0},
                               pollfd{server_.fd(), events(takes, to_server_), 0}};
+  if (pause > 0) patience = std::min(patience, pause);
   // A slow peer still gets all that an ended server has sent.
   if (!takes && !stopped_) {
     waits[1].events = to_server_.empty() ? 0 : POLLOUT;
@@ -59,7 +62,8 @@ Result<bool> Stream::turn(Micros patience) {
   const bool heard = hears && peer_.pending(), taken = takes && server_.pending();
   if (heard || taken) patience = 0;
   if (stopped_) patience = std::min(patience, kGo);
-  if (::poll(waits.data(), waits.size(), static_cast<int>(patience / kMillisecond)) < 0 && errno != EINTR)
+  const timespec longest{patience / kSecond, patience % kSecond * 1000};
+  if (::ppoll(waits.data(), waits.size(), &longest, nullptr) < 0 && errno != EINTR)
     return tl::unexpected<Error>(errno_error("cannot wait for a link's ends"));
   if ((!hears && gone(waits[0])) || (stopped_ && gone(waits[1])))
     return fail(Kind::unavailable, "an end that was not read has gone");
@@ -111,7 +115,7 @@ Result<void> Stream::from_server() {
   const std::string_view all = from_server_.view();
   std::string_view left = all;
   std::string pass;
-  std::size_t from = 0;
+  std::size_t from = 0, messages = 0;
   std::optional<Violation> wrong;
   // Rows that left another way, first rows or a tenant's that moves, may have broken a rule meanwhile.
   if (book_.is_held(link_.rule.link))
@@ -131,6 +135,7 @@ Result<void> Stream::from_server() {
       break;
     }
     if (!*taken) break;
+    ++messages;
     const Frame& frame = **taken;
     switch (frame.type) {
       case 'd': {
@@ -173,7 +178,9 @@ Result<void> Stream::from_server() {
   to_peer_.append(pass);
   queued_ += pass.size();
   feedback_.queued(highest_, queued_);
-  note_progress();
+  const Micros now = monotonic_now();
+  note_progress(now);
+  pace_.took(messages, now);
   from_server_.drop(all.size() - left.size());
   if (wrong) return cut(*wrong);
   if (over_) return fail(Kind::unavailable, "PostgreSQL has ended the stream");
@@ -182,7 +189,7 @@ Result<void> Stream::from_server() {
 
 // Once for each batch that was read, so that it costs no row anything. `sent` is what may have been: it is kept before
 // it goes, or a peer that got it from a gate that was killed would be called a liar.
-void Stream::note_progress() {
+void Stream::note_progress(Micros now) {
   const PassedMarker& marker = check_.marker();
   if (marker.commit != 0 && marker.clock_us != progress_.sent_clock) {
     progress_.epoch = marker.epoch;
@@ -191,7 +198,7 @@ void Stream::note_progress() {
     if (on_way_.size() > kOnWay) on_way_.pop_front();
   }
   progress_.sent = highest_;
-  progress_.at = monotonic_now();
+  progress_.at = now;
   book_.progress(link_.rule.link, progress_);
 }
 

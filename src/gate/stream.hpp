@@ -9,6 +9,7 @@
 #include <stop_token>
 
 #include "gate/book.hpp"
+#include "gate/pace.hpp"
 #include "gate/protocol/feedback.hpp"
 #include "gate/wire.hpp"
 
@@ -46,7 +47,7 @@ class Stream {
   Result<void> from_peer();
   Result<void> flush();
   Result<void> see_revoked();
-  void note_progress();
+  void note_progress(Micros now);
   void note_confirmed(const StatusUpdate& update);
   Result<void> count();
   Result<void> cut(const Violation& violation);
@@ -57,6 +58,7 @@ class Stream {
   Buffer from_peer_, from_server_, to_peer_, to_server_;
   StreamRules rules_;
   Check check_;
+  Pace pace_;
   Feedback feedback_;
   std::uint64_t queued_ = 0, written_ = 0;  // bytes for the peer, since it began
   Lsn highest_ = 0;                         // of all positions that were queued
