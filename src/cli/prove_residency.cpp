@@ -1,3 +1,4 @@
+#include "base/temp_dir.hpp"
 #include "cli/drill_common.hpp"
 #include "cli/registry.hpp"
 #include "core/topology/parse.hpp"
@@ -32,6 +33,8 @@ Result<DrillSettings> lab_settings(const Args& args) {
 Result<prove::SelfTest> self_test(DrillSettings settings, const drill::Talk& talk) {
   settings.base += kScratchBase;
   settings.directory = lab::default_directory(checkout(), settings.base);
+  const TempDir folder;
+  settings.topology_file = TRY(prove::write_widened(settings.topology_file, folder.path()));
   talk("self-test: bringing up a lab of its own, which is thrown away");
   const auto own = TRY(TemporaryLab::up(settings));
   const auto field = TRY(drill::Field::open(settings.directory, settings.topology));

@@ -6,6 +6,7 @@
 #include "census/canary.hpp"
 #include "drill/field.hpp"
 #include "engines/postgres/connection.hpp"
+#include "prove/widened.hpp"
 
 namespace domicile::prove {
 
@@ -14,12 +15,9 @@ struct Expected {
   std::string place, file, chain = {};
 };
 
-// The scratch lab, and what is leaked from where to where.
-struct Scene {
+// The scratch lab.
+struct Scene : Breach {
   const drill::Field* field = nullptr;
-  std::string residency;                         // may not be held in full at `site`
-  std::string owner, site;                       // regions: the residency's home, and the side that must not have it
-  std::string served;                            // a residency whose home is `site`
   std::string tenant;                            // of `residency`
   drill::ClientSpec client;                      // a tenant of `served`
   drill::Gateway gateway;                        // of `site`, as clients reach it
@@ -31,7 +29,6 @@ struct Scene {
     return postgres::Connection::open(field->database(region));
   }
 };
-// `refused` when no region both owns a residency and may not hold another one in full.
 Result<Scene> open_scene(const drill::Field& field);
 
 struct Planting {
@@ -45,6 +42,8 @@ std::vector<Planting> replication_leaks();
 std::vector<Planting> backup_leaks();
 std::vector<Planting> gateway_leaks();
 std::vector<Planting> control_leaks();
+std::vector<Planting> widened_leaks();
+std::vector<Planting> all_leaks();
 std::vector<Planting> network_leaks();
 
 // True as soon as `ready` is; false when it is not in time.

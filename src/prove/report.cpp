@@ -145,6 +145,8 @@ Json json_of(const Report& report) {
                        {"what", leak.what},
                        {"planted", leak.planted},
                        {"found", leak.found},
+                       {"canary", leak.canary},
+                       {"places", leak.places},
                        {"where", leak.where}});
   Json census = report.census ? census::to_json(*report.census) : Json();
   return {{"residency", report.residency},

@@ -1,8 +1,11 @@
 // Whether the instrument sees: leaks on purpose through each layer of a scratch lab, one canary each, and the census
 // has to find every one of them where it was put.
 #pragma once
+#include <set>
+
 #include "drill/drills.hpp"
 #include "prove/places.hpp"
+#include "prove/widened.hpp"
 
 namespace domicile::prove {
 
@@ -10,7 +13,9 @@ struct Leak {
   std::string layer, what;
   bool planted = false;  // false: it could not even be put there, and `where` says why
   bool found = false;
-  std::string where;  // PLACE: FILE, CHAIN of the hit
+  std::string where;                  // PLACE: FILE, CHAIN of the hit
+  std::string canary = {};            // its own, which no other leak has: the id
+  std::set<std::string> places = {};  // all where that one was found
 };
 
 struct SelfTest {
@@ -25,8 +30,8 @@ struct SelfTest {
 };
 
 // `field`: a lab of its own with `--record`, which nobody else uses and which is thrown away afterwards: triggers are
-// off in it, nginx logs what it must not, dumps of one region lie in another. Needs a residency that some region may
-// not hold in full: `refused` otherwise. Takes half a minute.
+// off in it, nginx logs what it must not, dumps of one region lie in another. It was brought up with what
+// write_widened() made of the topology that `field` was opened with. `refused` where breach_of() is. Takes a minute.
 Result<SelfTest> self_test(const drill::Field& field, const drill::Talk& talk);
 
 }  // namespace domicile::prove

@@ -14,15 +14,6 @@ struct Planted {
   Expected expected;
 };
 
-std::vector<Planting> all_leaks() {
-  std::vector<Planting> all;
-  // Replication before agents and gates are made to say things; the network's last words need all of them.
-  for (auto leaks : {database_leaks(), salvage_leaks(), replication_leaks(), backup_leaks(), gateway_leaks(),
-                     network_leaks(), control_leaks()})
-    all.insert(all.end(), leaks.begin(), leaks.end());
-  return all;
-}
-
 // What is written must be on the disk where it belongs, not only in PostgreSQL's memory.
 Result<void> settle(const Scene& scene) {
   auto sql = TRY(scene.sql(scene.site));
@@ -30,20 +21,35 @@ Result<void> settle(const Scene& scene) {
   return {};
 }
 
+// By its own canary alone: what another leak has left at the same place does not count for it.
 void judge(const census::Report& report, const std::string& canary, Planted& planted) {
   const Expected& expected = planted.expected;
+  planted.leak.canary = canary;
   for (const auto& hit : report.hits) {
-    if (hit.canary != canary || hit.place != expected.place || hit.file.find(expected.file) == std::string::npos ||
-        hit.chain.find(expected.chain) == std::string::npos)
+    if (hit.canary == canary) planted.leak.places.insert(hit.place);
+    if (planted.leak.found || hit.canary != canary || hit.place != expected.place ||
+        hit.file.find(expected.file) == std::string::npos || hit.chain.find(expected.chain) == std::string::npos)
       continue;
     planted.leak.found = true;
     planted.leak.where = fmt::format("{}: {}, {}", hit.place, hit.file, hit.chain);
-    return;
   }
-  planted.leak.where = fmt::format("not in {}", expected.place);
+  if (planted.leak.found) return;
+  const auto& places = planted.leak.places;
+  planted.leak.where = fmt::format("not in {}: {}, but in {}", expected.place, expected.file,
+                                   places.empty() ? "no place" : fmt::format("{}", fmt::join(places, ", ")));
 }
 
 }  // namespace
+
+std::vector<Planting> all_leaks() {
+  std::vector<Planting> all;
+  // The product's own ways while nothing is switched off; replication before agents and gates are made to say things;
+  // the network's last words need all of them.
+  for (auto leaks : {widened_leaks(), database_leaks(), salvage_leaks(), replication_leaks(), backup_leaks(),
+                     gateway_leaks(), network_leaks(), control_leaks()})
+    all.insert(all.end(), leaks.begin(), leaks.end());
+  return all;
+}
 
 bool await(Micros timeout, const std::function<bool()>& ready) {
   for (const Micros deadline = monotonic_now() + timeout; monotonic_now() < deadline;
@@ -63,29 +69,21 @@ bool SelfTest::held() const {
 
 Result<Scene> open_scene(const drill::Field& field) {
   const auto& topology = field.topology();
-  for (const auto& residency : topology.residencies)
-    for (const std::string& site : forbidden_sites(topology, residency.name)) {
-      const auto served = std::ranges::find_if(topology.residencies, [&](const topology::Residency& other) {
-        return other.name != topology::kDirectory && other.home == site;
-      });
-      if (topology::region_of(topology, site) == nullptr || served == topology.residencies.end()) continue;
-      Scene scene;
-      scene.field = &field;
-      scene.residency = residency.name, scene.owner = residency.home, scene.site = site, scene.served = served->name;
-      const std::string& directory = topology::directory_of(topology).home;
-      scene.tenant = TRY(field.clients(scene.residency, 1, directory)).at(0).tenant;
-      scene.client = TRY(field.clients(scene.served, 1, directory)).at(0);
-      scene.gateway = scene.client.gateways.at(0);
-      auto here = TRY(scene.sql(site)), there = TRY(scene.sql(scene.owner));
-      TRY(here.exec("create schema leak"));
-      if (!await(20 * kSecond, [&] {
-            const auto rows = there.exec_params("select from domicile.tenant where tenant_id = $1", {scene.tenant});
-            return rows && !rows->empty();
-          }))
-        return fail(Kind::unavailable, scene.owner + " does not learn of a new tenant");
-      return scene;
-    }
-  return fail(Kind::refused, "no region owns a residency and may not hold another one in full: nothing can leak");
+  Scene scene;
+  static_cast<Breach&>(scene) = TRY(breach_of(topology));
+  scene.field = &field;
+  const std::string& directory = topology::directory_of(topology).home;
+  scene.tenant = TRY(field.clients(scene.residency, 1, directory)).at(0).tenant;
+  scene.client = TRY(field.clients(scene.served, 1, directory)).at(0);
+  scene.gateway = scene.client.gateways.at(0);
+  auto here = TRY(scene.sql(scene.site)), there = TRY(scene.sql(scene.owner));
+  TRY(here.exec("create schema leak"));
+  if (!await(20 * kSecond, [&] {
+        const auto rows = there.exec_params("select from domicile.tenant where tenant_id = $1", {scene.tenant});
+        return rows && !rows->empty();
+      }))
+    return fail(Kind::unavailable, scene.owner + " does not learn of a new tenant");
+  return scene;
 }
 
 Result<SelfTest> self_test(const drill::Field& field, const drill::Talk& talk) {

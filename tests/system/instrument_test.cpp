@@ -31,9 +31,11 @@ class Instrument : public testing::Test {
   }
 
   void SetUp() override {
-    const auto up = domicile({"lab", "up", "--record"});
-    ASSERT_EQ(up.exit_code, 0) << up.err;
     const fs::path file = fs::path(kRoot) / "examples/three-regions/topology.yaml";
+    const auto wide = write_widened(file, wide_.path());
+    ASSERT_TRUE(wide) << render(wide.error());
+    const auto up = domicile({"lab", "up", "--record", "--topology", wide->string()});
+    ASSERT_EQ(up.exit_code, 0) << up.err;
     auto field = drill::Field::open(folder(), *topology::load(*read_file(file), file.string()));
     ASSERT_TRUE(field) << render(field.error());
     field_.emplace(*std::move(field));
@@ -61,6 +63,7 @@ class Instrument : public testing::Test {
     return missed;
   }
 
+  const TempDir wide_;
   std::optional<drill::Field> field_;
 };
 
@@ -93,12 +96,17 @@ TEST_F(Instrument, LooksEverywhereAndFindsEveryLeakButNothingElse) {
 
   const auto test = self_test(*field_, [](const std::string& what) { std::cout << what << std::endl; });
   ASSERT_TRUE(test) << render(test.error());
+  std::set<std::string> layers, canaries;
   for (const Leak& leak : test->leaks) {
+    layers.insert(leak.layer);
+    EXPECT_TRUE(canaries.insert(leak.canary).second) << leak.layer << ": " << leak.what << ": not its own canary";
     std::cout << fmt::format("{:12} {:50} {}\n", leak.layer, leak.what, leak.where);
     EXPECT_TRUE(leak.planted && leak.found) << leak.layer << ": " << leak.what << ": " << leak.where;
   }
   std::cout << fmt::format("{} leaks in {:.1f} s\n", test->leaks.size(), test->seconds);
   EXPECT_GE(test->leaks.size(), 16U);
+  EXPECT_THAT(layers, testing::IsSupersetOf({"gateway", "database", "replication", "gate", "first_rows", "quorum",
+                                             "backup", "tenant_move", "salvage"}));
   EXPECT_THAT(test->blind_spots, testing::IsEmpty());
   EXPECT_THAT(test->phantoms, testing::IsEmpty());
   EXPECT_TRUE(test->held());
