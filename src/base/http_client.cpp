@@ -98,6 +98,7 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
   }
   if (!state_->unix_socket.empty()) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, state_->unix_socket.c_str());
   if (!state_->tls.ca.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, state_->tls.ca.c_str());
+  curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);  // see http_server.cpp: servers of before break it off
   if (!state_->tls.certificate.empty()) {
     curl_easy_setopt(easy, CURLOPT_SSLCERT, state_->tls.certificate.c_str());
     curl_easy_setopt(easy, CURLOPT_SSLKEY, state_->tls.key.c_str());

@@ -105,6 +105,11 @@ bool require_client_certificate(SSL_CTX& context, const TlsFiles& tls) {
   if (SSL_CTX_use_certificate_chain_file(&context, tls.certificate.c_str()) != 1) return false;
   if (SSL_CTX_use_PrivateKey_file(&context, tls.key.c_str(), SSL_FILETYPE_PEM) != 1) return false;
   SSL_CTX_set_min_proto_version(&context, TLS1_2_VERSION);
+  // Each connection shows its certificate. A session that a client resumes would not, and without a session context
+  // OpenSSL breaks such a handshake off with an internal error, each time, for as long as the client remembers it.
+  SSL_CTX_set_session_cache_mode(&context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(&context, SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(&context, 0);
   if (tls.ca.empty()) return true;
   if (SSL_CTX_load_verify_locations(&context, tls.ca.c_str(), nullptr) != 1) return false;
   SSL_CTX_set_verify(&context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
