@@ -283,7 +283,7 @@ TEST_P(Apply, WhatCouldCarryRowsOutIsNamedAndRefusedUntilItIsAcceptedInWriting) 
       {"CREATE TABLE app.parts (residency text) PARTITION BY LIST (residency);"
        "CREATE TABLE app.parts_eu PARTITION OF app.parts FOR VALUES IN ('eu')",
        "DROP TABLE app.parts", "DOM-P022 app.parts", ""},
-      {"CREATE UNLOGGED TABLE app.cache (id int)", "DROP TABLE app.cache", "", "DOM-P043 app.cache"},
+      {"CREATE UNLOGGED TABLE app.cache (id int)", "DROP TABLE app.cache", "DOM-P043 app.cache", ""},
       {"CREATE VIEW app.names AS SELECT id FROM app.orders", "DROP VIEW app.names", "", "DOM-P028 app.names"},
       {"CREATE VIEW app.inner_names AS SELECT id FROM app.orders;"
        "CREATE VIEW app.names WITH (security_barrier) AS SELECT * FROM app.inner_names;"
@@ -310,7 +310,7 @@ TEST_P(Apply, WhatCouldCarryRowsOutIsNamedAndRefusedUntilItIsAcceptedInWriting) 
       {"CREATE FUNCTION app.raw(internal) RETURNS void LANGUAGE internal AS 'int4pl'", "DROP FUNCTION app.raw",
        "DOM-P029 app.raw(internal)", ""},
       {"CREATE SEQUENCE app.numbers; ALTER TABLE app.events ALTER COLUMN id SET DEFAULT nextval('app.numbers')",
-       "ALTER TABLE app.events ALTER COLUMN id DROP DEFAULT; DROP SEQUENCE app.numbers", "", "DOM-P026 app.numbers"},
+       "ALTER TABLE app.events ALTER COLUMN id DROP DEFAULT; DROP SEQUENCE app.numbers", "DOM-P026 app.numbers", ""},
       {"CREATE SEQUENCE app.numbers OWNED BY app.events.id; CREATE SEQUENCE app.others;"
        "ALTER TABLE app.events ALTER COLUMN id SET DEFAULT nextval('app.numbers')",
        "ALTER TABLE app.events ALTER COLUMN id DROP DEFAULT; DROP SEQUENCE app.numbers; DROP SEQUENCE app.others", "",

@@ -41,7 +41,7 @@ Judgement of_table(const SeenObject& object) {
             fmt::format("{}: rows of tenants, and it is not in the topology{}", why,
                         object.how == "unlogged" ? "; it is unlogged and no other region could have it" : ""),
             "", "map it below `data`"};
-  return {"DOM-P043", false, "an unlogged table is in no WAL: no other region has its rows, and a crash empties it", "",
+  return {"DOM-P043", true, "an unlogged table is in no WAL: no other region has its rows, and a crash empties it", "",
           "if tenants' rows lie in it, SET LOGGED and map it below `data`"};
 }
 
@@ -97,7 +97,7 @@ Judgement judge(const SeenObject& object) {
     case ObjectKind::function:
       return of_function(object);
     case ObjectKind::sequence:
-      return {"DOM-P026", false,
+      return {"DOM-P026", true,
               fmt::format("it numbers rows of {} and belongs to none of its columns: a switch does not advance it, and "
                           "the new owner gives numbers out again",
                           tables),

@@ -55,7 +55,7 @@ TEST(Objects, WhatCouldCarryRowsOutIsRefusedByNameAndTheRestIsAWarning) {
       {{ObjectKind::table, "app.notes", "", {"account"}}, "DOM-P022", true, "column account"},
       {{ObjectKind::table, "app.lines", "", {}, {"app.orders"}}, "DOM-P022", true, "refers to app.orders"},
       {{ObjectKind::table, "app.carts", "unlogged", {"law"}}, "DOM-P022", true, "unlogged"},
-      {{ObjectKind::table, "app.cache", "unlogged"}, "DOM-P043", false, "in no WAL"},
+      {{ObjectKind::table, "app.cache", "unlogged"}, "DOM-P043", true, "in no WAL"},
       {{ObjectKind::foreign_table, "app.remote", "reports"}, "DOM-P024", true, "server 'reports'"},
       {{ObjectKind::foreign_server, "reports", "postgres_fdw"}, "DOM-P025", true, "postgres_fdw"},
       {{ObjectKind::extension, "dblink"}, "DOM-P025", true, "connections"},
@@ -65,7 +65,7 @@ TEST(Objects, WhatCouldCarryRowsOutIsRefusedByNameAndTheRestIsAWarning) {
       {{ObjectKind::function, "app.get(text)", "plpython3u", {}, {}, false, false}, "DOM-P029", true, "plpython3u"},
       {{ObjectKind::function, "app.get(text)", "sql", {}, {}, true, true}, "DOM-P029", true, "every link may call"},
       {{ObjectKind::function, "app.get(text)", "sql", {}, {}, true, false}, "DOM-P029", false, "as its owner"},
-      {{ObjectKind::sequence, "app.numbers", "", {}, {"app.orders"}}, "DOM-P026", false, "does not advance"},
+      {{ObjectKind::sequence, "app.numbers", "", {}, {"app.orders"}}, "DOM-P026", true, "does not advance"},
       {{ObjectKind::large_objects, "pg_largeobject"}, "DOM-P023", true, "no residency"},
       {{ObjectKind::slot, "cdc", "wal2json"}, "DOM-P017", true, "wal2json"},
   };
