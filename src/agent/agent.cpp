@@ -257,6 +257,7 @@ class Daemon {
     if (config_.gateway) moves.gateway = &gateway_seen_, moves.tenants = &tenants_seen_;
     moves.events = &events_;
     moves.log = log_;
+    moves.stall = stall_;
     move_calls_ = std::make_unique<MoveCalls>(std::move(moves));
     salvage_calls_ =
         std::make_unique<SalvageCalls>(SalvageSetup{&config_, store_, residency_boards_, &peers_, &events_, log_});

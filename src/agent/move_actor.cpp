@@ -168,6 +168,7 @@ Result<MoveActor::Pass> MoveActor::pass(const Move& move, const SourceSummary& s
       pass.came += TRY(rows->stage(move, table, group, [&](const postgres::RowSink& sink) {
         return fetch(source, move, table, group.buckets, sink);
       }));
+      stall_.reach(fmt::format("move.{}.some", moves::name_of(move.phase)));
       auto& numbers = changed[table.qualified()];
       numbers.insert(numbers.end(), group.buckets.begin(), group.buckets.end());
     }

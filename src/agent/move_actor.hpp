@@ -1,7 +1,7 @@
 // Carries one tenant's move on, at the region that owns the new residency. What was done lies in the directory alone
 // (core/moves/move.hpp): an actor that is killed is followed by another one, here or wherever that residency is owned
-// by then, which goes on from the phase that it finds. Stall points `move.<phase>` (before a phase's work) and
-// `move.<phase>.done` (before the next one is written).
+// by then, which goes on from the phase that it finds. Stall points `move.<phase>` (before a phase's work),
+// `move.<phase>.some` (some of its rows have come) and `move.<phase>.done` (before the next phase is written).
 #pragma once
 #include <stop_token>
 

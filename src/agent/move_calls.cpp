@@ -233,8 +233,11 @@ HttpReply MoveCalls::rows(const Json& body, const std::string& peer) {
     const auto link = residency::link_name(move.from, setup_.store.region, peer);
     return [this, rows, table = &*table, move, buckets, link](const std::function<bool(std::string_view)>& write) {
       GatedRows out(GateClient(setup_.config->gate_socket.string()), link, table->qualified(), table->carried, write);
-      const auto read =
-          rows->read(*table, move.from, move.tenant, buckets, [&](std::string_view lines) { return out.add(lines); });
+      const auto read = rows->read(*table, move.from, move.tenant, buckets, [&](std::string_view lines) {
+        auto added = out.add(lines);
+        setup_.stall.reach("move.rows");
+        return added;
+      });
       const auto done = read ? out.flush() : read;
       if (!done)
         setup_.log.warn(
@@ -273,7 +276,9 @@ Result<Json> MoveCalls::remove(const Json& body, const std::string& peer) {
   if (move.phase != Phase::deleting)
     return fail(Kind::refused, fmt::format("nothing is deleted while it is {}", moves::name_of(move.phase)));
   auto rows = TRY(open_rows(move, setup_.store.region, peer, true));
-  return Json{{"rows", TRY(rows.remove(move.from, move.tenant))}};
+  const auto removed = TRY(rows.remove(move.from, move.tenant));
+  setup_.stall.reach("move.removed");
+  return Json{{"rows", removed}};
 }
 
 }  // namespace domicile::agent

@@ -7,6 +7,7 @@
 #include "agent/events.hpp"
 #include "agent/gate_client.hpp"
 #include "base/http_server.hpp"
+#include "base/stall.hpp"
 #include "core/moves/move.hpp"
 #include "engines/postgres/moves/moves.hpp"
 #include "engines/postgres/store/store.hpp"
@@ -23,6 +24,8 @@ struct MovesSetup {
   const Published<TenantsSeen>* tenants = nullptr;  // the same
   Events* events = nullptr;
   Log log{2, Log::Format::text, Level::info, ""};
+  // `move.rows`: some of an answer's rows have gone; `move.removed`: rows are deleted, and nobody was told.
+  StallPoints stall = {};
 };
 
 // What is asked of a region; each part that is asked for is waited for.

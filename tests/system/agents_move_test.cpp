@@ -326,41 +326,83 @@ TEST_F(AgentsMovePortable, ThereAndBackUnderWritesLosesNothingAndTellsNobodyAnEr
 // Kills take longer than all other stories together.
 class AgentsMoveKilled : public AgentsMove {
  protected:
-  // One move for each moment, there and back in turn.
-  void kill_in(const std::vector<const char*>& phases) {
+  struct Death {
+    std::string point;
+    bool source = false;  // of the agent that owns the tenant's old residency; else of the move's actor
+  };
+  // One move for each, there and back in turn.
+  void kill_at_each(const std::vector<Death>& deaths) {
     Clients clients(*regions_);
     ASSERT_TRUE(clients.until_more(10)) << told();
     std::string from = "us";
-    for (const char* phase : phases)
-      for (const char* moment : {"", ".done"}) {
-        const std::string to = from == "us" ? "eu" : "us", acting = to == "eu" ? kEu : kUs;
-        const auto point = fmt::format("move.{}{}", phase, moment);
-        SCOPED_TRACE(point + " at " + acting);
-        regions_->kill_at(acting, point);
-        ASSERT_TRUE(order(to, to == "us"));
-        ASSERT_TRUE(regions_->reached(acting, point)) << told();
-        ASSERT_TRUE(eventually([&] { return !regions_->agent_runs(acting); }));
-        regions_->let_go(acting, point);
-        regions_->start_agent(acting);
-        ASSERT_TRUE(in_phase(Phase::done)) << told();
-        ASSERT_TRUE(clients.until_more(10)) << told();
-        expect_moved(clients.acknowledged("us"), from, to);
-        from = to;
-      }
+    for (const auto& [point, source] : deaths) {
+      const std::string to = from == "us" ? "eu" : "us", dies = (to == "eu") == source ? kUs : kEu;
+      SCOPED_TRACE(point + " at " + dies);
+      regions_->kill_at(dies, point);
+      ASSERT_TRUE(order(to, to == "us"));
+      ASSERT_TRUE(regions_->reached(dies, point)) << told();
+      ASSERT_TRUE(eventually([&] { return !regions_->agent_runs(dies); }));
+      regions_->let_go(dies, point);
+      regions_->start_agent(dies);
+      ASSERT_TRUE(in_phase(Phase::done)) << told();
+      ASSERT_TRUE(clients.until_more(10)) << told();
+      expect_moved(clients.acknowledged("us"), from, to);
+      from = to;
+    }
     clients.stop();
     EXPECT_EQ(clients.errors(), (std::map<std::string, int>{})) << told();
+  }
+  static std::vector<Death> both_ends(const std::vector<std::string>& phases) {
+    std::vector<Death> out;
+    for (const auto& phase : phases)
+      for (const char* moment : {"", ".done"}) out.push_back({fmt::format("move.{}{}", phase, moment)});
+    return out;
   }
 };
 
 class AgentsMoveKilledBeforeTheFlip : public AgentsMoveKilled {};
 class AgentsMoveKilledAfterIt : public AgentsMoveKilled {};
+class AgentsMoveKilledInBetween : public AgentsMoveKilled {};
 
 TEST_F(AgentsMoveKilledBeforeTheFlip, AnActorIsFollowedByAnotherAndNoClientNotices) {
-  kill_in({"copying", "holding", "sealed"});
+  kill_at_each(both_ends({"copying", "holding", "sealed"}));
 }
 
 TEST_F(AgentsMoveKilledAfterIt, AnActorIsFollowedByAnotherAndNoClientNotices) {
-  kill_in({"flipped", "releasing", "deleting"});
+  kill_at_each(both_ends({"flipped", "releasing", "deleting"}));
+}
+
+TEST_F(AgentsMoveKilledInBetween, OfACopyOrAtTheSourceItGoesOnAndNoClientNotices) {
+  kill_at_each({{"move.copying.some"}, {"move.copying.some"}, {"move.rows", true}, {"move.removed", true}});
+}
+
+TEST_F(AgentsMoveKilledInBetween, WhatWasTakenBackIsTakenBackByTheNextActor) {
+  Clients clients(*regions_);
+  ASSERT_TRUE(clients.until_more(10)) << told();
+  for (const std::string point : {"move.aborting", "move.aborting.done"}) {
+    SCOPED_TRACE(point);
+    regions_->stop_at(kEu, "move.sealed.done");
+    regions_->kill_at(kEu, point);
+    ASSERT_TRUE(order("eu"));
+    ASSERT_TRUE(regions_->reached(kEu, "move.sealed.done")) << told();
+    const auto aborted =
+        regions_->cli({"tenant", "move", "us-1", "--abort", "--no-wait", "--agent", regions_->socket(kEu).string()});
+    EXPECT_EQ(aborted.exit_code, 0) << aborted.out << aborted.err;
+    regions_->let_go(kEu, "move.sealed.done");
+    ASSERT_TRUE(regions_->reached(kEu, point)) << told();
+    ASSERT_TRUE(eventually([] { return !regions_->agent_runs(kEu); }));
+    regions_->let_go(kEu, point);
+    regions_->start_agent(kEu);
+    ASSERT_TRUE(in_phase(Phase::aborted)) << told();
+    ASSERT_TRUE(clients.until_more(10)) << told();
+    for (const auto& region : Regions::all()) EXPECT_EQ(rows(region, "eu"), "0") << region;
+    EXPECT_EQ(lives_in("us-1"), "us");
+  }
+  clients.stop();
+  EXPECT_EQ(clients.errors(), (std::map<std::string, int>{})) << told();
+  std::vector<std::int64_t> missing;
+  std::ranges::set_difference(clients.acknowledged("us"), ids(kUs, "us"), std::back_inserter(missing));
+  EXPECT_EQ(missing, std::vector<std::int64_t>{});
 }
 
 }  // namespace
