@@ -36,6 +36,7 @@ Stream::Stream(Book& book, const GateLink& link, Lsn from, StreamEnds ends, Stre
       from_server_(std::move(ends.from_server)),
       rules_(std::move(rules)),
       check_(link.rule),
+      word_at_(monotonic_now()),
       begun_(from) {}
 
 Result<void> Stream::run(const std::stop_token& stop) {
@@ -71,7 +72,18 @@ Result<bool> Stream::turn(Micros patience) {
   if (taken || waits[1].revents != 0) CHECK_OK(move_from_server());
   if (heard || waits[0].revents != 0) CHECK_OK(move_from_peer());
   CHECK_OK(flush());
+  speak_for_peer(monotonic_now());
   return !over_;
+}
+
+// A subscriber says nothing before it has applied all that has reached it. When that takes longer than the server's
+// wal_sender_timeout, the server ends the stream, and the same transaction begins anew, for ever. So whoever takes what
+// it is sent is spoken for, with its own last word: it confirms nothing by that. One that takes nothing is not.
+void Stream::speak_for_peer(Micros now) {
+  if (now - word_at_ < rules_.speaks || written_ < heard_ + kMuch || written_ == spoken_ || !to_server_.empty()) return;
+  to_server_.append(to_frame(last_word_));
+  spoken_ = written_;
+  word_at_ = now;
 }
 
 Result<void> Stream::move_from_server() {
@@ -242,6 +254,10 @@ Result<void> Stream::from_peer() {
         // What it has not read yet answers it; answers that nobody reads would gather in PostgreSQL's memory.
         if (to_peer_.size() >= kHighWater) clamped.reply = false;
         to_server_.append(to_frame(clamped));
+        last_word_ = clamped;
+        last_word_.reply = false;
+        heard_ = written_;
+        word_at_ = monotonic_now();
         note_confirmed(clamped);
         break;
       }

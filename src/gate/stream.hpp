@@ -24,12 +24,14 @@ struct StreamEnds {
 struct StreamRules {
   std::size_t largest_row = 0;         // bytes
   std::function<bool()> revoked = {};  // is the peer's certificate by now? Asked while it streams; empty: never
+  Micros speaks = kSecond;             // how often it speaks for a peer that has much to read
 };
 
 class Stream {
  public:
   static constexpr std::size_t kHighWater = 256U << 10;  // on its way to the peer: until then the server is not read
   static constexpr std::size_t kWords = 64U << 10;       // of the peer, on their way to the server: the same
+  static constexpr std::size_t kMuch = 64U << 10;        // to read, since it said something
 
   // `from`: where the subscriber begins. `book` and `link` outlive it.
   Stream(Book& book, const GateLink& link, Lsn from, StreamEnds ends, StreamRules rules);
@@ -47,6 +49,7 @@ class Stream {
   Result<void> from_peer();
   Result<void> flush();
   Result<void> see_revoked();
+  void speak_for_peer(Micros now);
   void note_progress(Micros now);
   void note_confirmed(const StatusUpdate& update);
   Result<void> count();
@@ -61,6 +64,9 @@ class Stream {
   Pace pace_;
   Feedback feedback_;
   std::uint64_t queued_ = 0, written_ = 0;  // bytes for the peer, since it began
+  StatusUpdate last_word_{};                // of the peer
+  std::uint64_t heard_ = 0, spoken_ = 0;    // bytes written when it spoke last, and when it was spoken for
+  Micros word_at_ = 0;                      // the last of both
   Lsn highest_ = 0;                         // of all positions that were queued
   Lsn begun_ = 0;
   bool stopped_ = false;  // at the place where the link stops: the server is not read

@@ -154,6 +154,38 @@ TEST_F(StreamBetween, APeerThatReadsNothingAsksForNoAnswers) {
   EXPECT_FALSE(status_update((*take_frame(left, 100))->body)->reply);
 }
 
+// PostgreSQL's worker answers once it has applied all that has reached it, which may take longer than the server waits.
+TEST_F(StreamBetween, APeerThatIsBusyReadingIsSpokenForAndOneThatReadsNothingIsNot) {
+  stream_.emplace(*book_, *book_->link(kLink), 0,
+                  StreamEnds{Wire(gates_peer_.get()), Wire(gates_server_.get()), {}, {}},
+                  StreamRules{kLargestRow, {}, kMillisecond});
+  give(server_, transaction(100, "first"));
+  (void)heard(peer_);
+  ASSERT_EQ(flushed_after(100), 100u);
+  std::string words;
+  Lsn at = 200;
+  for (const Micros until = monotonic_now() + kPatient; words.size() < 39 && monotonic_now() < until; at += 100) {
+    give(server_, transaction(at, std::string(8'000, 'x')));
+    (void)heard(peer_);
+    words += heard(server_);
+  }
+  ASSERT_GE(words.size(), 39u);
+  std::string_view left = words;
+  const auto word = status_update((*take_frame(left, 100))->body);
+  EXPECT_EQ(word->flushed, 100u) << "its own last word, which confirms nothing more";
+  EXPECT_FALSE(word->reply);
+  // From here on it reads nothing.
+  for (std::string more; stream_->unsent().size() < Stream::kHighWater;) {
+    if (more.empty()) more = transaction(at += 100, std::string(8'000, 'x'));
+    more.erase(0, say(server_, more));
+    ASSERT_TRUE(stream_->turn(0));
+  }
+  words.clear();
+  for (const Micros until = monotonic_now() + 50 * kMillisecond; monotonic_now() < until; words += heard(server_))
+    ASSERT_TRUE(stream_->turn(kMillisecond));
+  EXPECT_LE(words.size(), 39u) << "for what it has taken until then, and no more";
+}
+
 TEST_F(StreamBetween, WhatCannotBeJudgedCutsTheLinkAndHoldsItAndNothingOfItLeaves) {
   const struct {
     std::string story, bytes, rule;
