@@ -151,6 +151,21 @@ Micros MoveActor::patience() const {
   return std::max(held_since_ + limits_.sealed - monotonic_now(), kMillisecond);
 }
 
+// What the source holds: all of it first, then what has changed since.
+Result<moves::Summary> MoveActor::look_at(const std::string& source, const std::string& what, Json question,
+                                          Micros timeout) {
+  if (theirs_) question["since"] = theirs_->look;
+  const auto answer = TRY(ask(source, what, question, timeout));
+  auto rows = TRY(moves::summary_of(TRY(member<Json>(answer, "summary"))));
+  const auto look = TRY(member<std::string>(answer, "look"));
+  if (!TRY(member<bool>(answer, "whole"))) {
+    if (!theirs_) return fail(Kind::corrupt, source + " tells what has changed, and was not asked that");
+    rows = moves::merged(theirs_->rows, rows);
+  }
+  theirs_ = Looked{look, rows};
+  return rows;
+}
+
 Result<MoveActor::Pass> MoveActor::pass(const Move& move, const SourceSummary& source_summary) {
   const auto source = TRY(calls_.owner_of(move.from));
   auto* rows = TRY(receiver(move));
@@ -200,7 +215,7 @@ Result<Move> MoveActor::copy(const Move& move) {
   CHECK_OK(check_certificate(move));
   CHECK_OK(everywhere({move}));
   const auto summary = [&](const std::string& source) -> Result<moves::Summary> {
-    return moves::summary_of(TRY(ask(source, "summary", {{"move", moves::json_of(move)}}, kLong)));
+    return look_at(source, "summary", {{"move", moves::json_of(move)}}, kLong);
   };
   // Under steady writes each pass brings what changed during the one before: no use to go on once that is all.
   for (std::int64_t before = INT64_MAX, came = 0;; before = came) {
@@ -229,8 +244,7 @@ Result<Move> MoveActor::seal(const Move& move) {
   auto applied = std::async(std::launch::async, [&] { return everywhere(question); });
   // The old owner's guard is what makes its rows final: the rest is fetched while the others' are still on their way.
   const auto compared = pass(move, [&](const std::string& source) -> Result<moves::Summary> {
-    const auto sealed = TRY(ask(source, "seal", json_of(question), patience()));
-    return moves::summary_of(TRY(member<Json>(sealed, "summary")));
+    return look_at(source, "seal", json_of(question), patience());
   });
   CHECK_OK(applied.get());
   CHECK_OK(compared);

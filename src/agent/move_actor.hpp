@@ -14,7 +14,7 @@ namespace domicile::agent {
 struct MoveLimits {
   Micros hold = 3 * kSecond;     // until every gateway holds the tenant and its writes in flight have ended
   Micros sealed = 10 * kSecond;  // from the hold on, until all is copied and compared; then it is taken back
-  std::int64_t group = 5'000;    // rows that come in one transaction
+  std::int64_t group = 100'000;  // rows that come in one answer: for each the source looks through all of the tenant's
   std::int64_t rest = 1'000;     // when a pass brings no more, the tenant is held for the rest
 };
 
@@ -44,6 +44,7 @@ class MoveActor {
   using SourceSummary = std::function<Result<moves::Summary>(const std::string& region)>;
   // Brings what differs. Nobody but this actor writes the copy, so what an earlier pass left is known.
   Result<Pass> pass(const Move& move, const SourceSummary& source_summary);
+  Result<moves::Summary> look_at(const std::string& source, const std::string& what, Json question, Micros timeout);
   Micros patience() const;
   Result<void> everywhere(PhaseQuestion question);
   Result<std::optional<Move>> find(const std::string& tenant);
@@ -62,7 +63,12 @@ class MoveActor {
   std::map<std::string, HttpClient> peers_;  // by region, each with the thread that asks there
   std::optional<postgres::TenantRows> receiver_;
   std::optional<moves::Summary> ours_;  // what the last pass left here
-  Micros held_since_ = 0;               // monotonic, by this actor's own sight
+  struct Looked {
+    std::string look;
+    moves::Summary rows;
+  };
+  std::optional<Looked> theirs_;  // what the source held at its last look
+  Micros held_since_ = 0;         // monotonic, by this actor's own sight
 };
 
 }  // namespace domicile::agent

@@ -22,10 +22,10 @@ constexpr std::size_t kMostMoves = 64;  // what authority.snap can tell a gatewa
 constexpr Micros kWriters = 2 * kSecond;
 constexpr Micros kCounting = 1500 * kMillisecond;  // whoever asks all sites what they observe waits three seconds
 
-std::string fresh_move_id() {
+std::string fresh_id() {
   std::uint64_t bits = 0;
   if (::getrandom(&bits, sizeof bits, 0) != sizeof bits) bits = static_cast<std::uint64_t>(wall_now());
-  return fmt::format("m-{:016x}", bits);
+  return fmt::format("{:016x}", bits);
 }
 
 Result<PhaseQuestion> question_of(const Json& body) {
@@ -71,7 +71,7 @@ Result<Json> MoveCalls::order(const Json& body, const std::string& who) {
     return fail(Kind::invalid_input, "the directory has no tenant '" + order.tenant + "'", "domicile tenant add",
                 "DOM-T033");
   CHECK_OK(moves::judge(*setup_.topology, tenant->residency, order));
-  Move move{order.tenant, fresh_move_id(), tenant->residency, order.to};
+  Move move{order.tenant, "m-" + fresh_id(), tenant->residency, order.to};
   move.without_personal = order.without_personal;
   move.reason = order.reason;
   move.by = who;
@@ -213,9 +213,29 @@ Result<Move> MoveCalls::known(const Json& body) const {
 }
 
 Result<Json> MoveCalls::summary(const Json& body, const std::string& peer) {
-  const auto move = TRY(known(body));
+  return look(TRY(known(body)), peer, TRY(asked(member_or<std::string>(body, "since", ""))));
+}
+
+Result<Json> MoveCalls::look(const Move& move, const std::string& peer, const std::string& since) {
+  std::shared_ptr<const postgres::TenantRows::Look> before;
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(answered_, [&](const auto& each) {
+      const auto& live = setup_.moves->get()->live;
+      return each.first != move.id && std::ranges::none_of(live, [&](const Move& m) { return m.id == each.first; });
+    });
+    const auto found = answered_.find(move.id);
+    if (found != answered_.end() && found->second.look == since) before = found->second.rows;
+  }
   auto rows = TRY(open_rows(move, setup_.store.region, peer, false));
-  return moves::json_of(TRY(rows.summary(move.from, move.tenant)));
+  const auto now =
+      std::make_shared<const postgres::TenantRows::Look>(TRY(rows.look(move.from, move.tenant, before.get())));
+  const std::string id = fresh_id();
+  const std::lock_guard lock(mutex_);
+  answered_[move.id] = {id, now};
+  return Json{{"summary", moves::json_of(before ? moves::changes(before->rows, now->rows) : now->rows)},
+              {"look", id},
+              {"whole", before == nullptr}};
 }
 
 HttpReply MoveCalls::rows(const Json& body, const std::string& peer) {
@@ -256,8 +276,7 @@ Result<Json> MoveCalls::seal(const Json& body, const std::string& peer) {
   if (!moves::sealed(move.phase)) return fail(Kind::conflict, "the tenant is not sealed");
   auto writers = TRY(open_rows(move, setup_.store.region, setup_.store.region, true));
   CHECK_OK(writers.wait_writers(kWriters));
-  auto rows = TRY(open_rows(move, setup_.store.region, peer, false));
-  return Json{{"summary", moves::json_of(TRY(rows.summary(move.from, move.tenant)))}};
+  return look(move, peer, TRY(asked(member_or<std::string>(body, "since", ""))));
 }
 
 Result<Json> MoveCalls::compare(const Json& body, const std::string& peer) {

@@ -56,9 +56,11 @@ class MoveCalls {
   // POST /v1/moves/obeyed, see PhaseQuestion. {obeyed, why}
   Result<Json> obeyed(const Json& body);
   // At the owner of the old residency, asked by `peer`, who owns the new one:
-  Result<Json> summary(const Json& body, const std::string& peer);  // POST /v1/moves/summary
-  HttpReply rows(const Json& body, const std::string& peer);        // POST /v1/moves/rows
-  // POST /v1/moves/seal: nobody writes its rows any more; their summary.
+  // POST /v1/moves/summary: {move, since}. {summary, look, whole}: with `since`, the `look` of an earlier answer, only
+  // what has changed after it, unless this agent does not remember that one.
+  Result<Json> summary(const Json& body, const std::string& peer);
+  HttpReply rows(const Json& body, const std::string& peer);  // POST /v1/moves/rows
+  // POST /v1/moves/seal: nobody writes its rows any more; their summary, as above.
   Result<Json> seal(const Json& body, const std::string& peer);
   Result<Json> compare(const Json& body, const std::string& peer);  // POST /v1/moves/compare: with the flip's digest
   Result<Json> remove(const Json& body, const std::string& peer);   // POST /v1/moves/remove
@@ -75,8 +77,16 @@ class MoveCalls {
   Result<postgres::Connection> session() const { return postgres::open_session(setup_.store, "domicile-moves"); }
   Result<moves::Move> known(const Json& body) const;
   Result<std::string> not_obeyed(const PhaseQuestion& question);
+  Result<Json> look(const moves::Move& move, const std::string& peer, const std::string& since);
 
   MovesSetup setup_;
+  // The last look that was answered of each move.
+  struct Answered {
+    std::string look;
+    std::shared_ptr<const postgres::TenantRows::Look> rows;
+  };
+  std::mutex mutex_;
+  std::map<std::string, Answered> answered_;  // by the move's id
 };
 
 Json json_of(const PhaseQuestion& question);

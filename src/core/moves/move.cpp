@@ -147,6 +147,32 @@ std::int64_t rows_of(const Summary& summary) {
   return rows;
 }
 
+Summary changes(const Summary& before, const Summary& now) {
+  Summary out;
+  for (const auto& [table, buckets] : now) {
+    const auto known = before.find(table);
+    const TableSummary empty, &earlier = known == before.end() ? empty : known->second;
+    auto& changed = out[table];
+    for (const auto& [number, bucket] : buckets) {
+      const auto same = earlier.find(number);
+      if (same == earlier.end() || same->second != bucket) changed[number] = bucket;
+    }
+    for (const auto& [number, bucket] : earlier)
+      if (!buckets.contains(number)) changed[number] = {};
+  }
+  return out;
+}
+
+Summary merged(Summary summary, const Summary& changes) {
+  for (const auto& [table, buckets] : changes)
+    for (const auto& [number, bucket] : buckets)
+      if (bucket.rows == 0)
+        summary[table].erase(number);
+      else
+        summary[table][number] = bucket;
+  return summary;
+}
+
 std::vector<Group> differences(const TableSummary& source, const TableSummary& receiver, std::int64_t rows) {
   std::set<int> numbers;
   for (const auto* side : {&source, &receiver})

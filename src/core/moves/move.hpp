@@ -72,7 +72,7 @@ Result<void> judge(const topology::Topology& topology, const std::string& from, 
 
 // What one side holds of a tenant in one table, in kBuckets parts by the row's key: how many rows, and two sums of them
 // that do not depend on their order.
-inline constexpr int kBuckets = 4096;
+inline constexpr int kBuckets = 16'384;
 struct Bucket {
   std::int64_t rows = 0, a = 0, b = 0;
   bool operator==(const Bucket&) const = default;
@@ -80,6 +80,11 @@ struct Bucket {
 using TableSummary = std::map<int, Bucket>;           // without empty ones
 using Summary = std::map<std::string, TableSummary>;  // by qualified table
 std::int64_t rows_of(const Summary& summary);
+
+// The parts that `now` has otherwise than `before`; those that are empty by now have no rows.
+Summary changes(const Summary& before, const Summary& now);
+// `summary` with its changes.
+Summary merged(Summary summary, const Summary& changes);
 
 // Parts whose rows differ, in groups of at most `rows` rows at the source (or one part that has more).
 struct Group {

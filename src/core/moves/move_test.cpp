@@ -109,8 +109,22 @@ RC_GTEST_PROP(MovesProperty, ASummaryIsReadBackAndItsDigestTellsAnyChange,
   RC_ASSERT(digest_of(other) != digest_of(summary));
 }
 
+RC_GTEST_PROP(MovesProperty, ASummaryAndItsChangesAreTheNextOne,
+              (std::map<std::uint8_t, std::uint8_t> before, std::map<std::uint8_t, std::uint8_t> now)) {
+  const auto summary = [](const auto& rows) {
+    Summary out;
+    auto& table = out["app.orders"];
+    for (const auto& [number, sum] : rows) table[number] = {1, sum, sum};
+    return out;
+  };
+  const auto changed = changes(summary(before), summary(now));
+  RC_ASSERT(merged(summary(before), changed) == summary(now));
+  RC_ASSERT(merged(summary(now), changed) == summary(now));
+  RC_ASSERT(changes(summary(now), summary(now)).at("app.orders").empty());
+}
+
 TEST_F(Moves, NoSummaryIsTakenForOne) {
-  for (const char* text : {"[]", "{\"t\":1}", "{\"t\":[[1,2,3]]}", "{\"t\":[[1,2,3,\"4\"]]}", "{\"t\":[[4096,1,1,1]]}",
+  for (const char* text : {"[]", "{\"t\":1}", "{\"t\":[[1,2,3]]}", "{\"t\":[[1,2,3,\"4\"]]}", "{\"t\":[[16384,1,1,1]]}",
                            "{\"t\":[[-1,1,1,1]]}"})
     EXPECT_FALSE(summary_of(parse_json(text, "").value())) << text;
 }

@@ -1,6 +1,7 @@
 #include "engines/postgres/moves/moves.hpp"
 
 #include <algorithm>
+#include <set>
 #include <thread>
 
 #include "engines/postgres/links/order.hpp"
@@ -16,7 +17,8 @@ using moves::Phase;
 
 namespace {
 
-constexpr int kDeletedAtOnce = 5'000;
+// Rows of one transaction: while a receiver applies a large one it answers nobody, and its link is taken for dead.
+constexpr std::int64_t kWrittenAtOnce = 5'000, kDeletedAtOnce = 5'000;
 
 // ---- the directory's row
 
@@ -108,6 +110,19 @@ Result<void> permit(const Sql& sql, const std::string& residency) {
   return {};
 }
 
+// Conditions that part a table of `rows` rows, which nobody has changed since it was filled, by its blocks.
+Result<std::vector<std::string>> slices_of(const Sql& sql, const std::string& table, std::int64_t rows) {
+  const auto size = TRY(sql.simple(
+      fmt::format("SELECT pg_catalog.pg_relation_size({}) / pg_catalog.current_setting('block_size')::bigint",
+                  sql.literal(table))));
+  const std::int64_t blocks = integer_of(size.at(0).at(0));
+  const std::int64_t step = std::max<std::int64_t>(1, blocks * kWrittenAtOnce / std::max<std::int64_t>(1, rows));
+  std::vector<std::string> out;
+  for (std::int64_t block = 0; block < blocks; block += step)
+    out.push_back(fmt::format("ctid >= '({},0)' AND ctid < '({},0)'", block, block + step));
+  return out;
+}
+
 }  // namespace
 
 Result<std::vector<Move>> read_moves(Connection& connection) {
@@ -195,6 +210,8 @@ Result<moves::TableSummary> TenantRows::sums(const MoveTable& table, const std::
   const Sql sql(connection_);
   const auto source = TRY(source_of(table));
   auto transaction = TRY(Transaction::begin(connection_, "READ ONLY"));
+  // PostgreSQL expects as many parts as rows, and would sort all of them on the disk.
+  CHECK_OK(sql.simple("SET LOCAL enable_sort = off"));
   if (!link_.empty()) CHECK_OK(sql.simple("SET LOCAL ROLE " + sql.name(link_role_)));
   const auto rows =
       TRY(sql.simple(sums_of(fmt::format("SELECT {} AS b, {} AS line FROM {} WHERE {}", bucket_text(sql, table),
@@ -215,6 +232,51 @@ Result<moves::TableSummary> TenantRows::summary(const MoveTable& table, const st
   const Sql sql(connection_);
   return sums(table, fmt::format("{} AND {} = ANY ({})", belongs(sql, table, residency, tenant),
                                  bucket_text(sql, table), array_of(buckets)));
+}
+
+// The parts of `before` that may hold other rows by now. Who deletes leaves fewer; whoever adds or changes, their own
+// transaction, which the look with that horizon has not seen.
+Result<std::vector<int>> TenantRows::touched(const MoveTable& table, const std::string& where,
+                                             const moves::TableSummary& before, std::uint64_t horizon) {
+  const Sql sql(connection_);
+  auto transaction = TRY(Transaction::begin(connection_, "READ ONLY"));
+  CHECK_OK(sql.simple("SET LOCAL enable_sort = off"));
+  const auto rows = TRY(sql.simple(
+      fmt::format("SELECT b, count(*), pg_catalog.bool_or(later) FROM (SELECT {} AS b, pg_catalog.age(xmin) <= "
+                  "pg_catalog.age('{}'::xid) AS later FROM {} WHERE {}) parts GROUP BY b",
+                  bucket_text(sql, table), horizon & 0xffff'ffff, name_of(sql, table), where)));
+  CHECK_OK(transaction.commit());
+  std::vector<int> out;
+  std::set<int> there;
+  for (const auto& row : rows) {
+    const int number = static_cast<int>(integer_of(row[0]));
+    there.insert(number);
+    const auto known = before.find(number);
+    if (row[2] != "f" || known == before.end() || known->second.rows != integer_of(row[1])) out.push_back(number);
+  }
+  for (const auto& [number, bucket] : before)
+    if (!there.contains(number)) out.push_back(number);
+  return out;
+}
+
+Result<TenantRows::Look> TenantRows::look(const std::string& residency, const std::string& tenant, const Look* before) {
+  const Sql sql(connection_);
+  const auto horizon = TRY(sql.simple("SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text"));
+  Look now{{}, std::strtoull(horizon.at(0).at(0)->c_str(), nullptr, 10)};
+  if (before == nullptr) {
+    now.rows = TRY(summary(residency, tenant));
+    return now;
+  }
+  for (const auto& table : tables_) {
+    const auto known = before->rows.find(table.qualified());
+    auto& parts = now.rows[table.qualified()];
+    if (known != before->rows.end()) parts = known->second;
+    const auto numbers = TRY(touched(table, belongs(sql, table, residency, tenant), parts, before->horizon));
+    if (numbers.empty()) continue;
+    for (const int number : numbers) parts.erase(number);
+    parts.merge(TRY(summary(table, residency, tenant, numbers)));
+  }
+  return now;
 }
 
 Result<void> TenantRows::read(const MoveTable& table, const std::string& residency, const std::string& tenant,
@@ -270,14 +332,17 @@ Result<std::int64_t> TenantRows::stage(const Move& move, const MoveTable& table,
       changes.empty() ? "DO NOTHING"
                       : fmt::format("DO UPDATE SET {} WHERE {} IS DISTINCT FROM {}", changes,
                                     row_text(sql, table.moved, "t."), row_text(sql, table.moved, "excluded."));
-  CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
-    CHECK_OK(permit(sql, move.to));
-    CHECK_OK(sql.simple(fmt::format(
-        "INSERT INTO {} AS t ({}, {}) OVERRIDING SYSTEM VALUE SELECT {}, {} FROM {} ON CONFLICT ({}, {}) {}", target,
-        sql.name(table.residency_column), list_of(sql, table.moved), sql.literal(move.to), list_of(sql, table.moved),
-        where, sql.name(table.residency_column), list_of(sql, table.key), conflict)));
-    return {};
-  }));
+  for (const auto& slice : TRY(slices_of(sql, where, count)))
+    CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
+      CHECK_OK(permit(sql, move.to));
+      CHECK_OK(
+          sql.simple(fmt::format("INSERT INTO {} AS t ({}, {}) OVERRIDING SYSTEM VALUE SELECT {}, {} FROM {} WHERE "
+                                 "{} ON CONFLICT ({}, {}) {}",
+                                 target, sql.name(table.residency_column), list_of(sql, table.moved),
+                                 sql.literal(move.to), list_of(sql, table.moved), where, slice,
+                                 sql.name(table.residency_column), list_of(sql, table.key), conflict)));
+      return {};
+    }));
   if (group.fresh)
     CHECK_OK(sql.simple("DROP TABLE " + where));
   else

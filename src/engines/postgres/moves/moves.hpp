@@ -50,6 +50,14 @@ class TenantRows {
   const std::vector<MoveTable>& tables() const { return tables_; }  // parents before the tables that reference them
 
   Result<moves::Summary> summary(const std::string& residency, const std::string& tenant);
+  // What is there now, and from when on the next look has to find only what has changed.
+  struct Look {
+    moves::Summary rows;
+    std::uint64_t horizon = 0;  // the oldest transaction that this look may not have seen, with its cycle (xid8)
+  };
+  // `before`: an earlier look at the same tenant, whose parts hold where no row has come, changed or gone since. That
+  // is told by the rows' transactions and numbers, which costs a tenth of what their sums cost; null: all of it.
+  Result<Look> look(const std::string& residency, const std::string& tenant, const Look* before);
   // Of some parts of one table.
   Result<moves::TableSummary> summary(const MoveTable& table, const std::string& residency, const std::string& tenant,
                                       const std::vector<int>& buckets);
@@ -57,15 +65,15 @@ class TenantRows {
   Result<void> read(const MoveTable& table, const std::string& residency, const std::string& tenant,
                     const std::vector<int>& buckets, const RowSink& sink);
 
-  // The receiving side, by a permit of the guard. stage() once for each group, then surplus() once.
+  // The receiving side, by a permit of the guard, some thousands of rows in a transaction. stage() once for each group,
+  // then surplus() once.
   // `conflict` (DOM-E716): a row with this key belongs to another tenant.
   Result<std::int64_t> stage(const moves::Move& move, const MoveTable& table, const moves::Group& group,
                              const std::function<Result<void>(const RowSink&)>& rows);
   // Deletes what the source has not in the parts that were staged and not fresh, children first, and ends the staging.
   Result<void> surplus(const moves::Move& move);
 
-  // Deletes all rows of (residency, tenant), some thousands in a transaction: while a receiver applies a large one it
-  // answers nobody, and its link is taken for dead. How many rows went.
+  // Deletes all rows of (residency, tenant), some thousands in a transaction. How many rows went.
   Result<std::int64_t> remove(const std::string& residency, const std::string& tenant);
   // Are there any?
   Result<bool> any(const std::string& residency, const std::string& tenant);
@@ -81,6 +89,8 @@ class TenantRows {
         link_role_(std::move(link_role)) {}
   Result<std::string> source_of(const MoveTable& table);
   Result<moves::TableSummary> sums(const MoveTable& table, const std::string& where);
+  Result<std::vector<int>> touched(const MoveTable& table, const std::string& where, const moves::TableSummary& before,
+                                   std::uint64_t horizon);
 
   Connection connection_;
   std::vector<MoveTable> tables_;
