@@ -225,6 +225,10 @@ TEST(Links, FirstRowsUnderWritesThenAPlannedSwitchThereAndBackLoseAndDoubleNothi
   marker = must(commit_marker(at_a, "us", 1, must(sequence_values(at_a, {kOrders}))));
   EXPECT_TRUE(eventually([&] { return lag_at_b(marker).us == 0; }));
   EXPECT_TRUE(eventually([&] { return writer.acknowledged() > 200; }));
+  // Whoever does not stream is not waited for below.
+  const std::string streams = "SELECT count(*) FROM pg_catalog.pg_replication_slots WHERE active AND slot_name = '";
+  for (const auto& l : {ab, ac})
+    ASSERT_TRUE(eventually([&] { return must(at_a.exec(streams + l.name + "'")).text(0, 0) == "1"; })) << l.name;
   EXPECT_EQ(
       must(at_c.exec("SELECT count(*) FROM information_schema.columns WHERE table_schema = 'app' AND column_name = "
                      "'email'"))
