@@ -418,6 +418,7 @@ void ResidencyLoop::tend_copy() {
   const auto done = [&]() -> Result<void> {
     switch (step.act) {
       case CopyAct::keep:
+      case CopyAct::own:
         return {};
       case CopyAct::stop:
         step.next.position = TRY(setup_.store->stop_inbound(inbound, record_->value.fence.has_value()));

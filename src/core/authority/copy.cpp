@@ -89,6 +89,18 @@ CopyStep from_standstill(const Copy& copy, const Record& record) {
   return resync(copy, "no proof that this copy has everything up to the fence");
 }
 
+// The region whose swap to serving was applied after it had died: the record alone knows that the last epoch is its
+// own. It has written nothing in it, as it journals before its first lease, and it stands where its target's steps left
+// it.
+std::optional<CopyStep> opened_unknown(const Copy& copy, const Record& record, const std::string& region) {
+  const auto n = record.history.size();
+  if (copy.state != Copy::State::stopped || n < 2) return {};
+  const Opened &last = record.history[n - 1], &before = record.history[n - 2];
+  if (last.owner != region || before.owner != copy.source || before.epoch != copy.epoch) return {};
+  return CopyStep{CopyAct::own, Copy{Copy::State::owner, region, last.epoch, {}},
+                  fmt::format("epoch {} was opened here, and its agent died before it knew", last.epoch)};
+}
+
 }  // namespace
 
 CopyStep next_copy_step(const Copy& copy, const Record& record, const std::string& region, const std::string& broken) {
@@ -100,6 +112,7 @@ CopyStep next_copy_step(const Copy& copy, const Record& record, const std::strin
     return step;
   }
   if (record.epoch < copy.epoch) return keep;
+  if (auto own = opened_unknown(copy, record, region)) return *std::move(own);
   // Draining as well: the region that stands still may be the target, which must reach the fence.
   const bool opened_elsewhere = record.mode != Mode::moving && record.owner != region;
   switch (copy.state) {

@@ -36,6 +36,7 @@ enum class CopyAct {
   follow,       // enable the link from `source`
   mark_resync,  // journal that this copy is no prefix of the owner's history; follow nothing
   repair,       // keep what only this copy has, make it equal to the owner's, then follow
+  own,          // journal that the last epoch was opened here: its agent died before it could
 };
 
 struct CopyStep {

@@ -62,6 +62,11 @@ const Row kRows[] = {
     {"nothing here and we are the owner", copy(State::none, "", 0), serving("c", 4, {{4, "c", {}}}), CopyAct::keep,
      State::none},
 
+    {"opened here, and not known here", copy(State::stopped, "a", 4, at(90)),
+     with_mode(serving("c", 6, {{4, "a", {}}, {5, "c", {}, at(90)}}), Mode::moving), CopyAct::own, State::owner},
+    {"opened here after somebody else did", copy(State::stopped, "a", 4, at(90)),
+     with_mode(serving("c", 7, {{4, "a", {}}, {5, "b", {}}, {6, "c", {}}}), Mode::moving), CopyAct::keep,
+     State::stopped},
     {"following goes on", copy(State::following), serving("a", 4, kFour), CopyAct::keep, State::following},
     {"following goes on while the owner drains", copy(State::following),
      with_mode(serving("a", 4, kFour), Mode::draining), CopyAct::keep, State::following},
