@@ -153,8 +153,9 @@ void Faults::end(const Fault& fault) { record(Deed::undo, fault, mend(field_, fa
 void Faults::record(Deed deed, const Fault& fault, const Result<void>& done) {
   std::string note = text_of(fault);
   if (!done) note += ": not done, " + done.error().what;
+  if (!done && deed == Deed::fault) deed = Deed::missed;
   recorder_.note(deed, "", "", {}, fault.site, 0, note);
-  talk_((deed == Deed::fault ? "" : "over: ") + note);
+  talk_((deed == Deed::undo ? "over: " : "") + note);
 }
 
 Result<void> undo_everything(const drill::Field& field) {

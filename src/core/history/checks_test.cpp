@@ -229,6 +229,7 @@ TEST(Judge, CountsWhatClientsDid) {
                                  .append(1, Type::info)
                                  .read(1)
                                  .note(Deed::fault, "", {}, "kill")
+                                 .note(Deed::missed, "", {}, "kill: not done")
                                  .at("a", 1)
                                  .note(Deed::census, "", {0})
                                  .end_of_register(1)

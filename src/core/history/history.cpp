@@ -11,10 +11,10 @@ namespace domicile::history {
 namespace {
 
 constexpr std::array<std::string_view, 4> kTypes = {"invoke", "ok", "fail", "info"};
-constexpr std::array<std::string_view, 20> kDeeds = {
-    "read",           "write",     "cas",       "append",        "list",      "transfer",  "balances",
-    "bank",           "fault",     "undo",      "owner",         "last-read", "last-list", "last-balances",
-    "last-transfers", "kept-read", "kept-list", "kept-transfer", "lost",      "census"};
+constexpr std::array<std::string_view, 21> kDeeds = {
+    "read",          "write",          "cas",       "append",    "list",          "transfer",  "balances",
+    "bank",          "fault",          "undo",      "missed",    "owner",         "last-read", "last-list",
+    "last-balances", "last-transfers", "kept-read", "kept-list", "kept-transfer", "lost",      "census"};
 
 template <std::size_t n>
 std::optional<std::size_t> find(const std::array<std::string_view, n>& names, std::string_view name) {
@@ -57,6 +57,7 @@ Shape shape_of(Type type, Deed deed) {
       return {0, true};
     case Deed::fault:
     case Deed::undo:
+    case Deed::missed:
     case Deed::owner:
       return {};
   }

@@ -31,9 +31,10 @@ enum class Deed {
   // before the clients
   bank,  // a bank of {accounts, balance} each
   // meanwhile
-  fault,  // something was done to `node`; `note` says what
-  undo,   // and undone
-  owner,  // the agent of `node` said that the region `note` serves the residency in this epoch
+  fault,   // something was done to `node`; `note` says what
+  undo,    // and undone
+  missed,  // a fault that could not be done; `note` says why
+  owner,   // the agent of `node` said that the region `note` serves the residency in this epoch
   // when all was quiet again: what the last owner has of this key, as a read of it would say
   last_read,
   last_list,
