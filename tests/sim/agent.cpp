@@ -103,15 +103,16 @@ void World::take_in(Site& s, const std::shared_ptr<Sent>& sent, bool applied, co
       const Record& opened = sent->request.ride->next;
       s.done[fmt::format("{}/{}", opened.switch_id, opened.epoch)].emplace(name_of(OpenStep::swap_serving));
       become_owner(s, opened.epoch);
+      publish(s);
     }
   }
   if (a.opened && a.lease_end && *a.lease_end < local(s) && !policy_.keep_lapsed) a.opened.reset();
   const auto it = seen.authorities.find(kResidency);
-  if (applied && a.opened && a.distrusted.empty() && it != seen.authorities.end()) {
+  if ((applied || policy_.read_extends) && a.opened && a.distrusted.empty() && it != seen.authorities.end()) {
     const Record& r = it->second.value;
     const bool lasting = r.mode == Mode::serving || (policy_.extend_drained && r.mode == Mode::draining);
     if (r.owner == s.name && r.epoch == *a.opened && lasting) {
-      const Micros base = policy_.lease_from_answer ? local(s) : sent->clock;
+      const Micros base = policy_.lease_from_answer || policy_.read_extends ? local(s) : sent->clock;
       if (lease_set(s, r.epoch, base + timing_.ttl - timing_.margin)) {
         a.lease_end = s.guard.end;
         a.cannot_open_since.reset();
@@ -178,7 +179,7 @@ void World::act(Site& s) {
 // True: something is under way, look again after it.
 bool World::act_on_copy(Site& s, const Record& r) {
   CopyStep step = next_copy_step(s.copy, r, s.name);
-  if (step.act == CopyAct::keep) return false;
+  if (step.act == CopyAct::keep || (step.act == CopyAct::own && policy_.never_learns)) return false;
   if (step.act == CopyAct::repair) return come_back(s, r, step.next);
   const bool seen_since = s.agent.asked > s.agent.stood_at || policy_.follow_stale;
   if (step.act == CopyAct::follow && s.copy.state == Copy::State::stopped && !seen_since) return false;
@@ -270,25 +271,8 @@ void World::perform(Site& s, const Decision& d) {
       return open(s);
     case Act::compare_positions:
       return compare_positions(s);
-    case Act::swap: {
-      Swap swap = *d.swap;
-      if (policy_.no_rollback && swap.next.cause == Cause::rollback) return;
-      if (policy_.compare_no_beat) swap.beat_of.clear(), swap.expected_beat.reset();
-      if (policy_.same_epoch && swap.next.cause == Cause::automatic) --swap.next.epoch;
-      s.agent.busy = true;
-      s.agent.step = "swap";
-      tempt(s, 40 * kMillisecond);
-      s.agent.most_advanced.reset();
-      tell(s.name + " swaps: " + d.why);
-      const Epoch known = s.known_epoch;
-      ask_quorum(s, {}, swap, [this, &s, known, owner = s.known_owner](std::optional<SwapOutcome> answer) {
-        s.agent.busy = false;
-        if (!answer) return;  // unknown: the next beat reads it
-        look(s, answer->view, local(s), known, owner);
-        act(s);
-      });
-      return;
-    }
+    case Act::swap:
+      return swap(s, *d.swap, "swap", d.why);
     case Act::ask:
       if (s.copy.state == Copy::State::resync && s.copy.source == s.name && disks_.one_in(4)) {
         tell(s.name + ": a person accepts: " + d.why);
@@ -298,6 +282,45 @@ void World::perform(Site& s, const Decision& d) {
     default:
       return;
   }
+}
+
+void World::swap(Site& s, Swap swap, std::string_view step, const std::string& why) {
+  if (policy_.no_rollback && swap.next.cause == Cause::rollback) return;
+  if (policy_.compare_no_beat) swap.beat_of.clear(), swap.expected_beat.reset();
+  if (policy_.same_epoch && swap.next.cause == Cause::automatic) --swap.next.epoch;
+  s.agent.busy = true;
+  s.agent.step = std::string(step);
+  tempt(s, 40 * kMillisecond);
+  s.agent.most_advanced.reset();
+  tell(s.name + " swaps: " + why);
+  read(s, std::move(swap), [this, &s] { s.agent.busy = false; });
+}
+
+// Sees what the quorum holds, perhaps after a swap, and acts on it; unknown: the next beat reads it.
+void World::read(Site& s, std::optional<Swap> swap, Fn answered) {
+  const Epoch known = s.known_epoch;
+  ask_quorum(s, {}, std::move(swap),
+             [this, &s, known, owner = s.known_owner, answered = std::move(answered)](auto answer) {
+               answered();
+               if (!answer) return;
+               look(s, answer->view, local(s), known, owner);
+               act(s);
+             });
+}
+
+// Whoever has opened tells all others to look at once.
+void World::publish(Site& s) {
+  const Micros delay = rng_.between(1, 60) * kMillisecond;
+  s.agent.busy = true;
+  s.agent.step = std::string(name_of(OpenStep::publish));
+  tempt(s, delay);
+  agent_at(s, delay, [this, &s] {
+    for (const auto& name : names_)
+      if (name != s.name)
+        send(s.name, name, s.slow, [this, &o = site(name)] { agent_at(o, 0, [this, &o] { read(o, {}, [] {}); }); });
+    s.agent.busy = false;
+    act(s);
+  });
 }
 
 void World::reopen(Site& s) {
@@ -358,8 +381,8 @@ void World::drain(Site& s) {
     }
     case DrainStep::swap_moving: {
       if (!s.copy.position) return;
-      return perform(
-          s, {Act::swap, "the fence is reached", Swap{kResidency, seen.text, planned_moving(r, *s.copy.position)}});
+      return swap(s, Swap{kResidency, seen.text, planned_moving(r, *s.copy.position)}, name_of(*step),
+                  "the fence is reached");
     }
   }
 }

@@ -46,6 +46,9 @@ struct Policy {
   bool adopted_frees_all = false;      // what a person named in an adopted record frees every region, not that one
   bool serve_the_past = false;         // an owner opens on whatever disk it comes back with
   bool follow_the_past = false;        // a copy follows an owner whose disk was put back, however far it is itself
+  bool no_margin = false;              // a lease runs until the last moment of ttl
+  bool read_extends = false;           // a lease goes on by reading that the epoch is still one's own
+  bool never_learns = false;           // who opened and died before it knew does not learn it from the record
   bool rpo_zero = false;               // see above
   bool uncover_late = false;           // commits go on without a standby before the record says so
   bool cover_early = false;            // the record names a standby before it has everything
@@ -53,10 +56,18 @@ struct Policy {
   bool release_to_nobody = false;      // who lost ownership lets those go whose commits wait
 };
 
+using Visits = std::map<std::string, int>;  // "step x fault"
+
+// What an agent can be at when a fault strikes it, by the core's own lists of steps; and those faults.
+std::vector<std::string> steps();
+inline const std::vector<std::string> kStrikes = {"crash", "pause", "cut"};
+// How often the rarest pair of both was visited; 0 where one never was.
+int least_visited(const Visits& visits);
+
 struct Outcome {
-  std::string violation;              // empty: everything held
-  std::vector<std::string> story;     // when asked for
-  std::map<std::string, int> visits;  // "step x fault" -> how often this seed hit it
+  std::string violation;           // empty: everything held
+  std::vector<std::string> story;  // when asked for
+  Visits visits;                   // how often this seed hit what
   int writes = 0, openings = 0, salvaged = 0, restores = 0, adoptions = 0;
   int disks = 0, lost = 0;  // disks that were lost or put back, and acknowledged writes that were nowhere else
   int faults = 0;

@@ -8,7 +8,13 @@ namespace domicile::sim {
 constexpr Micros kFaults = 40 * kSecond, kHealing = 90 * kSecond;
 
 World::World(std::uint64_t seed, const Policy& policy, bool tell, const Faults& without)
-    : policy_(policy), tell_(tell), rng_{seed}, glimpses_{~seed}, disks_{seed + 2}, without_(without) {
+    : policy_(policy),
+      tell_(tell),
+      rng_{seed},
+      glimpses_{~seed},
+      disks_{seed + 2},
+      hazards_{seed + 3},
+      without_(without) {
   names_ = {"a", "b", "c"};
   if (rng_.one_in(3)) names_.push_back("v");
   for (const auto& name : names_) {
@@ -19,6 +25,7 @@ World::World(std::uint64_t seed, const Policy& policy, bool tell, const Faults& 
     s.rate = 0.96 + 0.08 * static_cast<double>(rng_.between(0, 1000)) / 1000;
     s.offset = rng_.between(0, 1000) * kSecond;
   }
+  if (policy_.no_margin) timing_.margin = 0;
   if (policy_.rpo_zero) {
     rules_.rpo = 0;
     rules_.go_on = Rng{seed + 1}.one_in(2);
@@ -108,10 +115,11 @@ void World::ask_quorum(Site& s, std::optional<BeatRequest> beat, std::optional<S
   send(s.name, kQuorum, s.slow,
        [this, &s, beat = std::move(beat), swap = std::move(swap), over, done, asked = outcome_.restores,
         process = s.incarnation] {
-         if (quorum_down_ || asked != outcome_.restores)
+         if (quorum_down_ || now_ < leaderless_until_ || asked != outcome_.restores)
            return;  // the connection ended with the members that were restored
          auto answer = std::make_shared<SwapOutcome>(apply(beat, swap));
-         send(kQuorum, s.name, s.slow, [this, &s, answer, over, done, process] {
+         send(kQuorum, s.name, s.slow, [this, &s, answer, over, done, process, leader = leader_] {
+           if (leader != leader_) return;         // it was applied, and its leader is gone before it could say so
            if (s.incarnation != process) return;  // an answer ends with the process that waited for it
            agent_at(s, 0, [answer, over, done] {
              if (!*over) *over = true, done(*answer);
@@ -207,6 +215,16 @@ void World::operator_asks() {
   ask_quorum(s, {}, Swap{kResidency, it->second.text, *drain}, [](auto) {});
 }
 
+// With the most of what was written, as `domicile status` shows it.
+std::string World::best_alive() const {
+  std::string best;
+  for (const auto& [name, s] : sites_) {
+    if (s.voter || !s.alive || s.copy.state == Copy::State::none) continue;
+    if (best.empty() || s.log.size() > sites_.at(best).log.size()) best = name;
+  }
+  return best.empty() ? rules_.home : best;
+}
+
 // quorum adopt: the maximum of a majority of the sites' disks, plus one.
 void World::operator_adopts() {
   at(rng_.between(3, 9) * kSecond, [this] { operator_adopts(); });
@@ -221,8 +239,11 @@ void World::operator_adopts() {
     behind = behind || (!s.agent.distrusted.empty() && s.agent.view);
     if (s.known_epoch >= highest && !s.known_owner.empty()) highest = s.known_epoch, owner = s.known_owner;
   }
-  if (!behind || answered * 2 <= names_.size()) return;
+  // Whom an adopted record names may die before it has opened: then a person names another.
+  const bool named_dead = r != nullptr && r->mode == Mode::moving && r->cause == Cause::adopted && site(r->to).buried;
+  if ((!behind && !named_dead) || answered * 2 <= names_.size()) return;
   if (owner.empty()) owner = rules_.home;
+  if (site(owner).buried) owner = best_alive();
   const Record next = adopted_record(highest, owner, fmt::format("adopt-{}", ++switches_));
   if (quorum_down_) return;
   apply({}, Swap{kResidency, authority_ ? std::optional(authority_->text) : std::nullopt, next});
@@ -360,6 +381,7 @@ void World::heal() {
   tell("everything heals");
   faults_ = false;
   cuts_.clear();
+  leaderless_until_ = 0;
   for (auto& [name, s] : sites_) s.slow = 0, s.commits = true, s.full = false;
 }
 
@@ -377,13 +399,13 @@ void World::check_prefix(const Site& s, bool whole) {
 
 void World::check_nothing_lost() {
   std::set<std::int64_t> kept;
-  const Record* r = record();
+  const Record none, *r = record() == nullptr ? &none : record();  // none: nobody is left
   for (const auto& [name, s] : sites_) {
     kept.insert(s.salvage.begin(), s.salvage.end());
     // What follows an epoch that has ended has not been overwritten yet.
     const bool kept_aside = s.copy.state == Copy::State::resync || s.copy.state == Copy::State::stopped ||
                             s.copy.source != r->owner || s.copy.epoch != r->epoch;
-    if (name == r->owner || kept_aside || s.copy.state == Copy::State::owner)
+    if (name == r->owner || kept_aside || s.copy.state == Copy::State::owner || s.buried)
       for (const auto& entry : s.log) kept.insert(entry.id);
   }
   for (const auto id : acknowledged_)
@@ -399,6 +421,7 @@ Outcome World::run() {
     replicate(s);
   }
   at(3 * kSecond, [this] { fault(); });
+  at(4 * kSecond, [this] { hazard(); });
   if (disks_fail()) {
     at(2 * kSecond, [this] { snapshots(); });
     at(5 * kSecond, [this] { disk_fault(); });
@@ -415,7 +438,7 @@ Outcome World::run() {
     const Record* r = record();
     const bool served =
         r != nullptr && r->mode == Mode::serving && accepts(site(r->owner)) && site(r->owner).guard.epoch == r->epoch;
-    if (!served || faults_)
+    if ((!served && !nobody_is_left()) || faults_)
       served_since_ = now_;
     else if (now_ - served_since_ > calm)
       break;

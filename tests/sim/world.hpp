@@ -98,6 +98,7 @@ struct Site {
   // its agent
   Agent agent;
   bool alive = true, paused = false, frozen = false;  // frozen: the database stands still as well
+  bool buried = false;                                // dead for good, with all that its disks hold
   int incarnation = 0;
   std::optional<View> replica;                  // what its member of the quorum holds, perhaps old
   std::vector<std::function<void()>> deferred;  // what came while it was paused
@@ -112,6 +113,7 @@ class World {
 
  private:
   using Fn = std::function<void()>;
+  using Cuts = std::set<std::pair<std::string, std::string>>;  // from, to
   using Answered = std::function<void(std::optional<SwapOutcome>)>;
 
   // time and network
@@ -143,6 +145,9 @@ class World {
   Local local_of(const Site& site, const Record* record);
   void perform(Site& site, const Decision& decision);
   void reopen(Site& site);
+  void swap(Site& site, Swap swap, std::string_view step, const std::string& why);
+  void read(Site& site, std::optional<Swap> swap, Fn answered);
+  void publish(Site& site);
   void drain(Site& site);
   void open(Site& site);
   void compare_positions(Site& site);
@@ -166,6 +171,7 @@ class World {
   void replicate(Site& site);
   void operator_asks();
   void operator_adopts();
+  std::string best_alive() const;
   void fault();
   void strike(Site& site, int kind, Micros duration);
   void tempt(Site& site, Micros delay);
@@ -179,6 +185,12 @@ class World {
   void restore(const Backup& backup);
   void stop_unreachable_agents();
   void heal();
+  // the quorum without a leader, sites that come and go, and one that is gone for good: hazards.cpp
+  void hazard();
+  void bury(Site& site);
+  void flap(const Cuts& cuts, Micros up, Micros until);
+  void lose_leader(Micros duration);
+  bool nobody_is_left() const;
   // disks and wall clocks: disks.cpp
   struct Image {
     std::vector<Entry> log;
@@ -211,7 +223,7 @@ class World {
   };
   Policy policy_;
   bool tell_;
-  Rng rng_, glimpses_, disks_;
+  Rng rng_, glimpses_, disks_, hazards_;
   Faults without_;
   Outcome outcome_;
   Timing timing_;
@@ -225,7 +237,9 @@ class World {
   std::map<std::string, Stored<Beat>> beats_;
   std::vector<Backup> backups_;
   bool quorum_down_ = false;
-  std::set<std::pair<std::string, std::string>> cuts_;
+  Micros leaderless_until_ = 0;
+  int leader_ = 0;  // answers of an earlier one may be lost
+  Cuts cuts_;
   bool faults_ = true;
   Micros served_since_ = 0;
   // what the checks remember
