@@ -31,7 +31,7 @@ TEST_F(Campaign, HoldsUnderFaultsAndItsHistoryIsJudgedTheSameAgain) {
   // ./test long goes on for longer, with other faults each time.
   const bool at_length = std::getenv("DOMICILE_LONG") != nullptr;
   const std::string seed = at_length ? std::to_string(::time(nullptr)) : "6";
-  const auto ran = domicile({"campaign", "--minutes", at_length ? "10" : "0.4", "--seed", seed, "--base", base_,
+  const auto ran = domicile({"campaign", "--minutes", at_length ? "10" : "1", "--seed", seed, "--base", base_,
                              "--history", history_, "--json"});
   ASSERT_EQ(ran.exit_code, 0) << "seed " << seed << "\n" << ran.out << ran.err;
   const auto verdict = parse_json(ran.out, "the verdict");
