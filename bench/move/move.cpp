@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 
 #include "../own_lab.hpp"
 #include "base/clock.hpp"
@@ -144,6 +145,7 @@ Result<int> measure() {
 }  // namespace
 
 int main() {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a line a move, also into a file
   const auto code = measure();
   if (code) return *code;
   fmt::print(stderr, "{}\n", render(code.error()));
