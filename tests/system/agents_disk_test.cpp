@@ -32,7 +32,7 @@ void tell_marker(Regions& regions, const std::string& region) {
 class AgentsPast : public testing::Test {
  protected:
   static std::string topology() {
-    std::string out = kOneStandby;
+    std::string out = one_standby();
     const std::string us = "us: {home: us-east-1, ", times = "ttl: 4s, beat: 500ms, margin: 300ms, patience: 4s";
     out.insert(out.find(us) + us.size(), "failover: approve, ");
     return out.replace(out.find(times), times.size(), "ttl: 8s, beat: 500ms, margin: 300ms, patience: 8s");
@@ -119,7 +119,7 @@ class AgentsOldDisk : public testing::Test {
     EXPECT_TRUE(eventually([&] { return orders(regions, kUs) == before; })) << orders(regions, kUs);
   }
 
-  Regions regions{RegionsOptions{.topology = kOneStandby, .drift_period = "500ms"}};
+  Regions regions{RegionsOptions{.topology = one_standby(), .drift_period = "500ms"}};
 };
 
 TEST_F(AgentsOldDisk, WithoutSlotsWhatDiffersIsAConflictAndNothingIsTakenForRemoved) {
@@ -149,7 +149,7 @@ TEST_F(AgentsOldDisk, WithNothingLeftItIsMadeAnewAndSaysWhatIsLost) {
 
 // Its database is whole; only what its agent remembered is gone.
 TEST(AgentsForgotten, AReceiverWithoutItsStateFolderIsRepairedAndFollows) {
-  Regions regions({.topology = kOneStandby, .drift_period = "500ms"});
+  Regions regions({.topology = one_standby(), .drift_period = "500ms"});
   ASSERT_EQ(regions.write(kUs, "us"), "");
   regions.kill_agent(kWest);
   fs::remove_all(regions.state_folder(kWest));

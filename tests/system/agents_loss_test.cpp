@@ -16,7 +16,7 @@ constexpr Micros kPatience = 4 * kSecond;
 // `us` asks a person before it is taken over. Who was paused until after its expiry has not lost its patience yet, and
 // goes on at its epoch.
 std::string asking() {
-  std::string topology = kOneStandby;
+  std::string topology = one_standby();
   topology.replace(topology.find("patience: 4s"), std::string("patience: 4s").size(), "patience: 20s");
   const std::string us = "us: {home: us-east-1,    standby: [eu-central-1], holds: {US: full, EU: full}, ";
   topology.insert(topology.find(us) + us.size(), "failover: approve, ");
@@ -72,7 +72,7 @@ void replicated(Regions& regions, const std::string& residency, const std::strin
 }
 
 TEST(AgentsTakeover, ARegionIsKilledAndWhoTakesOverIsKilledAfterEveryStep) {
-  Regions regions({.topology = kOneStandby});
+  Regions regions({.topology = one_standby()});
   lead(regions, kUs);
   for (int i = 0; i < 5; ++i) ASSERT_EQ(regions.write(kUs, "us"), "");
   replicated(regions, "us", kEu);
@@ -129,7 +129,7 @@ TEST(AgentsTakeover, ARegionIsKilledAndWhoTakesOverIsKilledAfterEveryStep) {
 // Both residencies may be swapped to serving in one beat, and who is killed then has nothing left to publish: so one of
 // them waits before it while the other one goes on.
 TEST(AgentsTakeoverPublish, WhoTakesOverIsKilledAtAndAfterPublish) {
-  Regions regions({.topology = kOneStandby});
+  Regions regions({.topology = one_standby()});
   for (int i = 0; i < 5; ++i) ASSERT_EQ(regions.write(kUs, "us"), "");
   replicated(regions, "us", kEu);
   const std::string before_serving = "open.swap_serving@";
@@ -255,7 +255,7 @@ TEST(AgentsGreyFailure, ADeadDatabaseBehindALivingAgentIsLeftAndNoIncompleteCopy
 // The process that starts has committed nothing. It goes on naming the markers of the one before it, so that a standby
 // knows how far it is and need not ask.
 TEST(AgentsRestart, AnAgentThatRestartsBesideADeadDatabaseLeadsToASwitchByItself) {
-  Regions regions({.topology = kOneStandby});
+  Regions regions({.topology = one_standby()});
   for (int i = 0; i < 3; ++i) ASSERT_EQ(regions.write(kUs, "us"), "");
   replicated(regions, "us", kEu);
   ASSERT_TRUE(beats_on(regions, kUs, 2));

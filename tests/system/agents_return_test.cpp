@@ -37,7 +37,7 @@ std::string held_of_ended_epochs(Regions& regions, const std::string& region) {
 // and 2 have another name, 3 and 4 are gone, 13 came and went; and the new owner changes 2, deletes 4 and writes 21.
 class Diverged {
  public:
-  explicit Diverged(const std::string& topology = kOneStandby)
+  explicit Diverged(const std::string& topology = one_standby())
       : Diverged(RegionsOptions{.topology = topology, .drift_period = "500ms"}) {}
   // `alone`: eu-west-1 might take over as well, and its database hangs meanwhile.
   explicit Diverged(RegionsOptions options, bool alone = false) : regions(std::move(options)) {
@@ -237,7 +237,7 @@ TEST(AgentsReturnLost, WithoutItsSlotsWhatDiffersIsKeptAndTheCopyComesBack) {
 
 // The third region got further than the one that took over, and the home never comes back.
 TEST(AgentsReturnLost, AReceiverThatIsAheadKeepsWhatOnlyItHas) {
-  Regions regions({.topology = kOneStandby, .drift_period = "500ms"});
+  Regions regions({.topology = one_standby(), .drift_period = "500ms"});
   while (regions.next_row() < 1'000) {
   }
   for (int i = 1; i <= 3; ++i) ASSERT_EQ(regions.write(kUs, "us", i), "");
@@ -274,7 +274,7 @@ TEST(AgentsReturnLost, AReceiverThatIsAheadKeepsWhatOnlyItHas) {
 // What the topology lets happen without a person, and no more: inserts that are missing come back by themselves, and
 // the residency goes home when a person has decided about the rest.
 TEST(AgentsReturnHome, GoesHomeByItselfOnceNobodyHasToDecideAnything) {
-  std::string topology = kOneStandby;
+  std::string topology = one_standby();
   const std::string us = "us: {home: us-east-1, ";
   topology.insert(topology.find(us) + us.size(), "failback: automatic, quiet: 3s, reapply: inserts, ");
   Diverged diverged(topology);
@@ -331,7 +331,7 @@ TEST(AgentsReturnOdd, WithAClockThatIsAnHourOffItComesBackAsEver) {
   for (const Micros by : {-3600 * kSecond, 3600 * kSecond}) {
     SCOPED_TRACE(by);
     shift.number(0);
-    Diverged world(RegionsOptions{.topology = kOneStandby,
+    Diverged world(RegionsOptions{.topology = one_standby(),
                                   .databases = {{kUs, database}},
                                   .agent_env = {{kUs, database.environment}},
                                   .drift_period = "500ms"});
@@ -347,7 +347,7 @@ TEST(AgentsReturnOdd, WithAClockThatIsAnHourOffItComesBackAsEver) {
 }
 
 TEST(AgentsReturnOdd, WhileTheSurvivorSwitchesItTouchesNothingAndThenFollowsTheNewOne) {
-  std::string topology = kOneStandby;
+  std::string topology = one_standby();
   const std::string us = "us: {home: us-east-1,    standby: [eu-central-1";
   topology.insert(topology.find(us) + us.size(), ", eu-west-1");
   const std::string patience = "patience: 4s";  // longer than a region takes to start

@@ -31,7 +31,7 @@ inline const std::string kUs = "us-east-1", kEu = "eu-central-1", kWest = "eu-we
 // eu-central-1; standbys of all of them are the two others as far as the law lets them.
 extern const char* const kShortTimes;
 // The same, where only eu-central-1 may take what is at home in us-east-1, and eu-west-1 receives it.
-extern const char* const kOneStandby;
+std::string one_standby();
 
 // ttl + margin of kShortTimes: from the owner's last beat until another region may take its residencies.
 inline constexpr Micros kExpiry = 4'300 * kMillisecond;

@@ -56,7 +56,7 @@ class TenantRows {
     std::uint64_t horizon = 0;  // the oldest transaction that this look may not have seen, with its cycle (xid8)
   };
   // `before`: an earlier look at the same tenant, whose parts hold where no row has come, changed or gone since. That
-  // is told by the rows' transactions and numbers, which costs a tenth of what their sums cost; null: all of it.
+  // is told by the rows' transactions and numbers, which spares their sums; null: all of it.
   Result<Look> look(const std::string& residency, const std::string& tenant, const Look* before);
   // Of some parts of one table.
   Result<moves::TableSummary> summary(const MoveTable& table, const std::string& residency, const std::string& tenant,
