@@ -81,7 +81,13 @@ Result<void> StandbyLoop::pass() {
   watch(look);
   if (look.waiting > 0) CHECK_OK(setup_.standbys->end_blockers());
   const Plans plans = this->plans();
-  if (!look.refuses.empty()) {
+  // Once: where the command line or a role says otherwise that is the operator's word.
+  const bool others = look.refuses.empty() && look.others_wait && !others_asked_;
+  if (others) {
+    CHECK_OK(setup_.standbys->others_do_not_wait());
+    others_asked_ = true;
+  }
+  if (!look.refuses.empty() || others) {
     publish(plans, look);
     return {};
   }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <future>
+
 #include "engines/postgres/links/copy.hpp"
 #include "engines/postgres/links/health.hpp"
 #include "engines/postgres/links/marker.hpp"
@@ -58,6 +60,10 @@ const LinkSpec kThere{"us",
                       {{"app", "orders", "residency", {"residency", "tenant_id", "id", "customer_email"}}}};
 const LinkSpec kBack{"us", "eu-central-1", "us-east-1", "domicile_us_eu_central_1_us_east_1", kThere.tables};
 
+constexpr const char* kPulse =
+    "INSERT INTO domicile.pulse (\"only\", at) VALUES (true, now()) ON CONFLICT (\"only\") DO UPDATE SET at = "
+    "excluded.at";
+
 class AgentRights : public testing::TestWithParam<GuardForm> {
  protected:
   void SetUp() override {
@@ -101,9 +107,7 @@ TEST_P(AgentRights, CarryALinkFromItsFirstRowsToASwitchAndBack) {
   lease(at_a, "us", 1);
   const std::vector<tenants::Entry> tenants{{"acme", "us", {"acme.example.com"}, 1}};
   ASSERT_OK(import_tenants(at_a, tenants, {}, "here"));
-  ASSERT_OK(at_a.exec(
-      "INSERT INTO domicile.pulse (\"only\", at) VALUES (true, now()) ON CONFLICT (\"only\") DO UPDATE SET at = "
-      "excluded.at"));
+  ASSERT_OK(at_a.exec(kPulse));
   ASSERT_OK(
       shop.exec("INSERT INTO app.orders (residency, tenant_id) SELECT 'us', 'acme' FROM generate_series(1, 100)"));
   const auto sequences = sequence_values(at_a, kThere.tables);
@@ -269,15 +273,36 @@ TEST_P(AgentRights, SufficeToMakeCommitsWaitWhateverOthersHoldLocked) {
   const auto standbys = make_standbys(settings);
   auto holder = a_.open("postgres", "domicile_agent");
   ASSERT_OK(holder.exec("BEGIN"));
-  ASSERT_OK(
-      holder.exec("INSERT INTO domicile.pulse (\"only\", at) VALUES (true, now()) ON CONFLICT (\"only\") DO "
-                  "UPDATE SET at = EXCLUDED.at"));
+  ASSERT_OK(holder.exec(kPulse));
   const std::vector<std::string> links{"domicile_us_us_east_1_eu_central_1"};
+  EXPECT_TRUE(standbys->look().value().others_wait);
+  ASSERT_OK(standbys->others_do_not_wait());
+  EXPECT_TRUE(eventually([&] { return !standbys->look().value().others_wait; }));
   ASSERT_OK(standbys->wait_for(links));
   EXPECT_EQ(standbys->look().value().names, links);
   ASSERT_OK(standbys->wait_for({}));
   EXPECT_EQ(standbys->look().value().names, std::vector<std::string>{});
   ASSERT_OK(holder.exec("ROLLBACK"));
+}
+
+// A switch opens slots while its first list comes to be, of a standby that may be lost: a statement that began before
+// knows the settings from before.
+TEST_P(AgentRights, AnAgentsCommitOnItsWayDoesNotWaitForTheFirstList) {
+  StoreSettings settings{"us-east-1", agent(a_), {}, std::make_shared<const topology::Topology>(topology_)};
+  auto holder = a_.open("postgres"), watcher = a_.open("postgres");
+  ASSERT_OK(holder.exec("BEGIN"));
+  ASSERT_OK(holder.exec(kPulse));
+  auto session = open_session(settings, "domicile-test");
+  ASSERT_OK(session);
+  auto write = std::async(std::launch::async, [&] { return session->exec(kPulse, monotonic_now() + 30 * kSecond); });
+  ASSERT_TRUE(eventually([&] { return watcher.exec("SELECT FROM pg_locks WHERE NOT granted").value().size() == 1; }));
+  const auto standbys = make_standbys(settings);
+  ASSERT_OK(standbys->others_do_not_wait());
+  ASSERT_OK(standbys->wait_for({"domicile_us_us_east_1_eu_central_1"}));
+  ASSERT_OK(holder.exec("COMMIT"));
+  EXPECT_TRUE(eventually([&] { return write.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }));
+  ASSERT_OK(standbys->wait_for({}));
+  ASSERT_OK(write.get());
 }
 
 TEST_P(AgentRights, SufficeToProveACopyAgainstItsSource) {

@@ -41,14 +41,14 @@ class Server {
     // The server's user may not read the build's folder.
     fs::copy_file(DOMICILE_GUARD_LIBRARY, library());
     const auto log = this->log().string();
-    auto started = Process::start({{kBin + "postgres", "-D", data, "-k", dir_.path().string(), "-c",
-                                    "listen_addresses=", "-c", "wal_level=logical", "-c", "max_replication_slots=40",
-                                    "-c", "synchronous_commit=on", "-c", "shared_preload_libraries=" + library()},
-                                   {},
-                                   "/",
-                                   log,
-                                   "",
-                                   as_user()});
+    auto started = Process::start(
+        {{kBin + "postgres", "-D", data, "-k", dir_.path().string(), "-c", "listen_addresses=", "-c",
+          "wal_level=logical", "-c", "max_replication_slots=40", "-c", "shared_preload_libraries=" + library()},
+         {},
+         "/",
+         log,
+         "",
+         as_user()});
     EXPECT_TRUE(started);
     process_.emplace(*std::move(started));
     for (const Micros end = monotonic_now() + 20 * kSecond; monotonic_now() < end;)

@@ -24,6 +24,7 @@ struct StandbysLook {
   std::map<std::string, StandbySender> senders;  // by link, those that are connected
   std::set<std::string> residencies;             // whose commits wait
   std::int64_t waiting = 0;                      // commits that wait just now
+  bool others_wait = false;                      // commits of everybody else would wait for the list too
   std::uint64_t written = 0;                     // everything committed before this look lies below
   std::string moment;                            // the store's clock
 };
@@ -32,6 +33,9 @@ class Standbys {
  public:
   virtual ~Standbys() = default;
   virtual Result<StandbysLook> look() = 0;
+  // From the next transaction of each session on. Long before there is a list: a commit that is on its way while both
+  // come to be would wait for the list by what it knew before.
+  virtual Result<void> others_do_not_wait() = 0;
   // Commits wait for exactly these links from now on. Where one is added it is proven when this returns: every part of
   // the store obeys. On an error the list is as it was, as far as that could be done.
   virtual Result<void> wait_for(const std::vector<std::string>& links) = 0;

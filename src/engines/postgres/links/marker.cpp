@@ -39,17 +39,12 @@ Result<SequenceValues> sequence_values(const Sql& sql, const std::vector<MappedT
 Result<Marker> commit_marker(const Sql& sql, const std::string& residency, Epoch epoch,
                              const SequenceValues& sequences) {
   const std::int64_t clock = wall_now();
-  CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
-    // Durable here; never held up by a synchronous standby, or its loss would look like a dead database.
-    CHECK_OK(sql.simple("SET LOCAL synchronous_commit = local"));
-    CHECK_OK(
-        sql.query("INSERT INTO domicile.marker AS m (residency, clock_us, epoch, lsn, sequences) "
-                  "VALUES ($1, $2::bigint, $3::bigint, pg_catalog.pg_current_wal_insert_lsn(), $4::jsonb) "
-                  "ON CONFLICT (residency) DO UPDATE SET clock_us = excluded.clock_us, epoch = excluded.epoch, "
-                  "lsn = excluded.lsn, sequences = excluded.sequences",
-                  {residency, std::to_string(clock), std::to_string(epoch), dump(Json(sequences))}));
-    return {};
-  }));
+  CHECK_OK(
+      sql.query("INSERT INTO domicile.marker AS m (residency, clock_us, epoch, lsn, sequences) "
+                "VALUES ($1, $2::bigint, $3::bigint, pg_catalog.pg_current_wal_insert_lsn(), $4::jsonb) "
+                "ON CONFLICT (residency) DO UPDATE SET clock_us = excluded.clock_us, epoch = excluded.epoch, "
+                "lsn = excluded.lsn, sequences = excluded.sequences",
+                {residency, std::to_string(clock), std::to_string(epoch), dump(Json(sequences))}));
   const auto lsn = TRY(sql.value("SELECT pg_catalog.pg_current_wal_flush_lsn()::text"));
   return Marker{clock, authority::lsn_of(lsn).value_or(0), epoch};
 }

@@ -31,11 +31,7 @@ Result<Position> identify(const std::string& conninfo, Micros timeout) {
 
 Result<Position> own_position(const Sql& sql) {
   // A commit of ours flushes the log past everything that other sessions committed without waiting for the disk.
-  CHECK_OK(in_transaction(sql, [&]() -> Result<void> {
-    CHECK_OK(sql.simple("SET LOCAL synchronous_commit = local"));
-    CHECK_OK(sql.query("SELECT pg_catalog.pg_logical_emit_message(true, 'domicile', '')"));
-    return {};
-  }));
+  CHECK_OK(sql.query("SELECT pg_catalog.pg_logical_emit_message(true, 'domicile', '')"));
   auto position = TRY(identity_of(sql));
   position.lsn = authority::lsn_of(TRY(sql.value("SELECT pg_catalog.pg_current_wal_flush_lsn()::text"))).value_or(0);
   return position;

@@ -26,7 +26,8 @@ class PostgresStandbys final : public replication::Standbys {
     const auto now = TRY(connection_->exec(
         "SELECT pg_catalog.current_setting('synchronous_standby_names'), pg_catalog.clock_timestamp(), "
         "pg_catalog.pg_current_wal_insert_lsn(), domicile.standby_waiting(), "
-        "pg_catalog.has_parameter_privilege('synchronous_standby_names', 'ALTER SYSTEM')"));
+        "pg_catalog.has_parameter_privilege('synchronous_standby_names', 'ALTER SYSTEM'), "
+        "(SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'synchronous_commit')"));
     const auto links = links_in(now.at(0, 0));
     if (!links)
       out.refuses = "synchronous_standby_names is somebody else's";
@@ -36,12 +37,21 @@ class PostgresStandbys final : public replication::Standbys {
     out.moment = now.text(0, 1);
     out.written = authority::lsn_of(now.at(0, 2)).value_or(0);
     out.waiting = now.integer_or(0, 3, 0);
+    out.others_wait = now.at(0, 5) != "off" && now.at(0, 5) != "local";  // who has switched it off keeps that
     const auto residencies = TRY(connection_->exec("SELECT residency FROM domicile.lease_waiting() AS residency"));
     for (int row = 0; row < residencies.size(); ++row) out.residencies.insert(residencies.text(row, 0));
     const auto senders = TRY(connection_->exec("SELECT link, streaming, confirmed FROM domicile.standby_senders()"));
     for (int row = 0; row < senders.size(); ++row)
       out.senders[senders.text(row, 0)] = {senders.truth(row, 1), authority::lsn_of(senders.at(row, 2)).value_or(0)};
     return out;
+  }
+
+  // For what asks for no more than a durable commit, `local` is `on` without a list.
+  Result<void> others_do_not_wait() override {
+    CHECK_OK(connect());
+    CHECK_OK(connection_->exec("ALTER SYSTEM SET synchronous_commit = 'local'"));
+    CHECK_OK(connection_->exec("SELECT domicile.standby_reload()"));
+    return {};
   }
 
   // Three things obey the list, each when it reads it: senders, which let commits go; the process that tells sessions
@@ -53,7 +63,6 @@ class PostgresStandbys final : public replication::Standbys {
     if (!before) return fail(Kind::refused, "synchronous_standby_names is somebody else's", "ALTER SYSTEM RESET it");
     if (links.empty()) return put(links);
     const auto done = [&]() -> Result<void> {
-      CHECK_OK(others_do_not_wait());
       std::vector<std::string> probed{kProbe};
       probed.insert(probed.end(), links.begin(), links.end());
       CHECK_OK(put(probed));
@@ -141,16 +150,6 @@ class PostgresStandbys final : public replication::Standbys {
       if (!connection_->alive()) return tl::unexpected<Error>(committed.error());
       return committed.error().kind == Kind::unknown_outcome;
     });
-  }
-
-  // For what asks for no more than a durable commit, `local` is `on` without a list. Who has switched it off keeps
-  // that.
-  Result<void> others_do_not_wait() {
-    const auto now =
-        TRY(connection_->exec("SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'synchronous_commit'"));
-    if (now.at(0, 0) == "off" || now.at(0, 0) == "local") return {};
-    CHECK_OK(connection_->exec("ALTER SYSTEM SET synchronous_commit = 'local'"));
-    return {};
   }
 
   StoreSettings settings_;

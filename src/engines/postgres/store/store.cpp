@@ -379,7 +379,11 @@ Result<Connection> open_session(const StoreSettings& settings, const char* appli
   options.connect_timeout = settings.deadline;
   options.statement_timeout = settings.deadline * 4;
   options.application_name = application_name;
-  return Connection::open(settings.database, options);
+  auto connection = TRY(Connection::open(settings.database, options));
+  // Durable here. What an agent writes never waits for a standby: the loss of one would look like the loss of this
+  // database, and a switch that is to end the wait would stand behind it. Guarded rows wait all the same, by the guard.
+  CHECK_OK(connection.exec("SET synchronous_commit = local"));
+  return connection;
 }
 
 }  // namespace domicile::postgres
