@@ -81,14 +81,14 @@ Result<void> StandbyLoop::pass() {
   watch(look);
   if (look.waiting > 0) CHECK_OK(setup_.standbys->end_blockers());
   const Plans plans = this->plans();
-  // Once: where the command line or a role says otherwise that is the operator's word.
-  const bool others = look.refuses.empty() && look.others_wait && !others_asked_;
-  if (others) {
+  if (!look.refuses.empty()) {
+    publish(plans, look);
+    return {};
+  }
+  if (look.others_wait && !others_asked_) {
+    publish(plans, look);
     CHECK_OK(setup_.standbys->others_do_not_wait());
     others_asked_ = true;
-  }
-  if (!look.refuses.empty() || others) {
-    publish(plans, look);
     return {};
   }
   const auto done = [&]() -> Result<void> {

@@ -63,7 +63,7 @@ class StandbyLoop {
   StandbysSeen last_;
   std::map<std::string, Progress> progress_;  // by link
   std::vector<std::string> obeyed_;           // the list of which this process knows that all obey it
-  bool others_asked_ = false;
+  bool others_asked_ = false;                 // once a process: what still waits then does so by the operator's word
   struct Since {
     std::string moment;                    // of the store's clock, behind the last change
     std::optional<std::uint64_t> written;  // once nothing older can commit: what had been written by then

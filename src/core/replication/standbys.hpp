@@ -33,8 +33,8 @@ class Standbys {
  public:
   virtual ~Standbys() = default;
   virtual Result<StandbysLook> look() = 0;
-  // From the next transaction of each session on. Long before there is a list: a commit that is on its way while both
-  // come to be would wait for the list by what it knew before.
+  // From each session's next statement on, unless the operator's settings say otherwise: `others_wait` tells. Comes
+  // long before the first wait_for(): a statement on its way while both come to be waits by what it knew before.
   virtual Result<void> others_do_not_wait() = 0;
   // Commits wait for exactly these links from now on. Where one is added it is proven when this returns: every part of
   // the store obeys. On an error the list is as it was, as far as that could be done.

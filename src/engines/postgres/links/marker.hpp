@@ -13,7 +13,8 @@ using SequenceValues = std::map<std::string, std::int64_t>;  // by schema.name: 
 Result<SequenceValues> sequence_values(const Sql& sql, const std::vector<MappedTable>& tables);
 
 // Commits one marker of an owned residency, sequences included, and returns it once it is on the disk. `lsn` lies
-// behind the marker's own commit. Every ~200 ms; the owner's beat names the last one.
+// behind the marker's own commit. Every ~200 ms; the owner's beat names the last one. In an agent's session
+// (open_session), whose commits wait for no standby: the loss of one would look like a dead database.
 Result<Marker> commit_marker(const Sql& sql, const std::string& residency, Epoch epoch,
                              const SequenceValues& sequences);
 
