@@ -347,11 +347,13 @@ void ResidencyLoop::swap(const authority::Swap& swap, const std::string& why) {
   }
   const std::string text = authority::to_text(swap.next);
   const bool same = record_ && record_->value.epoch == swap.next.epoch && record_->value.mode == swap.next.mode;
+  const bool uncovers = swap.next.cause == authority::Cause::takeback && !covered_until_open(swap.next).empty();
   take({swap.next, text});
   setup_.peers->tell(setup_.rules.residency, text);
+  if (same || uncovers)
+    setup_.events->add(same ? "standby.covered" : "standby.uncovered", why, setup_.rules.residency, swap.next.epoch,
+                       swap.next.switch_id);
   if (same) {  // who has everything, and nothing else
-    setup_.events->add(covered_by(swap.next).empty() ? "standby.uncovered" : "standby.covered", why,
-                       setup_.rules.residency, swap.next.epoch, swap.next.switch_id);
     setup_.bell->ring();
     return;
   }

@@ -35,7 +35,8 @@ bool StandbyLoop::concerned() const {
   for (const auto& [name, rules] : setup_.rules) {
     if (rules.rpo == 0) return true;
     const auto seen = setup_.residencies.at(name)->get();
-    if (seen->record && seen->record->value.owner == setup_.region && !covered_by(seen->record->value).empty())
+    if (seen->record && seen->record->value.owner == setup_.region &&
+        !authority::named_standby(seen->record->value).empty())
       return true;
   }
   return false;
@@ -132,7 +133,7 @@ StandbyLoop::Plans StandbyLoop::plans() const {
     others.push_back(rules.home);
     for (const auto& region : others)
       if (region != setup_.region && confirms(name, region, kLive)) question.live.insert(region);
-    if (record) plan.named = covered_by(*record);
+    if (record) plan.named = authority::named_standby(*record);
     question.covering_gone = !plan.named.empty() && gone(name, plan.named);
     plan.plan = authority::plan_standby(question);
     out[name] = std::move(plan);

@@ -288,6 +288,10 @@ void World::swap(Site& s, Swap swap, std::string_view step, const std::string& w
   if (policy_.no_rollback && swap.next.cause == Cause::rollback) return;
   if (policy_.compare_no_beat) swap.beat_of.clear(), swap.expected_beat.reset();
   if (policy_.same_epoch && swap.next.cause == Cause::automatic) --swap.next.epoch;
+  if (policy_.uncover_in_epoch && swap.next.cause == Cause::takeback && !covered_until_open(swap.next).empty()) {
+    swap.next = s.agent.view->authorities.at(kResidency).value;
+    swap.next.covered.reset();
+  }
   s.agent.busy = true;
   s.agent.step = std::string(step);
   tempt(s, 40 * kMillisecond);

@@ -51,6 +51,8 @@ struct Policy {
   bool never_learns = false;           // who opened and died before it knew does not learn it from the record
   bool rpo_zero = false;               // see above
   bool uncover_late = false;           // commits go on without a standby before the record says so
+  bool uncover_unopened = false;       // commits go on before the epoch that takes the word back is open
+  bool uncover_in_epoch = false;       // the record takes its word about a standby back without a new epoch
   bool cover_early = false;            // the record names a standby before it has everything
   bool take_uncovered = false;         // a takeover does not look at whom the record names
   bool release_to_nobody = false;      // who lost ownership lets those go whose commits wait

@@ -45,7 +45,7 @@ Cover World::cover_of(const Site& s) const {
   const auto& a = s.agent;
   const auto it = a.view ? a.view->authorities.find(kResidency) : decltype(a.view->authorities.end()){};
   if (!policy_.rpo_zero || !a.view || it == a.view->authorities.end()) return cover;
-  const std::string named = covered_by(it->second.value);
+  const std::string named = named_standby(it->second.value);
   const auto last = [&](const std::string& name) {
     const auto found = s.confirmed.find(name);
     return found == s.confirmed.end() ? std::numeric_limits<Micros>::min() : found->second.second;
@@ -66,6 +66,7 @@ void World::tend_standby(Site& s) {
   const auto it = a.view->authorities.find(kResidency);
   std::optional<Record> seen;
   if (it != a.view->authorities.end()) seen = it->second.value;
+  if (policy_.uncover_unopened && seen && !covered_until_open(*seen).empty()) seen->covered.reset();
   StandbyQuestion question{rules_, s.name, seen, {}, cover_of(s).lost};
   for (const auto& [name, confirmed] : s.confirmed)
     if (confirmed.second >= local(s) - kLive) question.live.insert(name);

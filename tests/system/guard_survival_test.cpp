@@ -175,6 +175,32 @@ TEST_P(GuardSurvives, RowsFromElsewhereArriveWhereNothingIsOwnedAndStopWhereItIs
 INSTANTIATE_TEST_SUITE_P(Forms, GuardSurvives, testing::Values(GuardForm::c, GuardForm::portable),
                          [](const auto& info) { return info.param == GuardForm::c ? "C" : "Portable"; });
 
+// Of a session that stops itself before its commit.
+bool stands_still(const Connection& db) {
+  return eventually([&] {
+    const auto stat = read_file("/proc/" + std::to_string(db.backend_pid()) + "/stat").value_or("");
+    return stat.find(") T ") != std::string::npos;
+  });
+}
+
+// What one region opens twice in a row nobody else has written in between.
+TEST(GuardC, ACommitThatEndsInItsOwnersNextEpochIsAcknowledgedAndInALaterOneNot) {
+  for (const int later : {1, 2}) {
+    GuardSite site(GuardForm::c);
+    site.open("us");
+    auto db = site.cluster.connect();
+    must(db.exec("SET domicile_guard.test_stop = 'pre_commit'"));
+    std::string answer = "?";
+    std::jthread client([&] { answer = code(db, kInsert); });
+    const bool stood = stands_still(db);
+    for (int epoch = 0; epoch < later; ++epoch) site.open("us");
+    ::kill(db.backend_pid(), SIGCONT);
+    client.join();
+    ASSERT_TRUE(stood);
+    EXPECT_EQ(answer, later == 1 ? "" : "lost");
+  }
+}
+
 TEST(GuardC, ACommitThatWasStoppedPastItsLeaseIsNeverAcknowledged) {
   GuardSite site(GuardForm::c);
   site.open("us", 2 * kSecond);
@@ -182,11 +208,7 @@ TEST(GuardC, ACommitThatWasStoppedPastItsLeaseIsNeverAcknowledged) {
   must(db.exec("SET domicile_guard.test_stop = 'pre_commit'"));
   std::string answer = "?";
   std::jthread client([&] { answer = code(db, kInsert); });
-  const auto stopped = [&] {
-    const auto stat = read_file("/proc/" + std::to_string(db.backend_pid()) + "/stat").value_or("");
-    return stat.find(") T ") != std::string::npos;
-  };
-  const bool stood = eventually(stopped);
+  const bool stood = stands_still(db);
   site.outlive("us");
   const auto fence = site.fence("us", 100);
   ::kill(db.backend_pid(), SIGCONT);

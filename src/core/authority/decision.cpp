@@ -117,23 +117,23 @@ bool cannot_write_for_long(const Question& q) {
 }
 
 // What the record says about the standby follows what the database does where that is more, and goes before it where
-// it is less: a standby that would take over by itself must have heard first that it may lack something.
+// it is less: a standby that would take over by itself must have heard first that it may lack something. Taking a word
+// back takes an epoch, because the sites remember that: a quorum restored to a moment before names the standby again.
 std::optional<Decision> tell_cover(const Question& q, const Stored<Record>& seen) {
   const std::string named = covered_by(seen.value);
   const Cover& cover = q.local.cover;
-  const auto say = [&](const std::string& region, std::string why) {
+  if (named.empty()) {
+    if (q.rules.rpo != 0 || cover.proven.empty()) return {};
     Record next = seen.value;
-    next.covered.reset();
-    if (!region.empty()) next.covered = Covered{seen.value.epoch, region};
-    return swap_to(q, seen, next, std::move(why));
-  };
-  if (q.rules.rpo != 0)
-    return named.empty() ? std::nullopt : std::optional(say("", "commits need not wait for " + named + " any more"));
-  if (cover.broken && !named.empty()) return say("", "commits did not wait for " + named);
+    next.covered = Covered{seen.value.epoch, cover.proven};
+    return swap_to(q, seen, next, "every acknowledged write is at " + cover.proven);
+  }
+  const auto take_back = [&](std::string why) { return go_back(q, seen, Cause::takeback, std::move(why)); };
+  if (q.rules.rpo != 0) return take_back("commits need not wait for " + named + " any more");
+  if (cover.broken) return take_back("commits did not wait for " + named);
   if (!cover.proven.empty() && cover.proven != named)
-    return say(cover.proven, "every acknowledged write is at " + cover.proven);
-  if (cover.lost && !named.empty() && q.rules.go_on)
-    return say("", named + " does not confirm: going on without a standby");
+    return take_back(cover.proven + " takes the place of " + named + ", which does not confirm");
+  if (cover.lost && q.rules.go_on) return take_back(named + " does not confirm: going on without a standby");
   return {};
 }
 
@@ -239,6 +239,16 @@ Decision decide_moving(const Question& q, const Stored<Record>& seen) {
   return take_over(q, seen, "", why);
 }
 
+// The third of one owner's epochs in a row, with nothing between them: the second says no more than this one. Else an
+// owner whose standby comes and goes would push out of the record what a region that is away has to know.
+bool went_on_again(const std::vector<Opened>& history, const Opened& opened) {
+  const auto goes_on = [](const Opened& before, const Opened& after) {
+    return after.owner == before.owner && !after.fence && !after.base;
+  };
+  const auto n = history.size();
+  return n >= 2 && goes_on(history[n - 2], history[n - 1]) && goes_on(history[n - 1], opened);
+}
+
 }  // namespace
 
 std::string distrust(const Local& local, const std::string& residency, const View& view) {
@@ -287,8 +297,10 @@ Record serving_record(const Record& moving, Micros wall_now, const std::optional
   const bool taken_over = moving.cause == Cause::automatic || moving.cause == Cause::approved;
   const bool put_back = moving.cause == Cause::adopted && moving.owner == moving.to;  // what a person accepted
   const bool of_the_last = told && !moving.history.empty() && told->epoch == moving.history.back().epoch;
-  next.history.push_back({moving.epoch, moving.to, moving.fence, taken_over || put_back ? base : std::nullopt,
-                          taken_over && of_the_last ? told : std::nullopt});
+  const Opened opened{moving.epoch, moving.to, moving.fence, taken_over || put_back ? base : std::nullopt,
+                      taken_over && of_the_last ? told : std::nullopt};
+  if (went_on_again(next.history, opened)) next.history.pop_back();
+  next.history.push_back(opened);
   if (next.history.size() > kHistory) next.history.erase(next.history.begin());
   next.fence.reset();
   return next;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 
+#include "core/authority/copy.hpp"
 #include "core/authority/most_advanced.hpp"
 
 namespace domicile::authority {
@@ -385,15 +386,16 @@ INSTANTIATE_TEST_SUITE_P(OfSeveral, Decide, testing::ValuesIn(kOfSeveral), row_n
 INSTANTIATE_TEST_SUITE_P(Draining, Decide, testing::ValuesIn(kDraining), row_name);
 INSTANTIATE_TEST_SUITE_P(Moving, Decide, testing::ValuesIn(kMoving), row_name);
 
-// What an owner says about its standby changes nothing else of the record.
+// An owner's first word about a standby changes nothing else of the record. One that it takes back takes an epoch, in
+// which the old standby's name stands until that is open.
 TEST(DecideCover, AnOwnerSaysWhoHasEverything) {
   struct {
     const char* name;
     World world;
-    const char* says;  // null: nothing
+    const char* says;  // null: nothing; empty: the word of before ends
   } cases[] = {
       {"proven", with(owner(), [](World& w) { w.rules.rpo = 0, w.local.cover.proven = "b"; }), "b"},
-      {"another one takes its place", with(covered(owner(), "b"), [](World& w) { w.local.cover.proven = "c"; }), "c"},
+      {"another one takes its place", with(covered(owner(), "b"), [](World& w) { w.local.cover.proven = "c"; }), ""},
       {"of an older epoch", with(covered(owner(), "b", 3), [](World& w) { w.local.cover.proven = "b"; }), "b"},
       {"still proven", with(covered(owner(), "b"), [](World& w) { w.local.cover.proven = "b"; }), nullptr},
       {"not proven any more, and not lost", covered(owner(), "b"), nullptr},
@@ -403,7 +405,7 @@ TEST(DecideCover, AnOwnerSaysWhoHasEverything) {
       {"lost, but another one has everything",
        with(covered(owner(), "b"),
             [](World& w) { w.local.cover.lost = w.rules.go_on = true, w.local.cover.proven = "c"; }),
-       "c"},
+       ""},
       {"somebody took the wait away", with(covered(owner(), "b"), [](World& w) { w.local.cover.broken = true; }), ""},
       {"the rpo is another one now", with(covered(owner(), "b"), [](World& w) { w.rules.rpo = kSecond; }), ""},
       {"never where commits need not wait", with(owner(), [](World& w) { w.local.cover.proven = "b"; }), nullptr},
@@ -417,8 +419,16 @@ TEST(DecideCover, AnOwnerSaysWhoHasEverything) {
     EXPECT_EQ(covered_by(d.swap->next), c.says) << c.name;
     EXPECT_EQ(d.swap->expected, to_text(*c.world.record)) << c.name;
     Record before = *c.world.record, after = d.swap->next;
-    before.covered.reset(), after.covered.reset();
-    EXPECT_EQ(after, before) << c.name;
+    if (covered_by(after).empty()) {
+      EXPECT_EQ(after.epoch, before.epoch + 1) << c.name;
+      EXPECT_EQ(after.to, "a") << c.name;
+      EXPECT_EQ(after.cause, Cause::takeback) << c.name;
+      EXPECT_EQ(covered_until_open(*record_of(to_text(after))), "b") << c.name;
+      EXPECT_EQ(to_text(serving_record(after, 0)).find("covered"), std::string::npos) << c.name;
+    } else {
+      before.covered.reset(), after.covered.reset();
+      EXPECT_EQ(after, before) << c.name;
+    }
   }
 }
 
@@ -518,6 +528,24 @@ TEST(ServingRecord, RemembersTheLastEpochsOnlyAndWhenItWentByItself) {
   ASSERT_EQ(serving.history.size(), kHistory);
   EXPECT_EQ(serving.history.front().epoch, 13);
   EXPECT_EQ(serving.history.back(), (Opened{20, "b", {}}));
+}
+
+TEST(ServingRecord, AnOwnerThatGoesOnAgainAndAgainPushesNothingOut) {
+  const Position at{"7", 1, 100};
+  Record record{"a", 4, Mode::serving, "s", "a", "a", Cause::bootstrap};
+  record.history = {{4, "a", {}}};
+  const auto opens = [&](const std::string& to, Cause cause) {
+    record.from = record.owner, record.to = to, record.cause = cause;
+    ++record.epoch;
+    record = serving_record(record, 99, at);
+  };
+  opens("b", Cause::automatic);
+  for (int i = 0; i < 20; ++i) opens("b", Cause::takeback);
+  const std::vector<Opened> all{{4, "a", {}}, {5, "b", {}, at}, {25, "b", {}}};
+  EXPECT_EQ(record.history, all) << "whom it took it from, and where it stood, stay";
+  // A copy that was away since one of those epochs goes on.
+  const Copy away{Copy::State::stopped, "b", 11, {}};
+  EXPECT_EQ(next_copy_step(away, record, "c").act, CopyAct::follow);
 }
 
 TEST(PlannedDrain, RefusesWhatMustNotBe) {

@@ -4,8 +4,22 @@
 
 namespace domicile::authority {
 
+namespace {
+
+// Did the owner take it from one that was lost? Since then it may have gone on by itself, at higher epochs.
+bool taken_over(const Record& record) {
+  if (record.cause != Cause::takeback) return record.cause == Cause::automatic || record.cause == Cause::approved;
+  auto first = record.history.rbegin();  // of the owner's epochs without another owner's in between
+  while (first != record.history.rend() && first->owner == record.owner && !first->base) ++first;
+  if (first == record.history.rend() || first->owner != record.owner) return false;
+  const auto before = std::next(first);  // its own: a disk that was put back, and a person who accepted that
+  return before == record.history.rend() || before->owner != record.owner;
+}
+
+}  // namespace
+
 bool away_from_home(const Rules& rules, const Record& record, const std::string& region) {
-  const bool lost = record.cause == Cause::automatic || record.cause == Cause::approved;
+  const bool lost = taken_over(record);
   return rules.failback && lost && record.mode == Mode::serving && record.owner == region && region != rules.home;
 }
 

@@ -55,6 +55,20 @@ TEST(Homeward, OnlyWhoeverLostItsHomeThinksOfIt) {
   EXPECT_FALSE(away_from_home(by_hand, lost(), "eu-1"));
 }
 
+// An owner that goes on by itself at a higher epoch has still lost its home.
+TEST(Homeward, WhatItTookBackFromItselfSinceChangesNothing) {
+  const Position at{"7", 1, 100};
+  auto record = lost();
+  record.cause = Cause::takeback;
+  EXPECT_FALSE(away_from_home(rules(), record, "eu-1")) << "nobody knows how it came here";
+  record.history = {{3, "us-1", {}}, {4, "eu-1", {}, at}, {5, "eu-1", {}}, {6, "eu-1", {}}};
+  EXPECT_TRUE(away_from_home(rules(), record, "eu-1"));
+  record.history[1] = {4, "eu-1", at};
+  EXPECT_FALSE(away_from_home(rules(), record, "eu-1")) << "a person sent it here";
+  record.history = {{4, "eu-1", {}}, {5, "eu-1", {}, at}, {6, "eu-1", {}}};
+  EXPECT_FALSE(away_from_home(rules(), record, "eu-1")) << "its own disk was put back, and a person accepted that";
+}
+
 TEST(Homeward, WaitsOutAQuietTimeThatEveryDoubtBeginsAnew) {
   const auto rules_ = rules();
   const auto record = lost();

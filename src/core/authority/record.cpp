@@ -59,6 +59,12 @@ std::string covered_by(const Record& record) {
   return record.covered && record.covered->epoch == record.epoch ? record.covered->region : std::string();
 }
 
+std::string covered_until_open(const Record& record) {
+  const bool own = record.mode == Mode::moving && record.owner == record.to;
+  const bool last = record.covered && !record.history.empty() && record.covered->epoch == record.history.back().epoch;
+  return own && last ? record.covered->region : std::string();
+}
+
 std::string lsn_text(std::uint64_t lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xffffffffU); }
 
 std::optional<std::uint64_t> lsn_of(std::string_view text) {
@@ -128,7 +134,7 @@ std::string to_text(const Record& record) {
             {"automatic_at", record.automatic_at},
             {"history", history}};
   if (record.fence) json["fence"] = json_of(*record.fence);
-  if (!covered_by(record).empty())
+  if (!covered_by(record).empty() || !covered_until_open(record).empty())
     json["covered"] = {{"epoch", record.covered->epoch}, {"region", record.covered->region}};
   if (!record.extra.empty())
     if (const auto extra = parse_json(record.extra, "members of a newer version"); extra && extra->is_object())

@@ -30,7 +30,8 @@ enum class Cause {
   automatic,     // the owner's life expired and the copy's lag was known and within rpo
   approved,      // the same, but a person had to say yes
   rollback,      // a switch that did not reach its target went back to the owner
-  takeback,      // an owner that could not write for a while can again
+  takeback,      // an owner goes on by itself: its database commits again, or another standby or none has all it
+                 // acknowledged
   adopted,       // a person put the epoch above what the sites' disks hold, after the quorum had been restored
   broken_glass,  // a person opened it without a quorum
 };
@@ -104,6 +105,8 @@ struct Record {
 
 // The standby that has everything that was acknowledged in the record's epoch; empty: none is known to.
 std::string covered_by(const Record& record);
+// While an owner moves to itself: the standby of the epoch that it leaves, whose word ends when the next one is open.
+std::string covered_until_open(const Record& record);
 
 struct Beat {
   std::string boot;                       // a random id of this start of the agent

@@ -21,9 +21,14 @@ bool owns(const StandbyQuestion& q) {
 
 }  // namespace
 
+std::string named_standby(const Record& record) {
+  const std::string open = covered_by(record);
+  return open.empty() ? covered_until_open(record) : open;
+}
+
 StandbyPlan plan_standby(const StandbyQuestion& q) {
   if (!owns(q)) return {};
-  const std::string named = covered_by(*q.record);
+  const std::string named = named_standby(*q.record);
   if (q.rules.rpo != 0) {  // it was 0 a moment ago: until the record has said otherwise
     if (named.empty()) return {};
     return {true, {named}, "until the record says that commits need not wait"};

@@ -2,7 +2,8 @@
 //
 // The order in which record and database change is what makes rpo 0 true. The database waits for a standby before the
 // record names it (proven), and goes on waiting for as long as the record does (wait_for holds whom it names): so
-// whoever reads there that he has everything has everything.
+// whoever reads there that he has everything has everything. A word that was said ends with its epoch only, and not
+// before a majority of the sites keeps the next one: a quorum that is restored to a moment before says it again.
 #pragma once
 #include <set>
 
@@ -26,5 +27,8 @@ struct StandbyPlan {
 };
 
 StandbyPlan plan_standby(const StandbyQuestion& question);
+
+// The standby for which an owner's commits wait by the record, whatever the database shows; empty: none.
+std::string named_standby(const Record& record);
 
 }  // namespace domicile::authority

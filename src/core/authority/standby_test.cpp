@@ -58,6 +58,29 @@ TEST(PlanStandby, OnlyTheOwnerAndWhoIsToOpenIt) {
   EXPECT_EQ(plan_standby({rules, "b", seen, {}, false}).wait_for, std::vector<std::string>{"a"}) << "the home first";
 }
 
+// Until the next epoch is kept by a majority of the sites, a restored quorum could name the old standby again.
+TEST(PlanStandby, WhoseWordIsTakenBackIsWaitedForUntilTheNextEpochIsOpen) {
+  Rules rules{"r", "a", {"b", "c"}, 0};
+  rules.go_on = true;
+  std::optional<Record> seen = record("b");
+  seen->history = {{4, "a", {}}};
+  seen->mode = Mode::moving, seen->epoch = 5, seen->cause = Cause::takeback;
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(plan_standby({rules, "a", seen, {}, true}).wait_for, Names{"b"});
+  EXPECT_EQ(plan_standby({rules, "a", seen, {"c"}, true}).wait_for, (Names{"b", "c"}));
+  rules.rpo = kSecond;
+  EXPECT_EQ(plan_standby({rules, "a", seen, {}, true}).wait_for, Names{"b"});
+  rules.rpo = 0;
+  // Of an epoch before the last one, and of another owner's, it says nothing.
+  seen->history.push_back({5, "a", {}}), seen->epoch = 6;
+  EXPECT_EQ(named_standby(*seen), "");
+  seen->history.pop_back(), seen->epoch = 5, seen->to = "b";
+  EXPECT_EQ(named_standby(*seen), "");
+  seen->mode = Mode::serving, seen->to = "a";
+  EXPECT_EQ(plan_standby({rules, "a", seen, {}, true}),
+            (StandbyPlan{false, {}, "no standby confirms: writes are served without one"}));
+}
+
 TEST(PlanStandby, WithAnotherRpoUntilTheRecordHasSaidSo) {
   const Rules rules{"r", "a", {"b"}, kSecond};
   std::optional<Record> seen = record("b");
