@@ -24,6 +24,11 @@ Move in_phase(Move move, Phase phase, std::string note = {}) {
   return move;
 }
 
+PhaseQuestion question_about(const Move& move, Micros patience = kSecond) {
+  auto awaited = moves::awaited_everywhere(move);
+  return {move, awaited.gateway, awaited.settled, std::move(awaited.gone), patience};
+}
+
 Result<void> accepted(const HttpResponse& response, const std::string& region) {
   if (response.status < 400) return {};
   const auto json = parse_json(response.body, "the answer");
@@ -213,7 +218,7 @@ Result<void> MoveActor::check_certificate(const Move& move) {
 
 Result<Move> MoveActor::copy(const Move& move) {
   CHECK_OK(check_certificate(move));
-  CHECK_OK(everywhere({move}));
+  CHECK_OK(everywhere(question_about(move)));
   const auto summary = [&](const std::string& source) -> Result<moves::Summary> {
     return look_at(source, "summary", {{"move", moves::json_of(move)}}, kLong);
   };
@@ -223,13 +228,12 @@ Result<Move> MoveActor::copy(const Move& move) {
     if (came <= limits_.rest || came > before / 2) break;
   }
   // Nobody is held for a region that does not answer; and the connections are warm while somebody is.
-  CHECK_OK(everywhere({move}));
+  CHECK_OK(everywhere(question_about(move)));
   return in_phase(move, Phase::holding);
 }
 
 Result<Move> MoveActor::hold(const Move& move) {
-  PhaseQuestion question{move, true};
-  question.patience = limits_.hold;
+  const auto question = question_about(move, limits_.hold);
   // A restarted actor knows nothing of the copy: it looks while nobody waits for that alone.
   auto held_everywhere = std::async(std::launch::async, [&] { return everywhere(question); });
   if (!ours_) ours_ = TRY(TRY(receiver(move))->summary(move.to, move.tenant));
@@ -239,8 +243,7 @@ Result<Move> MoveActor::hold(const Move& move) {
 }
 
 Result<Move> MoveActor::seal(const Move& move) {
-  PhaseQuestion question{move};
-  question.patience = limits_.hold;
+  const auto question = question_about(move, limits_.hold);
   auto applied = std::async(std::launch::async, [&] { return everywhere(question); });
   // The old owner's guard is what makes its rows final: the rest is fetched while the others' are still on their way.
   const auto compared = pass(move, [&](const std::string& source) -> Result<moves::Summary> {
@@ -255,35 +258,26 @@ Result<Move> MoveActor::seal(const Move& move) {
 }
 
 Result<Move> MoveActor::flip(const Move& move) {
-  PhaseQuestion question{move, true};
-  question.patience = limits_.hold;
+  const auto question = question_about(move, limits_.hold);
   CHECK_OK(everywhere(question));
   return in_phase(move, Phase::releasing);
 }
 
 Result<Move> MoveActor::release(const Move& move) {
-  PhaseQuestion question{move, true};
-  CHECK_OK(everywhere(question));
+  CHECK_OK(everywhere(question_about(move)));
   TRY(ask(TRY(calls_.owner_of(move.from)), "compare", {{"move", moves::json_of(move)}}, kLong));
   return in_phase(move, Phase::deleting);
 }
 
 Result<Move> MoveActor::erase(const Move& move) {
   TRY(ask(TRY(calls_.owner_of(move.from)), "remove", {{"move", moves::json_of(move)}}, kLong));
-  PhaseQuestion question{move, true};
-  question.settled = true;
-  question.gone = move.from;
-  question.patience = 5 * kSecond;
-  CHECK_OK(everywhere(question));
+  CHECK_OK(everywhere(question_about(move, 5 * kSecond)));
   return in_phase(move, Phase::done);
 }
 
 Result<Move> MoveActor::take_back(const Move& move) {
   TRY(TRY(receiver(move))->remove(move.to, move.tenant));
-  PhaseQuestion question{move};
-  question.gone = move.to;
-  question.patience = 5 * kSecond;
-  CHECK_OK(everywhere(question));
+  CHECK_OK(everywhere(question_about(move, 5 * kSecond)));
   return in_phase(move, Phase::aborted, move.note);
 }
 

@@ -78,7 +78,7 @@ void World::look(Site& s, const View& seen, Micros when, Epoch known_epoch, cons
   // An agent that died between its swap to serving and its journal learns from the record that it is the owner.
   if (r.owner == s.name && r.mode != Mode::moving && s.copy.epoch < r.epoch && s.database) {
     judge_own_history(s, r);
-    if (s.copy.epoch < r.epoch) s.copy = {Copy::State::owner, s.name, r.epoch, {}};
+    if (s.copy.epoch < r.epoch) keep(s, {Copy::State::owner, s.name, r.epoch, {}});
   }
   // First sight of another owner closes the guard for good below its epoch.
   if (r.mode == Mode::serving && r.owner != s.name && s.database && r.epoch > s.guard.epoch)
@@ -126,7 +126,7 @@ void World::take_in(Site& s, const std::shared_ptr<Sent>& sent, bool applied, co
 
 // Both in one place: what makes a site the owner of an epoch, before its first lease.
 void World::become_owner(Site& s, Epoch epoch) {
-  s.copy = {Copy::State::owner, s.name, epoch, {}};
+  keep(s, {Copy::State::owner, s.name, epoch, {}});
   s.agent.opened = epoch;
   s.agent.lease_end.reset();
   tell(fmt::format("{} opens epoch {}", s.name, epoch));
@@ -146,7 +146,7 @@ Local World::local_of(const Site& s, const Record* r) {
       r != nullptr && !policy_.promote_anything && !(policy_.adopted_frees_all && r->cause == Cause::adopted);
   if (asked && !barred_here(s.copy, *r, s.name).empty()) l.resync = true;
   l.cannot_open_since = s.agent.cannot_open_since;
-  l.lag = 0;
+  l.lag = lag_of(s);
   if (r != nullptr && is_past(s.copy, *r, s.name)) l.behind = s.copy.why;
   l.approvals = s.agent.approvals;
   l.most_advanced = s.agent.most_advanced;
@@ -193,21 +193,58 @@ bool World::act_on_copy(Site& s, const Record& r) {
     stop_inbound(s, step.next);
     return true;
   }
-  if (step.act == CopyAct::first_rows) {
-    // What is not the owner any more lets nobody begin.
-    const Site& source = site(step.next.source);
-    const bool owns =
-        source.copy.state == Copy::State::owner && source.copy.epoch == step.next.epoch && accepts(source);
-    if (!owns && !policy_.anyone_exports) return false;
-    s.log = site(step.next.source).log;
-    s.position = s.log.size();
-    s.put_back = false;
-  }
-  if (step.act == CopyAct::follow && step.next.source != s.copy.source)
+  if (step.act == CopyAct::first_rows) return first_rows(s, step.next);
+  if (step.act == CopyAct::follow && step.next.source != s.copy.source) {
     s.position = site(step.next.source).slots[s.name];
-  s.copy = step.next;
+    s.applied.reset();
+  }
+  keep(s, step.next);
   if (s.copy.state == Copy::State::following) check_prefix(s, true);
   return false;
+}
+
+// The marker's row is among the first that come; the copy is one once all are here.
+bool World::first_rows(Site& s, const Copy& next) {
+  // What is not the owner any more lets nobody begin.
+  const auto lets = [this, &s, next] {
+    const Site& source = site(next.source);
+    const bool owns = source.copy.state == Copy::State::owner && source.copy.epoch == next.epoch && accepts(source);
+    return (owns || policy_.anyone_exports) && source.database && !source.frozen &&
+           !cuts_.contains({source.name, s.name});
+  };
+  if (!lets()) return false;
+  s.agent.busy = s.loading = true;
+  s.agent.step = "first_rows";
+  s.applied = site(next.source).row;
+  if (policy_.trust_fresh_marker) keep(s, next), s.log.clear(), s.position = site(next.source).log.size();
+  if (policy_.trust_fresh_marker) s.agent.busy = false;
+  const Micros delay = rng_.between(20, 8'000) * kMillisecond;
+  tempt(s, delay);
+  agent_at(s, delay, [this, &s, next, lets] {
+    s.agent.busy = s.loading = false;
+    if (lets() && (s.copy.state == Copy::State::none || s.copy == next)) {
+      s.log = site(next.source).log;
+      s.position = s.log.size();
+      s.put_back = false;
+      keep(s, next);
+      check_prefix(s, true);
+    }
+    act(s);
+  });
+  return true;
+}
+
+// On the disk before anything is done by it.
+void World::keep(Site& s, Copy next) { s.copy_before = std::exchange(s.copy, std::move(next)); }
+
+// As link_loop.cpp tells it.
+std::optional<Micros> World::lag_of(const Site& s) const {
+  const Micros life = timing_.ttl + timing_.margin;
+  const bool looked = s.agent.view && local(s) - s.agent.asked <= life;
+  if (!looked || !s.applied || s.copy.state == Copy::State::none) return {};
+  const auto told = told_marker(*s.agent.view, s.copy.source, kResidency);
+  if (!told || told->epoch != s.applied->epoch || told->clock_us - s.applied->clock_us < -life) return {};
+  return std::max<Micros>(0, told->clock_us - s.applied->clock_us);
 }
 
 // What only this copy has is kept, on its own disk; then it is made equal to the owner's, if that serves still.
@@ -234,7 +271,8 @@ bool World::come_back(Site& s, const Record& r, const Copy& next) {
       if (reached && (lets || policy_.anyone_exports)) {
         s.log = owner.log;
         s.position = owner.slots[s.name] = s.log.size();
-        s.copy = next;
+        s.applied = owner.row;
+        keep(s, next);
         s.put_back = false;
         ++outcome_.salvaged;
         tell(s.name + " is repaired");
@@ -253,8 +291,9 @@ void World::stop_inbound(Site& s, const Copy& next) {
   const Micros delay = rng_.between(5, 400) * kMillisecond;
   tempt(s, delay);
   agent_at(s, delay, [this, &s, next, before = s.position] {
-    s.copy = next;
-    s.copy.position = Position{next.source, 1, policy_.position_before_stop ? before : s.position};
+    Copy stopped = next;
+    stopped.position = Position{next.source, 1, policy_.position_before_stop ? before : s.position};
+    keep(s, stopped);
     s.agent.stood_at = local(s);
     s.agent.busy = false;
     act(s);
@@ -274,7 +313,9 @@ void World::perform(Site& s, const Decision& d) {
     case Act::swap:
       return swap(s, *d.swap, "swap", d.why);
     case Act::ask:
-      if (s.copy.state == Copy::State::resync && s.copy.source == s.name && disks_.one_in(4)) {
+      // With rpo 0 nobody accepts what may be missing.
+      if ((s.copy.state == Copy::State::resync && s.copy.source == s.name) || !policy_.rpo_zero) {
+        if (!people_.one_in(4)) return;
         tell(s.name + ": a person accepts: " + d.why);
         s.agent.approvals.push_back(d.proposal);
       }
@@ -371,7 +412,9 @@ void World::drain(Site& s) {
       return finish(s, key, name_of(*step), delay, [this, &s, r] {
         if (s.copy.state != Copy::State::owner || s.copy.epoch != r.epoch) return;
         if (!policy_.skip_fence) s.guard = {std::max(r.epoch, s.guard.epoch), GuardState::fenced, 0};
-        s.copy.position = Position{s.name, 1, s.log.size()};
+        Copy fenced = s.copy;
+        fenced.position = Position{s.name, 1, s.log.size()};
+        keep(s, fenced);
       });
     case DrainStep::receivers_have: {
       const Site& target = site(r.to);

@@ -8,7 +8,8 @@
 namespace domicile::sim {
 
 std::vector<std::string> steps() {
-  std::vector<std::string> out{"idle", "swap", "reopen", "compare_positions", "comeback_keep", "comeback_repair"};
+  std::vector<std::string> out{"idle",      "swap", "reopen", "compare_positions", "comeback_keep", "comeback_repair",
+                               "first_rows"};
   std::set<std::string> done;
   while (const auto step = authority::next_drain_step(done)) done.emplace(authority::name_of(*step));
   while (const auto step = authority::next_open_step(done, false)) done.emplace(authority::name_of(*step));

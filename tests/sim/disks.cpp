@@ -35,6 +35,7 @@ void World::disk_fault() {
     const Micros by = disks_.between(-3'600, 3'600) * kSecond;
     if (!happens("the wall clock jumps at " + s.name)) return;
     s.wall += by;
+    s.jumped = true;
   } else if (kind == 1) {
     if (!happens("a full disk at " + s.name)) return;
     s.full = true, s.commits = false;
@@ -85,9 +86,11 @@ void World::lose_disk(Site& s) {
   s.slots.clear();
   s.guard = {};
   s.row.reset();
+  s.marks.clear();
+  s.applied.reset();
   s.put_back = true;
   s.known_epoch = 0, s.known_owner.clear();
-  s.copy = {};
+  s.copy = s.copy_before = {};
   s.done.clear();
   s.salvage.clear();
   images_[s.name].clear();
@@ -101,6 +104,8 @@ void World::put_back(Site& s, const Image& image) {
   account_for(s.name, gone);
   s.log = image.log, s.position = image.position, s.slots = image.slots, s.guard = image.guard, s.row = image.row;
   if (s.guard.state == GuardState::open) s.guard.state = GuardState::closed;
+  std::erase_if(s.marks, [&](const Marker& mark) { return !s.row || mark.clock_us > s.row->clock_us; });
+  s.applied.reset();
   s.put_back = s.put_back || other;
 }
 
@@ -115,6 +120,7 @@ void World::note_marker(Site& s) {
   if (!accepts(s) || s.copy.state != Copy::State::owner || s.guard.epoch != s.copy.epoch) return;
   s.row = Marker{now_ + s.wall, s.log.size(), s.guard.epoch};
   s.agent.marker = s.row;
+  s.marks.push_back(*s.row);
 }
 
 // Whoever opened last and has not opened again asks its database first.
@@ -125,8 +131,8 @@ void World::judge_own_history(Site& s, const Record& r) {
   const auto told = told_marker(*a.view, s.name, kResidency);
   const auto why = behind_own_marker(told, s.row, *epoch);
   if (why.empty() || s.copy.state == Copy::State::resync) return;
-  s.copy = {Copy::State::resync, s.name, *epoch, Position{s.row ? s.name : s.name + " anew", 1, s.row ? s.row->lsn : 0},
-            why};
+  keep(s, {Copy::State::resync, s.name, *epoch, Position{s.row ? s.name : s.name + " anew", 1, s.row ? s.row->lsn : 0},
+           why});
   tell(s.name + "'s own history: " + why);
 }
 

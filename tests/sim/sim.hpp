@@ -49,6 +49,8 @@ struct Policy {
   bool no_margin = false;              // a lease runs until the last moment of ttl
   bool read_extends = false;           // a lease goes on by reading that the epoch is still one's own
   bool never_learns = false;           // who opened and died before it knew does not learn it from the record
+  bool forget_journal = false;         // an agent that dies forgets what it kept of its copy last
+  bool trust_fresh_marker = false;     // a copy is one as soon as its marker is fresh, whatever rows are missing
   bool rpo_zero = false;               // see above
   bool uncover_late = false;           // commits go on without a standby before the record says so
   bool uncover_unopened = false;       // commits go on before the epoch that takes the word back is open

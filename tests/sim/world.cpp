@@ -14,6 +14,7 @@ World::World(std::uint64_t seed, const Policy& policy, bool tell, const Faults& 
       glimpses_{~seed},
       disks_{seed + 2},
       hazards_{seed + 3},
+      people_{seed + 4},
       without_(without) {
   names_ = {"a", "b", "c"};
   if (rng_.one_in(3)) names_.push_back("v");
@@ -163,6 +164,7 @@ bool World::lease_set(Site& s, Epoch epoch, Micros end) {
           !prefix)
         violated(fmt::format("{} opens epoch {} and is no prefix of {}'s epoch {}", s.name, epoch, before.name,
                              highest_opened_));
+      check_rpo(s, before);
     }
     s.put_back = false;  // from here on this is the history
     highest_opened_ = std::max(highest_opened_, epoch);
@@ -185,7 +187,7 @@ void World::client(Site& s) {
 
 void World::replicate(Site& s) {
   at(rng_.between(80, 240) * kMillisecond, [this, &s] { replicate(s); });
-  if (s.copy.state != Copy::State::following || !s.database || s.frozen) return;
+  if (s.copy.state != Copy::State::following || !s.database || s.frozen || s.loading) return;
   Site& source = site(s.copy.source);
   if (!source.database || source.frozen || cuts_.contains({source.name, s.name})) return;
   // PostgreSQL 15 forwards what it applied itself: a region that lost ownership must send nothing any more.
@@ -195,6 +197,8 @@ void World::replicate(Site& s) {
   while (s.position < source.log.size() && source.log[s.position].at + lag <= now_)
     s.log.push_back(source.log[s.position++]);
   source.slots[s.name] = s.position;
+  for (const Marker& mark : source.marks)
+    if (mark.epoch == s.copy.epoch && mark.lsn <= s.position) s.applied = mark;
   confirm(source, s);
   check_prefix(s, false);
 }
@@ -261,7 +265,9 @@ void World::kill_agent(Site& s, bool database, Micros duration) {
   visit(s, "crash");
   s.alive = false;
   s.deferred.clear();
+  s.loading = false;
   tear_journal(s);
+  if (policy_.forget_journal) s.copy = s.copy_before;
   // A lease never outlives the boot that it was taken in; what was fenced stays so.
   if (database) {
     s.database = false;
@@ -395,6 +401,20 @@ void World::check_prefix(const Site& s, bool whole) {
   if (prefix && whole) prefix = std::equal(s.log.begin(), s.log.end(), source.log.begin());
   if (!prefix)
     violated(fmt::format("{} follows {} in epoch {} and is no prefix of it", s.name, source.name, s.copy.epoch));
+}
+
+// By itself nobody takes over who lacks what the owner had acknowledged longer than the rpo before its last word.
+void World::check_rpo(const Site& s, const Site& before) {
+  const bool automatic = record() != nullptr && record()->epoch == s.guard.epoch && record()->cause == Cause::automatic;
+  const auto told = told_marker(view(), before.name, kResidency);
+  const bool measured = before.copy.state == Copy::State::owner && before.copy.epoch == highest_opened_ && told &&
+                        told->epoch == highest_opened_ && !before.put_back && !before.jumped;
+  if (!automatic || !measured || policy_.rpo_zero) return;  // with rpo 0: check_acknowledged_here
+  const Micros until = told->clock_us - before.wall - rules_.rpo;
+  const auto old = std::ranges::count_if(before.log, [&](const Entry& entry) { return entry.at < until; });
+  if (s.log.size() < static_cast<std::size_t>(old))
+    violated(fmt::format("{} took epoch {} by itself and lacks {} writes from before the rpo", s.name, s.guard.epoch,
+                         old - static_cast<std::ptrdiff_t>(s.log.size())));
 }
 
 void World::check_nothing_lost() {

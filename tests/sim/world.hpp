@@ -10,6 +10,7 @@
 #include "core/authority/copy.hpp"
 #include "core/authority/decision.hpp"
 #include "core/authority/switch_steps.hpp"
+#include "rng.hpp"
 #include "sim.hpp"
 
 namespace domicile::sim {
@@ -17,20 +18,6 @@ namespace domicile::sim {
 using namespace authority;
 
 inline const std::string kResidency = "r", kQuorum = "quorum";
-
-struct Rng {  // splitmix64
-  std::uint64_t state;
-  std::uint64_t next() {
-    std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-  }
-  Micros between(Micros low, Micros high) {
-    return low + static_cast<Micros>(next() % static_cast<std::uint64_t>(high - low + 1));
-  }
-  bool one_in(int n) { return next() % static_cast<std::uint64_t>(n) == 0; }
-};
 
 struct Entry {
   std::int64_t id;
@@ -75,11 +62,12 @@ struct Site {
   bool voter = false;
   double rate = 1;
   Micros offset = 0;
-  Micros wall = 0;  // how far its wall clock is off
+  Micros wall = 0;      // how far its wall clock is off
+  bool jumped = false;  // that it ever changed: its markers are no measure of time then
   // its disk
   Epoch known_epoch = 0;
   std::string known_owner;
-  Copy copy;
+  Copy copy, copy_before;                             // as it is kept, and as it was before the last change
   std::map<std::string, std::set<std::string>> done;  // by switch id and epoch
   std::pair<std::string, std::string> last_done;      // perhaps not on the disk yet
   std::set<std::int64_t> salvage;                     // kept from copies that were overwritten
@@ -90,6 +78,9 @@ struct Site {
   std::map<std::string, std::size_t> slots;  // where the link to each other site begins
   Guard guard;
   std::optional<Marker> row;       // the last marker that was committed in this database
+  std::vector<Marker> marks;       // and all of them
+  std::optional<Marker> applied;   // the last marker of copy.source that is here
+  bool loading = false;            // first rows are on their way
   bool put_back = false;           // holds less than once, and nobody has been made equal since
   std::set<std::string> wait_for;  // with rpo 0: commits wait for all of these
   std::vector<std::pair<std::int64_t, std::size_t>> waiting;  // commits that do, and how long the log is with each
@@ -140,6 +131,9 @@ class World {
   void look(Site& site, const View& seen, Micros when, Epoch known_epoch, const std::string& known_owner);
   void act(Site& site);
   bool act_on_copy(Site& site, const Record& record);
+  bool first_rows(Site& site, const Copy& next);
+  void keep(Site& site, Copy next);
+  std::optional<Micros> lag_of(const Site& site) const;
   bool come_back(Site& site, const Record& record, const Copy& next);
   void stop_inbound(Site& site, const Copy& next);
   Local local_of(const Site& site, const Record* record);
@@ -210,6 +204,7 @@ class World {
   void note_marker(Site& site);
   void judge_own_history(Site& site, const Record& record);
   void check_prefix(const Site& site, bool whole);
+  void check_rpo(const Site& site, const Site& before);
   void check_nothing_lost();
 
   Site& site(const std::string& name) { return sites_.at(name); }
@@ -223,7 +218,7 @@ class World {
   };
   Policy policy_;
   bool tell_;
-  Rng rng_, glimpses_, disks_, hazards_;
+  Rng rng_, glimpses_, disks_, hazards_, people_;
   Faults without_;
   Outcome outcome_;
   Timing timing_;

@@ -36,6 +36,25 @@ bool flipped(Phase phase) {
 }
 bool abortable(Phase phase) { return phase == Phase::copying || phase == Phase::holding || phase == Phase::sealed; }
 
+Everywhere awaited_everywhere(const Move& move) {
+  switch (move.phase) {
+    case Phase::holding:
+    case Phase::flipped:
+    case Phase::releasing:
+      return {true, false, ""};
+    case Phase::deleting:
+      return {true, true, move.from};
+    case Phase::aborting:
+      return {false, false, move.to};
+    case Phase::copying:
+    case Phase::sealed:
+    case Phase::done:
+    case Phase::aborted:
+      break;
+  }
+  return {};
+}
+
 Json json_of(const Move& move) {
   return {{"tenant", move.tenant},
           {"id", move.id},

@@ -53,6 +53,14 @@ struct Move {
   bool operator==(const Move&) const = default;
 };
 
+// What must hold in every region before the next phase begins, beside that its directory has this one.
+struct Everywhere {
+  bool gateway = false;  // its gateway obeys the phase, and while it holds no write of the tenant is in flight there
+  bool settled = false;  // what the gateway knows of all tenants is as new as the directory
+  std::string gone;      // a residency whose rows of the tenant must be gone
+};
+Everywhere awaited_everywhere(const Move& move);
+
 // The most of a tenant's rows that may lie in the residency `to`, so that no region comes to hold more of them by the
 // links of `to` than it may hold by those of `from`: full, reduced, or none at all.
 topology::Form lawful_form(const topology::Topology& topology, const topology::Residency& from,

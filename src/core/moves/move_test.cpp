@@ -42,6 +42,18 @@ class Moves : public testing::Test {
   topology::Topology topology_ = parsed();
 };
 
+TEST(Everywhere, WhatEachPhaseAwaitsBeforeTheNext) {
+  const auto awaited = [](Phase phase) { return awaited_everywhere({"acme", "1", "us", "eu", phase}); };
+  for (const Phase phase : {Phase::holding, Phase::flipped, Phase::releasing, Phase::deleting})
+    EXPECT_TRUE(awaited(phase).gateway) << name_of(phase);
+  for (const Phase phase : {Phase::copying, Phase::sealed, Phase::aborting}) EXPECT_FALSE(awaited(phase).gateway);
+  EXPECT_EQ(awaited(Phase::deleting).gone, "us");
+  EXPECT_TRUE(awaited(Phase::deleting).settled);
+  EXPECT_EQ(awaited(Phase::aborting).gone, "eu");
+  for (const Phase phase : {Phase::copying, Phase::holding, Phase::sealed, Phase::flipped, Phase::releasing})
+    EXPECT_EQ(awaited(phase).gone, "") << name_of(phase);
+}
+
 TEST_F(Moves, OnlyWhatNoRegionGetsMoreOfThanItMayHoldGoesOver) {
   EXPECT_EQ(form("us", "eu"), Form::full);
   EXPECT_EQ(form("eu", "us"), Form::reduced) << "us lies in full in the US, eu may not";
