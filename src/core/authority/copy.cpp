@@ -94,6 +94,11 @@ CopyStep from_standstill(const Copy& copy, const Record& record) {
 // it.
 std::optional<CopyStep> opened_unknown(const Copy& copy, const Record& record, const std::string& region) {
   const auto n = record.history.size();
+  // Of its own last epoch as well: whoever has begun to take over since has not opened, and may never.
+  const auto later = opened_since(copy, record);
+  if (copy.state == Copy::State::owner && copy.source == region && later && !later->empty() && went_on(*later, region))
+    return CopyStep{CopyAct::own, Copy{Copy::State::owner, region, later->back().epoch, {}},
+                    fmt::format("epoch {} was opened here as well, nobody else in between", later->back().epoch)};
   if (copy.state != Copy::State::stopped || n < 2) return {};
   const Opened &last = record.history[n - 1], &before = record.history[n - 2];
   if (last.owner != region || before.owner != copy.source || before.epoch != copy.epoch) return {};

@@ -363,5 +363,21 @@ TEST(Promotable, WhatAPersonNamedIsNamedForThatRegionAlone) {
   EXPECT_NE(barred_here(b, adopted, "b"), "") << "the choice was for that move";
 }
 
+// The swap to serving was applied, its agent died before it knew, and another region has begun to take over since.
+TEST(NextCopyStep, AnOwnerLearnsOfItsOwnNextEpochAlsoWhileAnotherRegionOpens) {
+  Record record{"a", 4, Mode::moving, "s", "a", "b", Cause::automatic};
+  record.history = {{1, "a", {}}, {3, "a", {}}};
+  const Copy kept{Copy::State::owner, "a", 1, {}};
+  EXPECT_NE(not_promotable(kept, record), "");
+  const auto step = next_copy_step(kept, record, "a");
+  ASSERT_EQ(step.act, CopyAct::own);
+  EXPECT_EQ(step.next, (Copy{Copy::State::owner, "a", 3, {}}));
+  EXPECT_EQ(not_promotable(step.next, record), "");
+  record.history = {{1, "a", {}}, {2, "b", {}}, {3, "a", {}}};
+  EXPECT_NE(next_copy_step(kept, record, "a").act, CopyAct::own) << "another owner in between";
+  record.history = {{1, "a", {}}, {3, "a", {}, Position{"7", 1, 9}}};
+  EXPECT_NE(next_copy_step(kept, record, "a").act, CopyAct::own) << "its disk was put back in between";
+}
+
 }  // namespace
 }  // namespace domicile::authority
