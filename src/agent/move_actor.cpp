@@ -258,8 +258,7 @@ Result<Move> MoveActor::seal(const Move& move) {
 }
 
 Result<Move> MoveActor::flip(const Move& move) {
-  const auto question = question_about(move, limits_.hold);
-  CHECK_OK(everywhere(question));
+  CHECK_OK(everywhere(question_about(move, limits_.hold)));
   return in_phase(move, Phase::releasing);
 }
 

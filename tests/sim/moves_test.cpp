@@ -3,15 +3,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include "environment.hpp"
 
 namespace domicile::sim {
 namespace {
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 void tell(std::uint64_t seed, const MovePolicy& policy = {}) {
   for (const auto& line : run_move(seed, policy, true).story) fmt::print("{}\n", line);
@@ -20,7 +15,7 @@ void tell(std::uint64_t seed, const MovePolicy& policy = {}) {
 // DOMICILE_SIM_SEEDS: how many; DOMICILE_SIM_MOVE tells the story of one.
 TEST(SimulatedMoves, NoWriteIsLostAndNothingVanishesUnderFaults) {
   if (const auto seed = from_environment("DOMICILE_SIM_MOVE", 0); seed != 0) tell(seed);
-  const auto seeds = from_environment("DOMICILE_SIM_SEEDS", std::getenv("DOMICILE_LONG") == nullptr ? 2'000 : 20'000);
+  const auto seeds = from_environment("DOMICILE_SIM_SEEDS", by_length(2'000, 20'000));
   long writes = 0, done = 0, failed = 0;
   for (std::uint64_t seed = 1; seed <= seeds && failed < 5; ++seed) {
     const auto o = run_move(seed);

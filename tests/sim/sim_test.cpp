@@ -3,15 +3,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include "environment.hpp"
 
 namespace domicile::sim {
 namespace {
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 void tell(std::uint64_t seed, const Policy& policy = {}) {
   for (const auto& line : run(seed, policy, true).story) fmt::print("{}\n", line);
@@ -21,7 +16,7 @@ void tell(std::uint64_t seed, const Policy& policy = {}) {
 // which on; DOMICILE_SIM_REPLAY: tells the story of one.
 TEST(Simulation, EveryInvariantHoldsUnderFaults) {
   if (const auto seed = from_environment("DOMICILE_SIM_REPLAY", 0); seed != 0) tell(seed);
-  const std::uint64_t usual = std::getenv("DOMICILE_LONG") == nullptr ? 25'000 : 100'000;
+  const std::uint64_t usual = by_length(25'000, 100'000);
   const auto first = from_environment("DOMICILE_SIM_FIRST", 1), seeds = from_environment("DOMICILE_SIM_SEEDS", usual);
   Visits visits;
   long writes = 0, openings = 0, repaired = 0, restores = 0, adoptions = 0, failed = 0;
@@ -51,7 +46,7 @@ TEST(Simulation, WithRpoZeroNothingAcknowledgedIsLeftBehind) {
   Policy policy;
   policy.rpo_zero = true;
   if (const auto seed = from_environment("DOMICILE_SIM_REPLAY", 0); seed != 0) tell(seed, policy);
-  const std::uint64_t usual = std::getenv("DOMICILE_LONG") == nullptr ? 5'000 : 50'000;
+  const std::uint64_t usual = by_length(5'000, 50'000);
   const auto first = from_environment("DOMICILE_SIM_FIRST", 1), seeds = from_environment("DOMICILE_SIM_SEEDS", usual);
   long writes = 0, openings = 0, failed = 0;
   for (std::uint64_t seed = first; seed < first + seeds && failed < 5; ++seed) {

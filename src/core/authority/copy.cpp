@@ -93,12 +93,12 @@ CopyStep from_standstill(const Copy& copy, const Record& record) {
 // own. It has written nothing in it, as it journals before its first lease, and it stands where its target's steps left
 // it.
 std::optional<CopyStep> opened_unknown(const Copy& copy, const Record& record, const std::string& region) {
-  const auto n = record.history.size();
-  // Of its own last epoch as well: whoever has begun to take over since has not opened, and may never.
+  // An owner knows its earlier epoch: whoever has begun to take over since has not opened, and may never.
   const auto later = opened_since(copy, record);
   if (copy.state == Copy::State::owner && copy.source == region && later && !later->empty() && went_on(*later, region))
     return CopyStep{CopyAct::own, Copy{Copy::State::owner, region, later->back().epoch, {}},
                     fmt::format("epoch {} was opened here as well, nobody else in between", later->back().epoch)};
+  const auto n = record.history.size();
   if (copy.state != Copy::State::stopped || n < 2) return {};
   const Opened &last = record.history[n - 1], &before = record.history[n - 2];
   if (last.owner != region || before.owner != copy.source || before.epoch != copy.epoch) return {};
