@@ -93,15 +93,14 @@ CopyStep from_standstill(const Copy& copy, const Record& record) {
 // own. It has written nothing in it, as it journals before its first lease, and it stands where its target's steps left
 // it.
 std::optional<CopyStep> opened_unknown(const Copy& copy, const Record& record, const std::string& region) {
-  // An owner knows its earlier epoch: whoever has begun to take over since has not opened, and may never.
   const auto later = opened_since(copy, record);
+  // An owner knows its earlier epoch: whoever has begun to take over since has not opened, and may never.
   if (copy.state == Copy::State::owner && copy.source == region && later && !later->empty() && went_on(*later, region))
     return CopyStep{CopyAct::own, Copy{Copy::State::owner, region, later->back().epoch, {}},
                     fmt::format("epoch {} was opened here as well, nobody else in between", later->back().epoch)};
-  const auto n = record.history.size();
-  if (copy.state != Copy::State::stopped || n < 2) return {};
-  const Opened &last = record.history[n - 1], &before = record.history[n - 2];
-  if (last.owner != region || before.owner != copy.source || before.epoch != copy.epoch) return {};
+  if (copy.state != Copy::State::stopped || !later || later->empty()) return {};
+  const Opened last = later->back();
+  if (last.owner != region || !went_on({later->begin(), later->end() - 1}, copy.source)) return {};
   return CopyStep{CopyAct::own, Copy{Copy::State::owner, region, last.epoch, {}},
                   fmt::format("epoch {} was opened here, and its agent died before it knew", last.epoch)};
 }
@@ -230,6 +229,10 @@ std::string not_promotable(const Copy& copy, const Record& record) {
   if (copy.state == Copy::State::owner && record.mode == Mode::moving && copy.epoch == record.epoch &&
       copy.source == record.to)
     return "";
+  // Its flow went on while its agent did not see that the same owner opened again: the fence proves that all is here.
+  const auto later = opened_since(copy, record);
+  const bool went_on_here = later && !later->empty() && went_on(*later, copy.source);
+  if (copy.state == Copy::State::stopped && went_on_here && reached(copy.position, record.fence)) return "";
   const Opened& last = record.history.back();
   if (last.epoch != copy.epoch || last.owner != copy.source)
     return fmt::format("the copy is of {}'s epoch {}, the last that was opened is {}'s {}", copy.source, copy.epoch,

@@ -67,6 +67,10 @@ const Row kRows[] = {
     {"opened here after somebody else did", copy(State::stopped, "a", 4, at(90)),
      with_mode(serving("c", 7, {{4, "a", {}}, {5, "b", {}}, {6, "c", {}}}), Mode::moving), CopyAct::keep,
      State::stopped},
+    {"opened here, and not known here, on a copy that missed an own epoch of its source",
+     copy(State::stopped, "a", 4, at(100)),
+     with_mode(serving("c", 6, {{4, "a", {}}, {5, "a", {}}, {6, "c", kFence}}), Mode::moving), CopyAct::own,
+     State::owner},
     {"following goes on", copy(State::following), serving("a", 4, kFour), CopyAct::keep, State::following},
     {"following goes on while the owner drains", copy(State::following),
      with_mode(serving("a", 4, kFour), Mode::draining), CopyAct::keep, State::following},
@@ -319,6 +323,11 @@ and goes on
 TEST(Promotable, OnlyAPrefixOfTheLastEpochThatAnybodyOpened) {
   Record fenced = with_mode(serving("a", 5, kFour), Mode::moving);
   fenced.fence = kFence;
+  Record again = with_mode(serving("a", 6, {{4, "a", {}}, {5, "a", {}}}), Mode::moving);
+  const Record unfenced_again = again;
+  again.fence = kFence;
+  Record put_back = again;
+  put_back.history.back().base = at(50);
   Record adopted = with_mode(serving("b", 10, {{9, "", {}}}), Mode::moving);
   struct {
     const char* name;
@@ -340,6 +349,11 @@ TEST(Promotable, OnlyAPrefixOfTheLastEpochThatAnybodyOpened) {
        false},
       {"planned: at the fence", copy(State::stopped, "a", 4, at(100)), fenced, true},
       {"planned: before the fence", copy(State::stopped, "a", 4, at(99)), fenced, false},
+      {"planned: at the fence, and its agent missed an own epoch of the owner", copy(State::stopped, "a", 4, at(100)),
+       again, true},
+      {"planned: not at the fence, with such an epoch", copy(State::stopped, "a", 4, at(99)), again, false},
+      {"such an epoch began elsewhere", copy(State::stopped, "a", 4, at(100)), put_back, false},
+      {"such an epoch, and no fence", copy(State::stopped, "a", 4, at(100)), unfenced_again, false},
       {"planned: position unknown", copy(State::following), fenced, false},
       {"planned: the old owner itself holds its own fence", copy(State::owner, "a", 4), fenced, true},
       {"the quorum forgot that this epoch was opened: its owner", copy(State::owner, "a", 5), fenced, true},
