@@ -26,7 +26,7 @@ class CensusTest : public testing::Test {
     ASSERT_TRUE(write_file(dir_.path() / name, bytes));
   }
   TempDir dir_;
-  Canary canary_ = make_canary("c1").value(), other_ = make_canary("c2").value();
+  Canary canary_{"c1", "k3v9qzt0x7m1w8c5r2p6y4n0b9h7g1"}, other_{"c2", "u8d2fj5s0a6l3e9i7o1x4k2z8w5q6t"};
 };
 
 TEST_F(CensusTest, TellsFileOffsetFormChainAndIdAndNeverTheValue) {

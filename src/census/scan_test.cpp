@@ -12,8 +12,8 @@
 namespace domicile::census {
 namespace {
 
-const Canary kCanary = make_canary("planted").value();
-const Searcher kSearcher(needles({kCanary, make_canary("other").value()}));
+const Canary kCanary{"planted", "k3v9qzt0x7m1w8c5r2p6y4n0b9h7g1"};
+const Searcher kSearcher(needles({kCanary, Canary{"other", "u8d2fj5s0a6l3e9i7o1x4k2z8w5q6t"}}));
 
 Bytes random_bytes(std::size_t size, unsigned seed) {
   std::mt19937_64 random(seed);
