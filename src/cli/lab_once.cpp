@@ -1,12 +1,14 @@
 #include "cli/drill_common.hpp"
 #include "cli/registry.hpp"
+#include "drill/headroom.hpp"
 
 namespace domicile::cli {
 namespace {
 
 // Each of them tells its trouble where it could not begin, too.
-std::vector<drill::Report> all(const DrillSettings& settings, const drills::Plan& planned, const drills::Plan& loss,
-                               const std::string& standby, const std::string& home, const drill::Talk& talk) {
+std::vector<drill::Report> all(DrillSettings settings, bool rate_is_given, const drills::Plan& planned,
+                               const drills::Plan& loss, const std::string& standby, const std::string& home,
+                               const drill::Talk& talk) {
   talk("bringing the lab up");
   auto lab = TemporaryLab::up(settings);
   Result<drill::Field> field = fail(Kind::unavailable, "no lab");
@@ -14,6 +16,9 @@ std::vector<drill::Report> all(const DrillSettings& settings, const drills::Plan
     field = drill::Field::open(settings.directory, settings.topology);
   else
     field = tl::unexpected<Error>(lab.error());
+  // What a person did not ask for is what this machine can show.
+  if (field && !rate_is_given)
+    if (const auto rate = drill::rate_with_room(*field, settings.spec, talk)) settings.spec.per_s = *rate;
   bool well = true;
   std::vector<drill::Report> reports;
   const auto add = [&](drills::Plan plan, const char* kind, const std::string& to) {
@@ -42,8 +47,8 @@ Result<Exit> run(const Args& args, Io& io) {
   if (lab_runs(settings.directory))
     return fail(Kind::conflict, "a lab runs in " + settings.directory.string(),
                 "domicile lab down, or --base N for another one beside it");
-  const auto reports = all(settings, TRY(drill_file("planned-switch")), TRY(drill_file("region-loss-kill")),
-                           rules->standby[0], rules->home, talk_to(io));
+  const auto reports = all(settings, args.has("rate"), TRY(drill_file("planned-switch")),
+                           TRY(drill_file("region-loss-kill")), rules->standby[0], rules->home, talk_to(io));
   // Always below build, also where the lab itself had to lie elsewhere.
   const fs::path folder = checkout() / "build" / (settings.base == 0 ? "lab" : fmt::format("lab-{}", settings.base));
   CHECK_OK(make_directories(folder));

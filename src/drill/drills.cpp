@@ -132,7 +132,7 @@ class Runner {
 
   Result<void> begin() {
     talk_(fmt::format("{} clients write to {}, {:g}/s", load_.clients.size(), spec_.residency, spec_.per_s));
-    CHECK_OK(warm_up(load_, spec_.patience));
+    warmed_up_ = TRY(warm_up(load_, spec_.patience));
     if (!plan_.clients_inside.empty()) {
       const std::string place = TRY(site(plan_.clients_inside));
       load_.per_s = spec_.per_s / 2;
@@ -314,11 +314,17 @@ class Runner {
       if (run_.fault != 0 && (!owner || owner->epoch != before_.epoch))
         salvaged = field_.salvaged(spec_.residency, before_.epoch, before_.owner);
       if (salvaged)
-        run_.salvaged = std::move(*salvaged);
+        run_.salvaged = without_warm_up(std::move(*salvaged));
       else
         trouble(salvaged.error());
     }
     derive(run_, spec_.residency);
+  }
+
+  // A copy that is seconds behind lacks writes of the warm-up too, and those are no drill's.
+  std::set<std::string> without_warm_up(std::set<std::string> salvaged) const {
+    for (const Write& write : warmed_up_) salvaged.erase(write.id);
+    return salvaged;
   }
 
   const Field& field_;
@@ -328,6 +334,7 @@ class Runner {
   drills::Scene scene_;
   Authority before_;
   LoadSpec load_;
+  std::vector<Write> warmed_up_;
   std::unique_ptr<Inside> inside_;
   std::unique_ptr<Load> running_;
   Sites silent_;                       // sites that cannot be asked as long as the faults last
@@ -359,28 +366,30 @@ Result<LoadSpec> load_for(const Field& field, const DrillSpec& spec) {
   return load;
 }
 
-Result<void> warm_up(const LoadSpec& load, Micros patience) {
+Result<std::vector<Write>> warm_up(const LoadSpec& load, Micros patience) {
   const auto running = TRY(Load::start(load));
-  std::vector<Write> recent;
+  std::vector<Write> all;
   std::size_t prompt = 0, late = 0;
   for (const Micros deadline = monotonic_now() + patience; monotonic_now() < deadline;) {
     rest(kSecond / 4);
-    append(recent, running->take());
+    append(all, running->take());
     const Micros now = wall_now();
-    std::erase_if(recent, [&](const Write& write) { return write.done < now - 2 * kSecond; });
     prompt = late = 0;
-    for (const Write& write : recent) {
+    for (const Write& write : all) {
       if (write.done < now - kSecond) continue;
       const bool good = write.outcome == Outcome::acknowledged && write.done - write.intended < kSecond / 2;
       ++(good ? prompt : late);
     }
-    if (late == 0 && static_cast<double>(prompt) >= 0.9 * load.per_s) return {};
+    if (late > 0 || static_cast<double>(prompt) < 0.9 * load.per_s) continue;
+    append(all, running->stop());
+    return all;
   }
+  std::erase_if(all, [now = wall_now()](const Write& write) { return write.done < now - 2 * kSecond; });
   return fail(
       Kind::unavailable,
       fmt::format("the clients are not served promptly after {} s: in the last second {} of {:g} writes were, {} "
                   "were late; not acknowledged of two seconds:{}",
-                  patience / kSecond, prompt, load.per_s, late, tally(recent)),
+                  patience / kSecond, prompt, load.per_s, late, tally(all)),
       "look at domicile status; a busy machine may need a lower --rate");
 }
 

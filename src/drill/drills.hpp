@@ -15,8 +15,9 @@ struct DrillSpec {
   fs::path program;                // the domicile binary, for clients inside a region
 };
 
-// Waits until every client's writes are acknowledged promptly for a second; those writes are no drill's.
-Result<void> warm_up(const LoadSpec& load, Micros patience);
+// Waits until every client's writes are acknowledged promptly for a second. The answer is those writes: they are no
+// drill's.
+Result<std::vector<Write>> warm_up(const LoadSpec& load, Micros patience);
 Result<LoadSpec> load_for(const Field& field, const DrillSpec& spec);
 
 // A drill that broke off is a run that did not hold, not a report that is missing.
