@@ -56,13 +56,21 @@ Result<Exit> run(const Args& args, Io& io) {
   return show_reports(io, args.has("json"), reports);
 }
 
+std::vector<Option> options() {
+  auto options = drill_options({});
+  for (Option& each : options)
+    if (each.name == "rate")
+      each.doc = "Writes per second of all clients together (default: 500, or what this machine has room for).";
+  return options;
+}
+
 }  // namespace
 
 Verb lab_once_verb() {
   return {"lab once",
           "Show everything once: a lab, traffic, a switch there and back, the loss of a region, a report; then no lab.",
           {},
-          drill_options({}),
+          options(),
           {"domicile lab once", "domicile lab once --json --base 100"},
           run};
 }
