@@ -236,6 +236,10 @@ HttpReply Api::copy(const std::string& residency) const {
       {"state", authority::name_of(copy.state)}, {"source", copy.source}, {"epoch", copy.epoch}, {"candidate", false}};
   json["why"] = copy.why;
   json["lag_ms"] = nullptr;
+  json["salvage_open"] = 0;
+  for (const Json& each : salvage_json())
+    if (each["residency"] == residency)
+      json["salvage_open"] = json["salvage_open"].get<std::int64_t>() + each["open"].get<std::int64_t>();
   if (setup_.copies != nullptr) {
     const auto copies = setup_.copies->get();
     if (const auto seen = copies->find(residency); seen != copies->end()) {

@@ -52,6 +52,7 @@ authority::TargetCopy ask_copy(Peers& peers, const std::string& site, const std:
   target.copy.why = member_or<std::string>(*answer, "why", "").value_or("");
   target.complete = member_or<bool>(*answer, "complete", false).value_or(false);
   target.trouble = member_or<std::string>(*answer, "trouble", "").value_or("");
+  target.salvage_open = member_or<std::int64_t>(*answer, "salvage_open", 0).value_or(0);
   if (const auto lag = member<std::int64_t>(*answer, "lag_ms")) target.lag = *lag * kMillisecond;
   return target;
 }

@@ -255,25 +255,37 @@ Result<void> write_report(const fs::path& folder, const drill::Report& report,
 
 }  // namespace
 
-Result<Exit> hold_drill(const Args& args, Io& io, const drills::Plan& plan, const fs::path& folder) {
+fs::path new_report_folder(const std::string& drill) {
+  std::string when = iso8601(wall_now()).substr(0, 19);
+  std::erase_if(when, [](char c) { return c == '-' || c == ':'; });
+  return checkout() / "build/drills" / fmt::format("{}-{}Z", drill, when);
+}
+
+Result<drill::Report> held_drill(const Args& args, Io& io, const drills::Plan& plan, const fs::path& folder) {
   DrillSettings settings = TRY(drill_settings(args, plan));
   settings.spec.to = args.get("to");
-  if (args.has("dry-run")) {
-    io.out << TRY(explained(settings, plan));
-    return Exit::ok;
-  }
   const bool running = lab_runs(settings.directory);
   if (running && plan.fresh && settings.runs > 1)
     return fail(Kind::conflict, "a lab runs, and each of several losses needs a fresh one", "domicile lab down");
   const auto talk = talk_to(io);
   const auto runs = runs_of(settings, plan, running, talk);
-  const auto report = judged(settings, plan, runs);
+  auto report = judged(settings, plan, runs);
   if (const fs::path to = args.get("report", folder.string()); !to.empty()) {
     CHECK_OK(write_report(to, report, runs));
     talk("the report is in " + to.string());
   }
   CHECK_OK(tell_agents(args, settings, running, news_of(plan, report, runs), talk));
-  return show_reports(io, args.has("json"), {report});
+  return report;
+}
+
+Result<Exit> hold_drill(const Args& args, Io& io, const drills::Plan& plan, const fs::path& folder) {
+  if (args.has("dry-run")) {
+    DrillSettings settings = TRY(drill_settings(args, plan));
+    settings.spec.to = args.get("to");
+    io.out << TRY(explained(settings, plan));
+    return Exit::ok;
+  }
+  return show_reports(io, args.has("json"), {TRY(held_drill(args, io, plan, folder))});
 }
 
 Exit show_reports(Io& io, bool json, const std::vector<drill::Report>& reports) {

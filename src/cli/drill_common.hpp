@@ -52,12 +52,17 @@ bool lab_runs(const fs::path& directory);
 
 // A drill of the folder `drills` by its name, or a file that has a `/` or ends in .yaml.
 Result<drills::Plan> drill_file(const std::string& name);
-std::vector<fs::path> drill_files();  // of the folder `drills`, by name
+std::vector<fs::path> drill_files();                   // of the folder `drills`, by name
+fs::path new_report_folder(const std::string& drill);  // build/drills/NAME-TIME
+// Of `wanted` those that the agent's status calls late, or does not know.
+Result<std::vector<std::string>> due_drills(const Json& status, const std::vector<std::string>& wanted);
 
 drill::Report judged(const DrillSettings& settings, const drills::Plan& plan,
                      const std::vector<drill::RunResult>& runs);
 // All runs of a drill: in the lab that runs, else in one of its own, or in one for each run where the plan wants it.
-// With --dry-run only says what would be done. With --report, or `folder`, writes report.json, raw.log and phases.svg.
+// With --report, or `folder`, writes report.json, raw.log and phases.svg. Tells agents how it went.
+Result<drill::Report> held_drill(const Args& args, Io& io, const drills::Plan& plan, const fs::path& folder);
+// The same, and shows it. With --dry-run only says what would be done.
 Result<Exit> hold_drill(const Args& args, Io& io, const drills::Plan& plan, const fs::path& folder = {});
 // What a drill would do, without a lab: its owner is then the home.
 Result<std::string> explained(const DrillSettings& settings, const drills::Plan& plan);

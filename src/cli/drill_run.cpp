@@ -10,11 +10,7 @@ namespace {
 
 Result<Exit> run(const Args& args, Io& io) {
   const std::string& name = args.words.at(0);
-  const auto plan = TRY(drill_file(name));
-  std::string when = iso8601(wall_now()).substr(0, 19);
-  std::erase_if(when, [](char c) { return c == '-' || c == ':'; });
-  return hold_drill(args, io, plan,
-                    checkout() / "build/drills" / fmt::format("{}-{}Z", fs::path(name).stem().string(), when));
+  return hold_drill(args, io, TRY(drill_file(name)), new_report_folder(fs::path(name).stem().string()));
 }
 
 }  // namespace

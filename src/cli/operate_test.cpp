@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <sstream>
 
 #include "base/file.hpp"
@@ -123,6 +124,29 @@ TEST(Status, IsOneTable) {
             "RESIDENCY  OWNER      EPOCH  MODE     LAG     COPY HERE  LEASE  WHY\n"
             "directory  us-east-1  3      serving  120 ms  following  -      follows us-east-1\n"
             "eu         eu-west-1  7      serving  -       owner      4.2 s  keeps the lease\n");
+}
+
+// Late is late, and so is what the agent was never told of. What it cannot read is not "none".
+TEST(DrillDue, AreThoseThatAreLateOrUnknown) {
+  FakeAgent agent;
+  const auto told = [&](const Json& drills) {
+    agent.answers["GET /v1/status"].second = changed([&](Json& status) { status["drills"] = drills; });
+    return ran({"drill", "due", "--dry-run", "--json"}, agent);
+  };
+  const auto all = parse_json(told(Json::array()).out, "due");
+  ASSERT_TRUE(all);
+  const auto names = (*all)["due"].get<std::set<std::string>>();
+  EXPECT_TRUE(names.contains("slow-wan") && names.contains("region-loss-kill"));
+  const auto some = parse_json(
+      told({{{"drill", "slow-wan"}, {"late", false}}, {{"drill", "region-loss-kill"}, {"late", true}}}).out, "due");
+  ASSERT_TRUE(some);
+  auto left = names;
+  left.erase("slow-wan");
+  EXPECT_EQ((*some)["due"].get<std::set<std::string>>(), left);
+  const Ran unknown = told(nullptr);
+  EXPECT_EQ(unknown.out, "");
+  EXPECT_NE(unknown.exit, 0);
+  EXPECT_NE(unknown.err.find("cannot read when which drill was held"), std::string::npos) << unknown.err;
 }
 
 TEST(Status, WritersSaysWhoUntilWhenAndWhy) {

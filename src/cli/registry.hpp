@@ -14,6 +14,7 @@ Verb break_glass_verb();
 Verb check_verb();
 Verb completion_verb();
 Verb drill_client_verb();
+Verb drill_due_verb();
 Verb drill_explain_verb();
 Verb drill_list_verb();
 Verb drill_planned_switch_verb();

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/http_client.hpp"
+#include "engines/etcd/member.hpp"
 #include "lab/lab.hpp"
 
 namespace domicile::lab {
@@ -94,41 +95,37 @@ Result<void> Lab::launch_postgres(Place& place) {
                 {{std::string(kPostgres) + "postgres", "-D", (folder(place.site.name) / "postgres").string()}});
 }
 
+TlsFiles Lab::tls_of(const std::string& site) const {
+  return {(spec_.directory / "certs" / "ca.pem").string(), (certificates(site) / "site.pem").string(),
+          (certificates(site) / "site.key").string()};
+}
+
 Result<void> Lab::launch_etcd(Place& place) {
   const std::string& site = place.site.name;
+  const auto url = [this](const std::string& at, Port which) {
+    return fmt::format("https://{}:{}", address(at, at), port(at, which));
+  };
+  etcd::Member member{.name = site,
+                      .data = folder(site) / "etcd",
+                      .client_url = url(site, etcd_client),
+                      .peer_url = url(site, etcd_peer),
+                      .cluster = {},
+                      .cluster_token = "domicile-lab",
+                      .tls = tls_of(site)};
   // Peers' addresses are part of the membership and the same for all; so in flat mode etcd goes around the relay.
-  std::string cluster;
-  for (const auto& member : places_) {
-    const std::string& name = member->site.name;
-    cluster +=
-        fmt::format("{}{}=https://{}:{}", cluster.empty() ? "" : ",", name, address(name, name), port(name, etcd_peer));
-  }
-  const std::string peer = fmt::format("https://{}:{}", address(site, site), port(site, etcd_peer));
-  const std::string client = fmt::format("https://{}:{}", address(site, site), port(site, etcd_client));
-  const std::string ca = (spec_.directory / "certs" / "ca.pem").string();
-  const std::string certificate = (certificates(site) / "site.pem").string();
-  const std::string key = (certificates(site) / "site.key").string();
-  return launch(site, "etcd",
-                {{"/usr/bin/etcd", "--name", site, "--data-dir", (folder(site) / "etcd").string(), "--listen-peer-urls",
-                  peer, "--initial-advertise-peer-urls", peer, "--listen-client-urls", client,
-                  "--advertise-client-urls", client, "--initial-cluster", cluster, "--initial-cluster-token",
-                  "domicile-lab", "--heartbeat-interval", "100", "--election-timeout", "1000", "--pre-vote",
-                  "--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1h",
-                  // Stretching is for passwords that people choose; these are 24 random bytes.
-                  "--bcrypt-cost", "4", "--client-cert-auth", "--trusted-ca-file", ca, "--cert-file", certificate,
-                  "--key-file", key, "--peer-client-cert-auth", "--peer-trusted-ca-file", ca, "--peer-cert-file",
-                  certificate, "--peer-key-file", key, "--logger", "zap", "--log-level", "warn"}});
+  for (const auto& each : places_) member.cluster[each->site.name] = url(each->site.name, etcd_peer);
+  Command command{{"/usr/bin/etcd"}};
+  for (std::string& flag : etcd::member_flags(member)) command.argv.push_back(std::move(flag));
+  return launch(site, "etcd", std::move(command));
 }
 
 Result<void> Lab::await_engines() {
   for (const auto& place : places_) {
     const std::string& site = place->site.name;
     const std::string url = fmt::format("https://{}:{}/health", address(site, site), port(site, etcd_client));
-    const TlsFiles tls{(spec_.directory / "certs" / "ca.pem").string(), (certificates(site) / "site.pem").string(),
-                       (certificates(site) / "site.key").string()};
     Result<void> healthy;
     inside(place->network ? place->network.get() : -1, [&] {
-      HttpClient client(tls);
+      HttpClient client(tls_of(site));
       healthy = await("etcd of " + site, 30 * kSecond, [&] {
         const auto response = client.send({.url = url, .timeout = kSecond});
         return response && response->status == 200;

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "base/http_client.hpp"
 #include "base/process.hpp"
 #include "lab/certificates.hpp"
 #include "lab/namespace.hpp"
@@ -155,6 +156,7 @@ class Lab {
   Result<void> initialise_postgres(const Place& place) const;
   Result<void> launch_postgres(Place& place);
   Result<void> launch_etcd(Place& place);
+  TlsFiles tls_of(const std::string& site) const;  // whom the site's processes trust, and who they are
   Result<void> await_engines();
   Result<void> run_program(Place& place, Program& program);
   Command inside_site(const Place& place, Command command) const;

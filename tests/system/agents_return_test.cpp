@@ -92,6 +92,12 @@ TEST(AgentsReturn, WhatNobodyElseHasIsKeptAndTheCopyIsMadeEqualAndFollows) {
   for (const Json& repair : repairs)
     for (const Json& table : repair["tables"]) EXPECT_EQ(table["digest"].get<std::string>().size(), 64U) << repair;
 
+  // Whoever wants it home is told before what would be left undecided.
+  EXPECT_TRUE(eventually([&] { return regions.get(kUs, "/v1/copies/us")["salvage_open"] == 7; }));
+  ASSERT_TRUE(regions.settled()) << regions.told();
+  const Json checked = regions.get(kEu, "/v1/switch/check?residency=us&to=us-east-1");
+  EXPECT_NE(checked.dump().find("us-east-1 keeps 7 salvaged rows of us"), std::string::npos) << checked;
+
   // Decisions: nothing by itself, then what a rule says.
   const auto untouched = orders(regions, kEu);
   const Json all{{"residency", "us"}, {"epoch", 1}, {"act", "apply"}, {"reason", "test"}};
@@ -135,6 +141,85 @@ TEST(AgentsReturn, WhatNobodyElseHasIsKeptAndTheCopyIsMadeEqualAndFollows) {
   for (const auto& region : {kEu, kWest})
     EXPECT_TRUE(eventually([&] { return orders(regions, region) == orders(regions, kUs); }))
         << region << regions.told();
+}
+
+// What a person types at the region that keeps it. The hook is a program of theirs.
+TEST(AgentsReturnVerbs, RowsAreExportedDiscardedChosenAndLeftToAHook) {
+  Diverged world;
+  auto& regions = world.regions;
+  regions.start_region(kUs);
+  ASSERT_TRUE(back(regions, kUs)) << regions.told();
+  const TempDir folder;
+  const auto verb = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {DOMICILE_BINARY, "salvage"});
+    words.insert(words.end(), {"--agent", regions.socket(kUs).string()});
+    return must(domicile::run(Command{words}, 60 * kSecond));
+  };
+  const auto state_of = [&](const std::string& row) {
+    const Json all = entries(regions, kUs);
+    for (const Json& entry : all)
+      if (entry["key"]["id"] == row) return entry["state"].get<std::string>();
+    return std::string("none");
+  };
+  const auto id_of = [&](const std::string& row) {
+    const Json all = entries(regions, kUs);
+    for (const Json& entry : all)
+      if (entry["key"]["id"] == row) return entry["id"].dump();
+    return std::string("none");
+  };
+
+  const fs::path file = folder.path() / "us.jsonl";
+  const auto exported = verb({"export", "us", "--out", file.string()});
+  ASSERT_EQ(exported.exit_code, 0) << exported.err;
+  EXPECT_EQ(fs::status(file).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  std::map<std::string, std::string> ours;
+  std::istringstream lines(must(read_file(file)));
+  for (std::string line; std::getline(lines, line);) {
+    const Json entry = must(parse_json(line, "a line"));
+    ours[entry["key"]["id"]] = entry["ours"].is_object() ? entry["ours"].value("customer_name", "") : "-";
+  }
+  EXPECT_EQ(ours.size(), 7U);
+  EXPECT_EQ(ours["11"], "kept\tname");
+  EXPECT_EQ(exported.out.find("kept"), std::string::npos) << "values are in the file only";
+
+  const auto elsewhere = verb({"apply", "us", "--table", "domicile.marker", "--reason", "test", "--dry-run", "--json"});
+  ASSERT_EQ(elsewhere.exit_code, 0) << elsewhere.err;
+  EXPECT_EQ(must(parse_json(elsewhere.out, "what would be done"))["applied"], 0)
+      << "no row of that table was asked for";
+  EXPECT_NE(verb({"discard", "us", "--id", id_of("3"), "--reason", "test"}).exit_code, 0) << "nobody could be asked";
+  EXPECT_EQ(state_of("3"), "open");
+  ASSERT_EQ(verb({"discard", "us", "--id", id_of("3"), "--reason", "test", "--yes"}).exit_code, 0);
+  EXPECT_EQ(state_of("3"), "discarded");
+  EXPECT_EQ(state_of("1"), "open") << "the one that was named, and no other";
+  ASSERT_EQ(verb({"apply", "us", "--id", id_of("12"), "--reason", "test", "--yes"}).exit_code, 0);
+  EXPECT_EQ(state_of("12"), "applied");
+  EXPECT_EQ(state_of("11"), "open");
+  EXPECT_NE(orders(regions, kEu).find("us 12 us-1 b"), std::string::npos);
+  EXPECT_EQ(orders(regions, kEu).find("us 11 "), std::string::npos);
+
+  const auto hook = [&](const std::string& name, const std::string& says) {
+    const fs::path program = folder.path() / name;
+    must(write_file(program, "#!/bin/sh\ncat > '" + (folder.path() / "asked").string() + "'\n" + says + "\n"));
+    fs::permissions(program, fs::perms::owner_all);
+    return verb({"apply", "us", "--hook", program.string(), "--reason", "test", "--yes"});
+  };
+  for (const char* bad : {"echo perhaps", "exit 3"}) {
+    EXPECT_NE(hook("bad", bad).exit_code, 0) << bad;
+    EXPECT_EQ(state_of("11"), "open") << "what a hook does not say is no decision, about no row";
+  }
+  EXPECT_EQ(hook("waits", "echo wait").exit_code, 0);
+  EXPECT_EQ(state_of("11"), "applied");
+  EXPECT_EQ(state_of("2"), "open") << "the conflict waits";
+  EXPECT_EQ(hook("decides", "echo ours").exit_code, 0);
+  EXPECT_EQ(state_of("2"), "applied");
+  const Json asked = must(parse_json(must(read_file(folder.path() / "asked")), "what the hook was asked"));
+  EXPECT_EQ(asked["key"]["id"], "2");
+  EXPECT_EQ(asked["ours"]["customer_name"], "ours");
+  EXPECT_EQ(asked["theirs"]["customer_name"], "theirs");
+  EXPECT_EQ(
+      orders(regions, kEu),
+      "us 1 us-1 ours\nus 2 us-1 ours\nus 3 us-1 name\nus 5 us-1 name\nus 11 us-1 kept\tname\nus 12 us-1 b\nus 21 "
+      "us-1 new\n");
 }
 
 TEST(AgentsReturn, ARowThatTheOwnerChangesAfterItWasJudgedIsNotOverwritten) {

@@ -58,6 +58,12 @@ Result<std::vector<std::string>> precheck(const PrecheckQuestion& q) {
                                    q.terminate
                                        ? "those that hold the fence will be ended"
                                        : "the switch rolls back if they hold the fence (--terminate ends them)"));
+  // Where they are kept the owner's rows are then, and what differs from itself can no longer be written.
+  if (q.target.salvage_open > 0)
+    warnings.push_back(
+        fmt::format("{} keeps {} salvaged rows of {} that nobody has decided about; once it owns it they can only be "
+                    "looked at: domicile salvage apply or discard there first",
+                    q.to, q.target.salvage_open, q.rules.residency));
   return warnings;
 }
 

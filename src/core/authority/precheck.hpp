@@ -23,6 +23,7 @@ struct TargetCopy {
   std::string trouble = {};  // of its inbound link
   std::optional<Micros> lag = {};
   std::string schema_differs = {};  // first table that is another one there; empty: they agree, or it is not known
+  std::int64_t salvage_open = 0;    // salvaged rows that it keeps and nobody has decided about
 };
 
 struct PrecheckQuestion {

@@ -30,6 +30,16 @@ TEST(Precheck, LetsASwitchGoAheadAndNamesWhoMayHoldIt) {
   EXPECT_NE(c.ask()->at(0).find("will be ended"), std::string::npos);
 }
 
+TEST(Precheck, WarnsOfSalvageThatCannotBeWrittenAnyMoreOnceItsKeeperOwns) {
+  Case c;
+  c.target.salvage_open = 3;
+  ASSERT_TRUE(c.ask());
+  ASSERT_EQ(c.ask()->size(), 1U);
+  EXPECT_EQ(c.ask()->at(0),
+            "eu-west-1 keeps 3 salvaged rows of eu that nobody has decided about; once it owns it they can only be "
+            "looked at: domicile salvage apply or discard there first");
+}
+
 TEST(Precheck, RefusesATargetThatIsNotKnownToBeClose) {
   struct Bad {
     const char* says;
