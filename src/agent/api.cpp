@@ -236,10 +236,10 @@ HttpReply Api::copy(const std::string& residency) const {
       {"state", authority::name_of(copy.state)}, {"source", copy.source}, {"epoch", copy.epoch}, {"candidate", false}};
   json["why"] = copy.why;
   json["lag_ms"] = nullptr;
-  json["salvage_open"] = 0;
-  for (const Json& each : salvage_json())
-    if (each["residency"] == residency)
-      json["salvage_open"] = json["salvage_open"].get<std::int64_t>() + each["open"].get<std::int64_t>();
+  std::int64_t open = 0;
+  for (const auto& [run, rows] : open_salvage())
+    if (run.first == residency) open += rows;
+  json["salvage_open"] = open;
   if (setup_.copies != nullptr) {
     const auto copies = setup_.copies->get();
     if (const auto seen = copies->find(residency); seen != copies->end()) {
@@ -595,12 +595,18 @@ Json Api::drift_json() const {
           {"warned", list({&seen->warned})}};
 }
 
+// A copy: what a board holds lives only as long as nothing newer is put there.
+std::map<std::pair<std::string, authority::Epoch>, std::int64_t> Api::open_salvage() const {
+  if (setup_.drift == nullptr) return {};
+  const auto seen = setup_.drift->get();
+  return seen->salvage;
+}
+
 // Salvaged rows that nobody has decided about.
 Json Api::salvage_json() const {
   Json list = Json::array();
-  if (setup_.drift != nullptr)
-    for (const auto& [run, rows] : setup_.drift->get()->salvage)
-      list.push_back({{"residency", run.first}, {"epoch", run.second}, {"open", rows}});
+  for (const auto& [run, rows] : open_salvage())
+    list.push_back({{"residency", run.first}, {"epoch", run.second}, {"open", rows}});
   return list;
 }
 

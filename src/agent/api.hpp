@@ -107,6 +107,8 @@ class Api {
   HttpReply health() const;
   HttpReply ready() const;
   Json drift_json() const;
+  // Rows that nobody has decided about, by residency and epoch.
+  std::map<std::pair<std::string, authority::Epoch>, std::int64_t> open_salvage() const;
   Json salvage_json() const;
   Json gate_json() const;
   Json links_json() const;

@@ -193,7 +193,8 @@ Result<Json> MoveCalls::places(const std::string& tenant) const {
   auto connection = TRY(session());
   const auto counts = TRY(postgres::places_of(connection, *setup_.topology, tenant, monotonic_now() + kCounting));
   Json move;
-  for (const auto& each : setup_.moves->get()->live)
+  const auto seen = setup_.moves->get();
+  for (const auto& each : seen->live)
     if (each.tenant == tenant)
       move = {{"id", each.id}, {"from", each.from}, {"to", each.to}, {"phase", moves::name_of(each.phase)}};
   return Json{{"rows", counts.rows}, {"salvage", counts.salvage}, {"unnamed", counts.unnamed}, {"move", move}};

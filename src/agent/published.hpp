@@ -35,7 +35,8 @@ class Bell {
   std::uint64_t rung_ = 0;
 };
 
-// The latest value of one writer. Readers hold a snapshot for as long as they like.
+// The latest value of one writer. Readers hold a snapshot for as long as they like, in a variable of their own: in
+// `for (auto& each : board.get()->list)` it is let go before the first round.
 template <class T>
 class Published {
  public:

@@ -17,8 +17,13 @@ std::vector<drill::Report> all(DrillSettings settings, bool rate_is_given, const
   else
     field = tl::unexpected<Error>(lab.error());
   // What a person did not ask for is what this machine can show.
-  if (field && !rate_is_given)
-    if (const auto rate = drill::rate_with_room(*field, settings.spec, talk)) settings.spec.per_s = *rate;
+  if (field && !rate_is_given) {
+    const auto rate = drill::rate_with_room(*field, settings.spec, talk);
+    if (rate)
+      settings.spec.per_s = *rate;
+    else
+      talk("what this machine has room for was not found: " + one_line(rate.error()));
+  }
   bool well = true;
   std::vector<drill::Report> reports;
   const auto add = [&](drills::Plan plan, const char* kind, const std::string& to) {

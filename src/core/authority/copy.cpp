@@ -99,7 +99,7 @@ std::optional<CopyStep> opened_unknown(const Copy& copy, const Record& record, c
     return CopyStep{CopyAct::own, Copy{Copy::State::owner, region, later->back().epoch, {}},
                     fmt::format("epoch {} was opened here as well, nobody else in between", later->back().epoch)};
   if (copy.state != Copy::State::stopped || !later || later->empty()) return {};
-  const Opened last = later->back();
+  const Opened& last = later->back();
   if (last.owner != region || !went_on({later->begin(), later->end() - 1}, copy.source)) return {};
   return CopyStep{CopyAct::own, Copy{Copy::State::owner, region, last.epoch, {}},
                   fmt::format("epoch {} was opened here, and its agent died before it knew", last.epoch)};
